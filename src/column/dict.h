@@ -1,0 +1,65 @@
+/* dict.h - a growing set of distinct byte strings with small integer codes.
+ *
+ * Code 0 is null and never stored; the first string gets code 1. An entry is a little-endian u32 length followed by its
+ * bytes: the PLAIN form of a Parquet BYTE_ARRAY. Entries never move and never change, so a reader on another thread may
+ * look up any code it was handed (through a lock or queue) while the one writer goes on adding. The dictionary frees
+ * itself when its last reference goes. */
+#ifndef GM_COLUMN_DICT_H
+#define GM_COLUMN_DICT_H
+
+#include "base/arena.h"
+
+#include <string.h>
+
+enum {
+	GM_DICT_PAGE = 4096,       /* codes of one page of entry pointers */
+	GM_DICT_MAX_PAGES = 4096,  /* so at most 16 Mi - 1 entries */
+	GM_DICT_NULL = 0,
+};
+
+struct gm_dict_slot {
+	uint32_t hash, code; /* code 0: free */
+};
+
+struct gm_dict {
+	int references;             /* atomic */
+	uint32_t count;             /* codes given so far: 1 .. count */
+	uint32_t mask;              /* slots - 1; at most half of them are used */
+	struct gm_dict_slot *slots;
+	const uint8_t **page[GM_DICT_MAX_PAGES];
+	struct gm_arena bytes;
+	uint64_t value_bytes;       /* sum of the lengths of all entries */
+};
+
+/* One reference for the caller; NULL when memory is gone. */
+struct gm_dict *gm_dict_new(void);
+struct gm_dict *gm_dict_ref(struct gm_dict *dict);
+void gm_dict_unref(struct gm_dict *dict); /* NULL is allowed */
+
+/* The hash gm_dict_put and gm_dict_find expect: the low 32 bits of XXH3-64. */
+uint32_t gm_dict_hash(const uint8_t *value, uint32_t len);
+/* The code of the value, adding it if new; 0 when memory (or the code space) is gone. Writer thread only. */
+uint32_t gm_dict_put(struct gm_dict *dict, const uint8_t *value, uint32_t len, uint32_t hash);
+/* The code of the value or 0. Writer thread only. */
+uint32_t gm_dict_find(const struct gm_dict *dict, const uint8_t *value, uint32_t len, uint32_t hash);
+/* Bytes this dictionary occupies: what counts against the budget. */
+size_t gm_dict_memory_bytes(const struct gm_dict *dict);
+/* Hints for a caller that knows its hashes ahead: fetch the slot, then the entry it points to. */
+static inline void gm_dict_prefetch_slot(const struct gm_dict *dict, uint32_t hash)
+{
+	__builtin_prefetch(&dict->slots[hash & dict->mask]);
+}
+
+/* The entry of a code in 1 .. count: [u32 length][bytes]. */
+static inline const uint8_t *gm_dict_entry(const struct gm_dict *dict, uint32_t code)
+{
+	return dict->page[code / GM_DICT_PAGE][code % GM_DICT_PAGE];
+}
+static inline const uint8_t *gm_dict_get(const struct gm_dict *dict, uint32_t code, uint32_t *len)
+{
+	const uint8_t *entry = gm_dict_entry(dict, code);
+	memcpy(len, entry, sizeof *len);
+	return entry + sizeof *len;
+}
+
+#endif

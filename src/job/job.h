@@ -1,0 +1,53 @@
+/* job.h - a job file in memory: what source, table and columns are, resolved and checked. */
+#ifndef GM_JOB_JOB_H
+#define GM_JOB_JOB_H
+
+#include "shred/shred.h"
+
+struct gm_place { /* where in the job file something stands, for messages */
+	int line, column;
+};
+
+struct gm_column {
+	const char *name, *comment;  /* comment "" if none */
+	enum gm_type type;
+	const char *const *from;     /* path of keys; from_len 0: none */
+	const size_t *from_bytes;
+	size_t from_len;
+	const char *expr;            /* NULL: none. With `from` too, the column's own name in expr is the value read. */
+	enum gm_time_unit unit;
+	bool required;
+	enum gm_on_error on_error;
+	const char *fallback;        /* `default:` as text, NULL: none */
+	struct gm_place place, expr_place;
+};
+
+struct gm_job {
+	struct gm_arena arena;
+	const char *path;            /* of the job file, for messages */
+	const char *id;              /* `id`, else `job` */
+	const char *name;
+	struct {
+		const char *location;
+		size_t max_record_bytes;
+	} source;
+	struct {
+		const char *location, *database, *name, *comment;
+		struct gm_column *partitions; /* of partition_by: expr is set, from is not */
+		size_t partition_count;
+		size_t *unique_by;            /* indices of columns */
+		size_t unique_count;
+		enum { GM_COMPRESSION_ZSTD, GM_COMPRESSION_SNAPPY, GM_COMPRESSION_NONE } compression;
+		int compression_level;
+		uint64_t file_bytes;          /* target size, 128 MiB */
+	} table;
+	const char *where;           /* NULL: none */
+	struct gm_place where_place;
+	struct gm_column *columns;
+	size_t column_count;
+	const char *resolved;        /* canonical JSON of everything that can change a row or a byte; locations left out */
+	uint64_t hash[2];            /* XXH3-128 of `resolved` */
+	struct gm_program *program;  /* the compiled expressions */
+};
+
+#endif

@@ -1,0 +1,90 @@
+/* store.h - one interface for what holds objects: a directory, memory, later S3.
+ *
+ * Keys are bytes with '/' between folders, relative to the store's location, never starting with '/' and never holding
+ * "." or ".." as a part: gm_store_key_valid is asked by every call that writes. All calls are thread-safe.
+ *
+ * Publishing has two steps so that nothing is visible early. A *staged* object is written somewhere invisible and is
+ * named by a token that a manifest can keep; gm_store_publish makes it visible under its final key in one atomic step
+ * and fails with EXISTS if that key is taken. (Directory: a file that is link()ed. S3: an uncompleted upload.) */
+#ifndef GM_STORE_STORE_H
+#define GM_STORE_STORE_H
+
+#include "base/arena.h"
+
+struct gm_store;
+
+struct gm_object_info {
+	const char *key;    /* relative to the store */
+	uint64_t size;
+	int64_t mtime_us;
+	const char *etag;   /* "" on a directory */
+};
+
+/* Called in bytewise order of the keys; the info is valid during the call. A code other than OK ends the listing. */
+typedef enum gm_code gm_list_fn(void *context, const struct gm_object_info *info, struct gm_error *err);
+
+struct gm_staged; /* an open staged object, for appending */
+
+struct gm_store_ops {
+	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *);
+	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *, struct gm_error *);
+	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *);
+	enum gm_code (*put)(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent, struct gm_error *);
+	enum gm_code (*remove)(struct gm_store *, const char *key, struct gm_error *);
+	enum gm_code (*stage_open)(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **, struct gm_error *);
+	enum gm_code (*stage_append)(struct gm_store *, struct gm_staged *, const void *data, size_t bytes, struct gm_error *);
+	enum gm_code (*stage_finish)(struct gm_store *, struct gm_staged *, char *token, size_t token_bytes, struct gm_error *);
+	void (*stage_abandon)(struct gm_store *, struct gm_staged *);
+	enum gm_code (*publish)(struct gm_store *, const char *token, const char *final_key, struct gm_error *);
+	enum gm_code (*discard)(struct gm_store *, const char *token, struct gm_error *);
+	enum gm_code (*remove_tree)(struct gm_store *, const char *prefix, struct gm_error *);
+	void (*close)(struct gm_store *);
+};
+struct gm_store {
+	const struct gm_store_ops *ops;
+	char *location; /* for messages, without credentials */
+};
+
+enum { GM_TOKEN_BYTES = 1024 };
+
+/* Opens by location: a path is a directory. create: make the directory (and parents) if it is missing. */
+enum gm_code gm_store_open(const char *location, bool create, struct gm_store **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_store_open_directory(const char *path, bool create, struct gm_store **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) GM_CHECK;
+/* A store in front of `inner` (which it then owns) that fails its call number `fail_at` (from 1; 0: never) with `code`.
+ * after: the inner call is made first and its answer lost. *calls, if not NULL, counts. */
+enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum gm_code code, bool after,
+                                  uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
+void gm_store_close(struct gm_store *store); /* NULL is allowed */
+
+bool gm_store_key_valid(const char *key);
+
+/* Every object below prefix ("" for all), folders followed, in bytewise order of whole keys. Names that the store itself
+ * hides (its own temporary files) are left out; everything else is listed, the caller judges. A file that vanishes during
+ * the listing is left out; a folder that cannot be read is an error. */
+enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *) GM_CHECK;
+/* NOT_FOUND if absent. Strings live in arena. */
+enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena, struct gm_error *) GM_CHECK;
+/* Reads up to `bytes` from offset; *got < bytes only at the end of the object. */
+enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *) GM_CHECK;
+/* A whole object of at most buf->max_bytes, appended to buf. */
+enum gm_code gm_store_get(struct gm_store *, const char *key, struct gm_buf *buf, struct gm_error *) GM_CHECK;
+/* Durable when it returns OK; never half visible. if_absent: EXISTS when the key is taken (by another writer: our own
+ * success is told apart and is OK). */
+enum gm_code gm_store_put(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent, struct gm_error *) GM_CHECK;
+/* OK also when it was not there. */
+enum gm_code gm_store_remove(struct gm_store *, const char *key, struct gm_error *) GM_CHECK;
+/* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
+enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
+
+/* A staged object for final_key. On a directory its bytes go below work_prefix ("…/work/7/") with a random suffix. */
+enum gm_code gm_store_stage_open(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **out, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_stage_append(struct gm_store *, struct gm_staged *, const void *data, size_t bytes, struct gm_error *) GM_CHECK;
+/* Makes it durable (not visible) and gives the token that publish and discard take. The handle is gone, also on failure. */
+enum gm_code gm_store_stage_finish(struct gm_store *, struct gm_staged *, char token[GM_TOKEN_BYTES], struct gm_error *) GM_CHECK;
+void gm_store_stage_abandon(struct gm_store *, struct gm_staged *); /* NULL is allowed */
+/* EXISTS: the key is taken. NOT_FOUND: the staged object is gone. Never overwrites. The staged object stays until it is discarded. */
+enum gm_code gm_store_publish(struct gm_store *, const char *token, const char *final_key, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_discard(struct gm_store *, const char *token, struct gm_error *) GM_CHECK;
+
+#endif

@@ -1,0 +1,22 @@
+/* quarantine.h - writes rejected records as <unit>.ndjson.gz.
+ *
+ * One JSON object a line: {"object":KEY,"offset":N,"record":N,"reason":CODE,"column":..,"detail":SENTENCE,
+ * "encoding":"utf-8"|"base64","raw":...,"bytes":N}. Written in plan order, deterministic bytes (zlib, fixed level, no time);
+ * a span larger than memory is streamed as base64. */
+#ifndef GM_TABLE_QUARANTINE_H
+#define GM_TABLE_QUARANTINE_H
+
+#include "shred/shred.h"
+#include "store/store.h"
+
+struct gm_quarantine;
+/* Nothing is staged before the first entry. */
+enum gm_code gm_quarantine_new(struct gm_store *store, const char *final_key, const char *work_prefix, struct gm_quarantine **out, struct gm_error *err) GM_CHECK;
+void gm_quarantine_free(struct gm_quarantine *quarantine); /* abandons what is not finished */
+/* The arguments of gm_reject_fn, and the object's key. */
+enum gm_code gm_quarantine_add(struct gm_quarantine *quarantine, const char *object, const struct gm_reject *reject,
+                               const void *data, size_t bytes, bool last, struct gm_error *err) GM_CHECK;
+/* token "" when there was no entry. */
+enum gm_code gm_quarantine_finish(struct gm_quarantine *quarantine, char token[GM_TOKEN_BYTES], uint64_t *bytes, uint64_t hash[2], struct gm_error *err) GM_CHECK;
+
+#endif
