@@ -14,6 +14,7 @@ uint32_t gm_utf8_decode(const uint8_t *bytes, size_t n, size_t *used);
 /* Writes 1..4 bytes; returns how many. code_point must be a scalar value. */
 size_t gm_utf8_encode(uint32_t code_point, uint8_t out[4]);
 /* Appends bytes with ill-formed parts replaced; *replaced, if not NULL, is increased by their number. */
-enum gm_code gm_utf8_mend(const uint8_t *bytes, size_t n, struct gm_buf *out, uint64_t *replaced, struct gm_error *err) GM_CHECK;
+enum gm_code gm_utf8_mend(const uint8_t *bytes, size_t n, struct gm_buf *out, uint64_t *replaced,
+                          struct gm_error *err) GM_CHECK;
 
 #endif
