@@ -15,7 +15,8 @@ struct gm_arena {
 	size_t total_bytes; /* of all blocks: what this arena costs */
 };
 
-/* `block_bytes` is the size of an ordinary block; larger requests get a block of their own. Nothing is allocated yet. */
+/* `block_bytes` is the size of an ordinary block; larger requests get a block of their own. Nothing is allocated yet.
+ */
 void gm_arena_init(struct gm_arena *arena, size_t block_bytes);
 void gm_arena_release(struct gm_arena *arena);
 /* Forgets the contents, keeps the blocks. */
@@ -39,6 +40,6 @@ void gm_buf_release(struct gm_buf *buf);
 enum gm_code gm_buf_reserve(struct gm_buf *buf, size_t more, struct gm_error *err) GM_CHECK;
 enum gm_code gm_buf_append(struct gm_buf *buf, const void *bytes, size_t n, struct gm_error *err) GM_CHECK;
 enum gm_code gm_buf_printf(struct gm_buf *buf, struct gm_error *err, const char *format, ...) GM_CHECK
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 #endif

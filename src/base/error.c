@@ -9,7 +9,7 @@ const char *gm_code_name(enum gm_code code)
 {
 	static const char *const names[] = {
 #define X(name, class_, text) #name,
-		GM_CODES(X)
+	    GM_CODES(X)
 #undef X
 	};
 	if ((size_t)code >= sizeof names / sizeof names[0]) return "UNKNOWN";

@@ -1,0 +1,110 @@
+#include "column/vec.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { CHUNK_BLOCK_BYTES = 64 * 1024 };
+
+/* A chunk that has grown beyond this (a huge record) is not kept for reuse. */
+static const size_t keep_bytes = (size_t)4 * 1024 * 1024;
+
+const char *gm_type_name(enum gm_type type)
+{
+	static const char *const names[] = {"boolean", "int", "bigint", "double", "string", "date", "timestamp"};
+	return names[type];
+}
+
+struct gm_chunk_pool {
+	pthread_mutex_t lock;
+	struct gm_chunk *spare;
+};
+
+struct gm_chunk_pool *gm_chunk_pool_new(void)
+{
+	struct gm_chunk_pool *pool = calloc(1, sizeof *pool);
+	if (pool == NULL) return NULL;
+	if (pthread_mutex_init(&pool->lock, NULL) != 0) {
+		free(pool);
+		return NULL;
+	}
+	return pool;
+}
+
+static void chunk_free(struct gm_chunk *chunk)
+{
+	gm_arena_release(&chunk->arena);
+	free(chunk);
+}
+
+void gm_chunk_pool_free(struct gm_chunk_pool *pool)
+{
+	if (pool == NULL) return;
+	for (struct gm_chunk *chunk = pool->spare, *next; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		chunk_free(chunk);
+	}
+	(void)pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+static struct gm_chunk *take_spare(struct gm_chunk_pool *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	struct gm_chunk *chunk = pool->spare;
+	if (chunk != NULL) pool->spare = chunk->next;
+	(void)pthread_mutex_unlock(&pool->lock);
+	return chunk;
+}
+
+struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots)
+{
+	struct gm_chunk *chunk = take_spare(pool);
+	struct gm_arena arena;
+	if (chunk != NULL) {
+		arena = chunk->arena;
+	} else {
+		chunk = malloc(sizeof *chunk);
+		if (chunk == NULL) return NULL;
+		gm_arena_init(&arena, CHUNK_BLOCK_BYTES);
+	}
+	*chunk = (struct gm_chunk){.references = 1, .slots = slots, .pool = pool, .arena = arena};
+	chunk->vec = gm_arena_zalloc(&chunk->arena, slots * sizeof *chunk->vec);
+	if (chunk->vec == NULL) {
+		chunk_free(chunk);
+		return NULL;
+	}
+	return chunk;
+}
+
+struct gm_chunk *gm_chunk_ref(struct gm_chunk *chunk)
+{
+	__atomic_add_fetch(&chunk->references, 1, __ATOMIC_RELAXED);
+	return chunk;
+}
+
+static void drop_dictionary(struct gm_vec *vec)
+{
+	if (vec->repr == GM_REPR_DICT) gm_dict_unref(vec->dict);
+}
+
+void gm_chunk_unref(struct gm_chunk *chunk)
+{
+	if (chunk == NULL || __atomic_sub_fetch(&chunk->references, 1, __ATOMIC_ACQ_REL) != 0) return;
+	for (uint32_t i = 0; i < chunk->slots; i++) drop_dictionary(&chunk->vec[i]);
+	drop_dictionary(&chunk->partition);
+	if (chunk->arena.total_bytes > keep_bytes) {
+		chunk_free(chunk);
+		return;
+	}
+	gm_arena_reset(&chunk->arena);
+	struct gm_chunk_pool *pool = chunk->pool;
+	(void)pthread_mutex_lock(&pool->lock);
+	chunk->next = pool->spare;
+	pool->spare = chunk;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk)
+{
+	return sizeof *chunk + chunk->arena.total_bytes;
+}

@@ -1,0 +1,101 @@
+/* Dictionaries against a naive list, and the recycling of chunks. */
+#include "column/vec.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static uint32_t put(struct gm_dict *dict, const char *value, uint32_t len)
+{
+	return gm_dict_put(dict, (const uint8_t *)value, len, gm_dict_hash((const uint8_t *)value, len));
+}
+
+static void codes_are_given_in_order_and_found_again(void **state)
+{
+	(void)state;
+	enum { VALUES = 20000, BYTES = 12 };
+	char(*model)[BYTES] = calloc(VALUES, BYTES);
+	struct gm_dict *dict = gm_dict_new();
+	assert_non_null(model);
+	assert_non_null(dict);
+	for (uint32_t i = 0; i < VALUES; i++) {
+		uint32_t len = (uint32_t)snprintf(model[i], BYTES, "%x", i * 7U);
+		assert_int_equal(put(dict, model[i], len), i + 1);
+		uint32_t earlier = i / 2;
+		assert_int_equal(put(dict, model[earlier], (uint32_t)strlen(model[earlier])), earlier + 1);
+	}
+	assert_int_equal(dict->count, VALUES);
+	for (uint32_t i = 0; i < VALUES; i++) {
+		uint32_t len;
+		const uint8_t *value = gm_dict_get(dict, i + 1, &len);
+		assert_int_equal(len, strlen(model[i]));
+		assert_memory_equal(value, model[i], len);
+	}
+	assert_int_equal(gm_dict_find(dict, (const uint8_t *)"none", 4, gm_dict_hash((const uint8_t *)"none", 4)), 0);
+	gm_dict_unref(dict);
+	free(model);
+}
+
+static void empty_and_binary_values_are_values(void **state)
+{
+	(void)state;
+	struct gm_dict *dict = gm_dict_new();
+	assert_non_null(dict);
+	assert_int_equal(put(dict, "", 0), 1);
+	assert_int_equal(put(dict, "\0", 1), 2);
+	assert_int_equal(put(dict, "\0\0", 2), 3);
+	assert_int_equal(put(dict, "", 0), 1);
+	assert_int_equal(dict->value_bytes, 3);
+	gm_dict_unref(dict);
+	gm_dict_unref(NULL);
+}
+
+static void equal_hashes_do_not_make_values_equal(void **state)
+{
+	(void)state;
+	struct gm_dict *dict = gm_dict_new();
+	assert_non_null(dict);
+	assert_int_equal(gm_dict_put(dict, (const uint8_t *)"a", 1, 42), 1);
+	assert_int_equal(gm_dict_put(dict, (const uint8_t *)"b", 1, 42), 2);
+	assert_int_equal(gm_dict_put(dict, (const uint8_t *)"aa", 2, 42), 3);
+	assert_int_equal(gm_dict_find(dict, (const uint8_t *)"b", 1, 42), 2);
+	gm_dict_unref(dict);
+}
+
+static void chunks_are_recycled_and_drop_their_dictionaries(void **state)
+{
+	(void)state;
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_dict *dict = gm_dict_new();
+	assert_non_null(pool);
+	assert_non_null(dict);
+	struct gm_chunk *first = gm_chunk_take(pool, 3);
+	assert_non_null(first);
+	first->vec[1].repr = GM_REPR_DICT;
+	first->vec[1].dict = gm_dict_ref(dict);
+	assert_int_equal(dict->references, 2);
+	assert_ptr_equal(gm_chunk_ref(first), first);
+	gm_chunk_unref(first);
+	assert_int_equal(dict->references, 2);
+	gm_chunk_unref(first);
+	assert_int_equal(dict->references, 1);
+	struct gm_chunk *second = gm_chunk_take(pool, 5);
+	assert_ptr_equal(second, first);
+	assert_int_equal(second->vec[4].repr, GM_REPR_NULL);
+	gm_chunk_unref(second);
+	gm_chunk_pool_free(pool);
+	gm_dict_unref(dict);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(codes_are_given_in_order_and_found_again),
+	    cmocka_unit_test(empty_and_binary_values_are_values),
+	    cmocka_unit_test(equal_hashes_do_not_make_values_equal),
+	    cmocka_unit_test(chunks_are_recycled_and_drop_their_dictionaries),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
