@@ -4,9 +4,20 @@
 
 #include "shred/shred.h"
 
-struct gm_place { /* where in the job file something stands, for messages */
+struct gm_place { /* where in the job file something stands, for messages; both count from 1, columns in characters */
 	int line, column;
+	/* The text that starts here was written with escapes, line breaks or ${NAME}: offsets into it say nothing about
+	 * the file. */
+	bool whole;
 };
+/* The place of text[offset], where `place` is that of text[0]: for messages that point into an expression. */
+static inline struct gm_place gm_place_at(struct gm_place place, const char *text, size_t offset)
+{
+	if (!place.whole)
+		for (size_t i = 0; i < offset; i++)
+			if (((unsigned char)text[i] & 0xC0) != 0x80) place.column++;
+	return place;
+}
 
 struct gm_column {
 	const char *name, *comment;  /* comment "" if none */
@@ -18,7 +29,12 @@ struct gm_column {
 	enum gm_time_unit unit;
 	bool required;
 	enum gm_on_error on_error;
-	const char *fallback;        /* `default:` as text, NULL: none */
+	const char *fallback;        /* `default:` as text, NULL: none; it fits the type, and the next two hold its value */
+	size_t fallback_bytes;
+	union {
+		int64_t i64;             /* int, bigint, boolean (0, 1), date, timestamp: as in a vec */
+		double f64;
+	} fallback_value;
 	struct gm_place place, expr_place;
 };
 
@@ -32,8 +48,9 @@ struct gm_job {
 		size_t max_record_bytes;
 	} source;
 	struct {
-		const char *location, *database, *name, *comment;
-		struct gm_column *partitions; /* of partition_by: expr is set, from is not */
+		const char *location;
+		const char *database, *name, *comment; /* "" if none */
+		struct gm_column *partitions; /* of partition_by: expr is set, from is not; none: one unpartitioned folder */
 		size_t partition_count;
 		size_t *unique_by;            /* indices of columns */
 		size_t unique_count;
@@ -41,6 +58,7 @@ struct gm_job {
 		int compression_level;
 		uint64_t file_bytes;          /* target size, 128 MiB */
 	} table;
+	bool catalog_requested;      /* `catalog` is given: this version has no catalog sync and says so when it runs */
 	const char *where;           /* NULL: none */
 	struct gm_place where_place;
 	struct gm_column *columns;
@@ -49,5 +67,9 @@ struct gm_job {
 	uint64_t hash[2];            /* XXH3-128 of `resolved` */
 	struct gm_program *program;  /* the compiled expressions */
 };
+
+/* gm_job_load over bytes in memory; `path` is for messages alone. */
+enum gm_code gm_job_parse(const char *path, const void *bytes, size_t n, const struct gm_job_options *options,
+                          struct gm_job **out, struct gm_error *err) GM_CHECK;
 
 #endif
