@@ -25,10 +25,20 @@ typedef enum gm_code gm_list_fn(void *context, const struct gm_object_info *info
 
 struct gm_staged; /* an open staged object, for appending */
 
+/* An object open for sequential reading; one thread at a time. */
+struct gm_store_reader {
+	struct gm_store *store;
+	struct gm_object_info info; /* as it was when it was opened; strings live as long as the reader */
+};
+
 struct gm_store_ops {
 	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *);
 	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *, struct gm_error *);
 	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *);
+	enum gm_code (*reader_open)(struct gm_store *, const char *key, struct gm_store_reader **, struct gm_error *);
+	enum gm_code (*reader_read)(struct gm_store_reader *, void *into, size_t bytes, size_t *got, struct gm_error *);
+	enum gm_code (*reader_check)(struct gm_store_reader *, struct gm_error *);
+	void (*reader_close)(struct gm_store_reader *);
 	enum gm_code (*put)(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent, struct gm_error *);
 	enum gm_code (*remove)(struct gm_store *, const char *key, struct gm_error *);
 	enum gm_code (*stage_open)(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **, struct gm_error *);
@@ -45,7 +55,10 @@ struct gm_store {
 	char *location; /* for messages, without credentials */
 };
 
-enum { GM_TOKEN_BYTES = 1024 };
+enum {
+	GM_TOKEN_BYTES = 1024,
+	GM_KEY_MAX_BYTES = 1023, /* of a key, as on S3 */
+};
 
 /* Opens by location: a path is a directory. create: make the directory (and parents) if it is missing. */
 enum gm_code gm_store_open(const char *location, bool create, struct gm_store **out, struct gm_error *err) GM_CHECK;
@@ -57,17 +70,32 @@ enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum
                                   uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
 void gm_store_close(struct gm_store *store); /* NULL is allowed */
 
+/* 1 .. GM_KEY_MAX_BYTES bytes; parts between '/' that are not empty, ".", ".." or a name that the store hides. */
 bool gm_store_key_valid(const char *key);
+/* A name of the store's own temporary files, which listings leave out: ".<anything>.tmp". */
+bool gm_store_name_hidden(const char *name, size_t bytes);
 
-/* Every object below prefix ("" for all), folders followed, in bytewise order of whole keys. Names that the store itself
+/* Every object whose key begins with prefix ("" for all), folders followed, in bytewise order of whole keys; none is no
+ * error. On a directory symbolic links are followed, but for one that leads back to a folder above itself; what is
+ * neither file nor folder is left out. Names that the store itself
  * hides (its own temporary files) are left out; everything else is listed, the caller judges. A file that vanishes during
  * the listing is left out; a folder that cannot be read is an error. */
 enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *) GM_CHECK;
 /* NOT_FOUND if absent. Strings live in arena. */
 enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena, struct gm_error *) GM_CHECK;
-/* Reads up to `bytes` from offset; *got < bytes only at the end of the object. */
+/* Reads up to `bytes` from offset; *got < bytes only at the end of the object. Opens the object each time: for one look
+ * (a footer); what reads on takes a reader. */
 enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *) GM_CHECK;
-/* A whole object of at most buf->max_bytes, appended to buf. */
+/* Opens an object to be read from its start; reader->info is what it is at this moment. */
+enum gm_code gm_store_reader_open(struct gm_store *, const char *key, struct gm_store_reader **out, struct gm_error *) GM_CHECK;
+/* The next bytes; *got < bytes only at the end of the object. */
+enum gm_code gm_store_reader_read(struct gm_store_reader *, void *into, size_t bytes, size_t *got, struct gm_error *) GM_CHECK;
+/* CHANGED unless the object that was opened still has the size and mtime of reader->info. Ask after the last read:
+ * then what was read is what info names. (That it is what a plan names, the caller compares.) */
+enum gm_code gm_store_reader_check(struct gm_store_reader *, struct gm_error *) GM_CHECK;
+void gm_store_reader_close(struct gm_store_reader *); /* NULL is allowed */
+/* A whole object of at most buf->max_bytes, appended to buf. VALUE: it is larger. CHANGED: it changed meanwhile. On
+ * failure buf is as before. */
 enum gm_code gm_store_get(struct gm_store *, const char *key, struct gm_buf *buf, struct gm_error *) GM_CHECK;
 /* Durable when it returns OK; never half visible. if_absent: EXISTS when the key is taken (by another writer: our own
  * success is told apart and is OK). */
@@ -77,7 +105,8 @@ enum gm_code gm_store_remove(struct gm_store *, const char *key, struct gm_error
 /* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
 enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
 
-/* A staged object for final_key. On a directory its bytes go below work_prefix ("…/work/7/") with a random suffix. */
+/* A staged object for final_key. On a directory its bytes go to <work_prefix><random>.staged, work_prefix ("…/work/7/")
+ * ending in '/'; listings show it there, under its token. */
 enum gm_code gm_store_stage_open(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **out, struct gm_error *) GM_CHECK;
 enum gm_code gm_store_stage_append(struct gm_store *, struct gm_staged *, const void *data, size_t bytes, struct gm_error *) GM_CHECK;
 /* Makes it durable (not visible) and gives the token that publish and discard take. The handle is gone, also on failure. */
