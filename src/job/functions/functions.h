@@ -44,6 +44,9 @@ gm_function_fn gm_fn_abs;
 gm_function_fn gm_fn_regexp_like;
 gm_function_fn gm_fn_regexp_extract;
 gm_function_fn gm_fn_regexp_replace;
+extern const struct gm_function_site gm_site_regexp_like;
+extern const struct gm_function_site gm_site_regexp_extract;
+extern const struct gm_function_site gm_site_regexp_replace;
 
 /* temporal.c */
 gm_function_fn gm_fn_date_format;
@@ -56,5 +59,7 @@ gm_function_fn gm_fn_day;
 gm_function_fn gm_fn_hour;
 gm_function_fn gm_fn_date;
 gm_function_fn gm_fn_from_iso8601_timestamp;
+extern const struct gm_function_site gm_site_date_format;
+extern const struct gm_function_site gm_site_date_trunc;
 
 #endif
