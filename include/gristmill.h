@@ -173,16 +173,31 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
 
 /* --- Sample input ------------------------------------------------------------------------------------------------- */
 
-struct gm_generate_options {
-	uint64_t records, records_per_object, seed;
-	int64_t start_us;         /* first record's time */
-	double hours;
-	double duplicates, late, bad; /* shares, 0 .. 1 */
-	int level;                /* of gzip */
+/* What was written. Duplicates are among the records; a bad record is never duplicated. `rejected` of the bad ones have no
+ * usable timestamp, the others lose a value or are mended. */
+struct gm_generate_result {
+	uint64_t objects, records, duplicates, late, bad, rejected;
+	uint64_t bytes, bytes_raw; /* compressed, inflated */
 };
+struct gm_generate_options {
+	uint64_t records;            /* duplicates come on top */
+	uint64_t records_per_object; /* at most 1,000,000; 0: what 15 minutes bring, at most 85,000 */
+	uint64_t seed;
+	int64_t start_us;             /* first record's time, 1970 .. 9000 */
+	double hours;                 /* that the records span */
+	double duplicates, late, bad; /* shares, 0 .. 1 */
+	int level;                    /* of gzip, 0 .. 9 */
+	const volatile int *stop;     /* may be NULL; not 0: stop after the object at hand, INTERRUPTED */
+	gm_progress_fn *progress;     /* may be NULL */
+	void *context;
+};
+/* 200,000 records over two days from 2024-03-10, a duplicate in 1,000, a late one in 500, a bad one in 2,000. */
 GM_API void gm_generate_defaults(struct gm_generate_options *options);
-/* Writes access records in Firehose layout below directory. Same options, same bytes. */
-GM_API enum gm_code gm_generate(const char *directory, const struct gm_generate_options *options, struct gm_error *err) GM_CHECK;
+/* Writes access records in Firehose layout below directory, which is made if it is missing. Same options, same JSON; with
+ * the same zlib, same files. Never overwrites: EXISTS, also when the same sample is there already. result may be NULL; it
+ * is filled as far as things went. */
+GM_API enum gm_code gm_generate(const char *directory, const struct gm_generate_options *options,
+                                struct gm_generate_result *result, struct gm_error *err) GM_CHECK;
 
 /* "0.1.0" and the versions of the libraries in use that can change bytes: the engine id. */
 GM_API const char *gm_version(void);
