@@ -1,0 +1,47 @@
+"""Fixtures. `pytest tests/` needs a built binary: build/gristmill, or what GRISTMILL names."""
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+
+
+def pytest_sessionstart(session):
+    if not harness.BINARY.exists() and not session.config.option.collectonly:
+        pytest.exit(f"{harness.BINARY} is not there: run `make` first", returncode=4)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return tmp_path / "table"
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "input"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def tiny_job(tmp_path):
+    """The path of a small job: id bigint, timestamp (t, ms, required), s string, ok boolean, x double; by day."""
+    return harness.write(tmp_path / "tiny.yaml", harness.TINY_JOB.encode())
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """30,000 generated access records in several objects: read only."""
+    path = tmp_path_factory.mktemp("sample") / "input"
+    harness.gristmill("generate", path, "--records", "30000", "--seed", "5")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_table(sample, tmp_path_factory):
+    """The main job's table of `sample`, and the run's summary: read only."""
+    path = tmp_path_factory.mktemp("sample-table") / "table"
+    result = harness.run(harness.MAIN_JOB, sample, path)
+    return path, result.json

@@ -1,0 +1,150 @@
+"""Foreign readers judge the files: every value of a generated table, read by five engines, and their footers."""
+import collections
+import gzip
+import json
+
+import pytest
+
+import harness
+import readers
+
+DIRECT = {  # column -> payload key, where the value is taken as it is
+    "session_id": "sessionId", "user_id": "userId", "method": "method", "request_url": "requestURL", "user_agent": "userAgent",
+    "host": "host", "origin": "origin", "x_forwarded_for": "xforwardedFor", "via": "via", "thread_id": "threadId",
+    "elapse_ms": "elapseMS", "success": "success", "stack": "stack", "vm_id": "vmId", "return_object_id": "returnObjectId",
+    "query_string": "queryString", "response_status": "responseStatus", "oauth_client_id": "oauthClientId",
+    "basic_auth_username": "basicAuthUsername", "auth_method": "authenticationMethod",
+}
+
+
+@pytest.fixture(scope="module")
+def reference(sample_table):
+    """What pyarrow reads: the reader that the other four are compared with, itself compared with the input below."""
+    return readers.pyarrow(sample_table[0])
+
+
+@pytest.mark.parametrize("name", [n for n in readers.READERS if n != "pyarrow"])
+def test_readers_agree(name, sample_table, reference):
+    table, summary = sample_table
+    names, rows = readers.READERS[name](table)
+    assert names == reference[0]
+    assert len(rows) == len(reference[1]) == summary["rows_written"]
+    for ours, theirs in zip(rows, reference[1]):
+        assert ours == theirs
+
+
+def test_values_are_those_of_the_input(sample, sample_table):
+    """The columns that are taken over as they are, against the input read with Python's json."""
+    table, summary = sample_table
+    expected, seen, bad, duplicates = collections.Counter(), set(), 0, 0
+    for path in sorted(sample.rglob("*.gz")):
+        for line in gzip.open(path, "rb"):
+            try:
+                payload = json.loads(line.decode("utf-8", "replace"))["payload"]
+                stamp = payload["timestamp"]
+                if type(stamp) is not int:
+                    raise ValueError
+            except (ValueError, KeyError, TypeError):
+                bad += 1
+                continue
+            day = stamp // harness.DAY_MS
+            key = (payload.get("sessionId"), day)
+            if key[0] and key in seen:
+                duplicates += 1
+                continue
+            seen.add(key)
+            instance = payload.get("instance")
+            expected[harness.row_key({
+                **{column: payload.get(source) for column, source in DIRECT.items()}, "timestamp": harness.iso(stamp),
+                "instance": instance and instance.lstrip("0")})] += 1
+    rows = harness.read_table(table)
+    wanted = [*DIRECT, "timestamp", "instance"]
+    actual = collections.Counter(harness.row_key({name: row[name] for name in wanted}) for row in rows)
+    assert list((expected - actual).elements())[:3] == list((actual - expected).elements())[:3] == []
+    assert summary["duplicates"] == duplicates
+    # The generator's bad records may be broken in ways that cost the line after them nothing.
+    assert summary["quarantined"] == bad
+
+
+def test_partitions_hold_their_own_day(sample_table):
+    for row in harness.read_table(sample_table[0]):
+        assert row["timestamp"][:10] == f"{row['year']}-{row['month']}-{row['day']}"
+
+
+def test_footer(sample_table):
+    """What parquet.thrift asks for and readers rely on."""
+    import pyarrow.parquet as pq
+
+    for path in harness.data_files(sample_table[0]):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file.read()
+        meta = file.metadata
+        assert meta.created_by.startswith("gristmill version "), meta.created_by
+        keys = {k.decode(): v.decode() for k, v in (meta.metadata or {}).items()}
+        assert any("job" in key for key in keys), keys
+        assert any("engine" in key for key in keys), keys
+        for group in range(meta.num_row_groups):
+            for column in range(meta.num_columns):
+                chunk = meta.row_group(group).column(column)
+                assert chunk.compression == "ZSTD"
+                assert set(chunk.encodings) <= {"PLAIN", "RLE", "RLE_DICTIONARY"}, (chunk.path_in_schema, chunk.encodings)
+                assert chunk.has_offset_index, chunk.path_in_schema
+                assert chunk.statistics is not None and chunk.statistics.has_null_count, chunk.path_in_schema
+                if chunk.path_in_schema == "session_id":
+                    assert chunk.bloom_filter_offset is None or chunk.bloom_filter_offset > 0 if hasattr(
+                        chunk, "bloom_filter_offset") else True
+
+
+def test_statistics_are_true(sample_table):
+    """min, max and null count of every chunk against its values; bounds may be cut, but must enclose."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for path in harness.data_files(sample_table[0]):
+        file = pq.ParquetFile(path)
+        for group in range(file.metadata.num_row_groups):
+            data = file.read_row_group(group)
+            for column in range(file.metadata.num_columns):
+                chunk = file.metadata.row_group(group).column(column)
+                values = data.column(chunk.path_in_schema)
+                stats = chunk.statistics
+                assert stats.null_count == values.null_count
+                if not stats.has_min_max or values.null_count == len(values):
+                    continue
+                if pa.types.is_string(values.type):
+                    present = [v.encode() for v in values.to_pylist() if v is not None]
+                    low, high = (v.encode() if isinstance(v, str) else v for v in (stats.min, stats.max))
+                    assert low <= min(present) and max(present) <= high, chunk.path_in_schema
+                else:
+                    bounds = pc.min_max(values).as_py()
+                    assert (stats.min, stats.max) == (bounds["min"], bounds["max"]), chunk.path_in_schema
+
+
+def test_bloom_filter_is_used(sample_table):
+    """DuckDB asks the bloom filter of the unique key: present keys are found, absent ones are not."""
+    duckdb = pytest.importorskip("duckdb")
+    table, _ = sample_table
+    path = harness.data_files(table)[0]
+    keys = [row[0] for row in duckdb.sql(f"select session_id from '{path}' where session_id <> '' limit 200").fetchall()]
+    probe = f"select bloom_filter_excludes from parquet_bloom_probe('{path}', 'session_id', ?)"
+    assert not any(row[0] for key in keys for row in duckdb.execute(probe, [key]).fetchall())
+    absent = [f"{i:08x}-not-a-key" for i in range(200)]
+    excluded = sum(all(row[0] for row in duckdb.execute(probe, [key]).fetchall()) for key in absent)
+    assert excluded >= 180, f"the filter excludes only {excluded} of 200 absent keys"
+
+
+def test_compressions(sample, tmp_path):
+    """Snappy and uncompressed files are read, too."""
+    text = harness.MAIN_JOB.read_text()
+    for codec in ("snappy", "none"):
+        job = harness.write(tmp_path / f"{codec}.yaml", _with_compression(text, codec).encode())
+        harness.run(job, sample, tmp_path / codec, "--limit", "1")
+        rows = readers.pyarrow(tmp_path / codec)[1]
+        assert rows and rows == readers.duckdb(tmp_path / codec)[1] == readers.polars(tmp_path / codec)[1]
+
+
+def _with_compression(text, codec):
+    lines = [line for line in text.splitlines() if not line.strip().startswith("compression:")]
+    at = next(i for i, line in enumerate(lines) if line.startswith("table:"))
+    return "\n".join([*lines[:at + 1], f"  compression: {codec}", *lines[at + 1:]]) + "\n"
