@@ -14,10 +14,10 @@
 struct gm_store;
 
 struct gm_object_info {
-	const char *key;    /* relative to the store */
+	const char *key; /* relative to the store */
 	uint64_t size;
 	int64_t mtime_us;
-	const char *etag;   /* "" on a directory */
+	const char *etag; /* "" on a directory */
 };
 
 /* Called in bytewise order of the keys; the info is valid during the call. A code other than OK ends the listing. */
@@ -33,17 +33,23 @@ struct gm_store_reader {
 
 struct gm_store_ops {
 	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *);
-	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *, struct gm_error *);
-	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *);
+	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *,
+	                     struct gm_error *);
+	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
+	                     struct gm_error *);
 	enum gm_code (*reader_open)(struct gm_store *, const char *key, struct gm_store_reader **, struct gm_error *);
 	enum gm_code (*reader_read)(struct gm_store_reader *, void *into, size_t bytes, size_t *got, struct gm_error *);
 	enum gm_code (*reader_check)(struct gm_store_reader *, struct gm_error *);
 	void (*reader_close)(struct gm_store_reader *);
-	enum gm_code (*put)(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent, struct gm_error *);
+	enum gm_code (*put)(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent,
+	                    struct gm_error *);
 	enum gm_code (*remove)(struct gm_store *, const char *key, struct gm_error *);
-	enum gm_code (*stage_open)(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **, struct gm_error *);
-	enum gm_code (*stage_append)(struct gm_store *, struct gm_staged *, const void *data, size_t bytes, struct gm_error *);
-	enum gm_code (*stage_finish)(struct gm_store *, struct gm_staged *, char *token, size_t token_bytes, struct gm_error *);
+	enum gm_code (*stage_open)(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **,
+	                           struct gm_error *);
+	enum gm_code (*stage_append)(struct gm_store *, struct gm_staged *, const void *data, size_t bytes,
+	                             struct gm_error *);
+	enum gm_code (*stage_finish)(struct gm_store *, struct gm_staged *, char *token, size_t token_bytes,
+	                             struct gm_error *);
 	void (*stage_abandon)(struct gm_store *, struct gm_staged *);
 	enum gm_code (*publish)(struct gm_store *, const char *token, const char *final_key, struct gm_error *);
 	enum gm_code (*discard)(struct gm_store *, const char *token, struct gm_error *);
@@ -62,7 +68,8 @@ enum {
 
 /* Opens by location: a path is a directory. create: make the directory (and parents) if it is missing. */
 enum gm_code gm_store_open(const char *location, bool create, struct gm_store **out, struct gm_error *err) GM_CHECK;
-enum gm_code gm_store_open_directory(const char *path, bool create, struct gm_store **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_store_open_directory(const char *path, bool create, struct gm_store **out,
+                                     struct gm_error *err) GM_CHECK;
 enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) GM_CHECK;
 /* A store in front of `inner` (which it then owns) that fails its call number `fail_at` (from 1; 0: never) with `code`.
  * after: the inner call is made first and its answer lost. *calls, if not NULL, counts. */
@@ -78,18 +85,23 @@ bool gm_store_name_hidden(const char *name, size_t bytes);
 /* Every object whose key begins with prefix ("" for all), folders followed, in bytewise order of whole keys; none is no
  * error. On a directory symbolic links are followed, but for one that leads back to a folder above itself; what is
  * neither file nor folder is left out. Names that the store itself
- * hides (its own temporary files) are left out; everything else is listed, the caller judges. A file that vanishes during
- * the listing is left out; a folder that cannot be read is an error. */
-enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *) GM_CHECK;
+ * hides (its own temporary files) are left out; everything else is listed, the caller judges. A file that vanishes
+ * during the listing is left out; a folder that cannot be read is an error. */
+enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context,
+                           struct gm_error *) GM_CHECK;
 /* NOT_FOUND if absent. Strings live in arena. */
-enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena,
+                           struct gm_error *) GM_CHECK;
 /* Reads up to `bytes` from offset; *got < bytes only at the end of the object. Opens the object each time: for one look
  * (a footer); what reads on takes a reader. */
-enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
+                           struct gm_error *) GM_CHECK;
 /* Opens an object to be read from its start; reader->info is what it is at this moment. */
-enum gm_code gm_store_reader_open(struct gm_store *, const char *key, struct gm_store_reader **out, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_reader_open(struct gm_store *, const char *key, struct gm_store_reader **out,
+                                  struct gm_error *) GM_CHECK;
 /* The next bytes; *got < bytes only at the end of the object. */
-enum gm_code gm_store_reader_read(struct gm_store_reader *, void *into, size_t bytes, size_t *got, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_reader_read(struct gm_store_reader *, void *into, size_t bytes, size_t *got,
+                                  struct gm_error *) GM_CHECK;
 /* CHANGED unless the object that was opened still has the size and mtime of reader->info. Ask after the last read:
  * then what was read is what info names. (That it is what a plan names, the caller compares.) */
 enum gm_code gm_store_reader_check(struct gm_store_reader *, struct gm_error *) GM_CHECK;
@@ -99,7 +111,8 @@ void gm_store_reader_close(struct gm_store_reader *); /* NULL is allowed */
 enum gm_code gm_store_get(struct gm_store *, const char *key, struct gm_buf *buf, struct gm_error *) GM_CHECK;
 /* Durable when it returns OK; never half visible. if_absent: EXISTS when the key is taken (by another writer: our own
  * success is told apart and is OK). */
-enum gm_code gm_store_put(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_put(struct gm_store *, const char *key, const void *data, size_t bytes, bool if_absent,
+                          struct gm_error *) GM_CHECK;
 /* OK also when it was not there. */
 enum gm_code gm_store_remove(struct gm_store *, const char *key, struct gm_error *) GM_CHECK;
 /* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
@@ -107,12 +120,17 @@ enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct 
 
 /* A staged object for final_key. On a directory its bytes go to <work_prefix><random>.staged, work_prefix ("…/work/7/")
  * ending in '/'; listings show it there, under its token. */
-enum gm_code gm_store_stage_open(struct gm_store *, const char *final_key, const char *work_prefix, struct gm_staged **out, struct gm_error *) GM_CHECK;
-enum gm_code gm_store_stage_append(struct gm_store *, struct gm_staged *, const void *data, size_t bytes, struct gm_error *) GM_CHECK;
-/* Makes it durable (not visible) and gives the token that publish and discard take. The handle is gone, also on failure. */
-enum gm_code gm_store_stage_finish(struct gm_store *, struct gm_staged *, char token[GM_TOKEN_BYTES], struct gm_error *) GM_CHECK;
+enum gm_code gm_store_stage_open(struct gm_store *, const char *final_key, const char *work_prefix,
+                                 struct gm_staged **out, struct gm_error *) GM_CHECK;
+enum gm_code gm_store_stage_append(struct gm_store *, struct gm_staged *, const void *data, size_t bytes,
+                                   struct gm_error *) GM_CHECK;
+/* Makes it durable (not visible) and gives the token that publish and discard take. The handle is gone, also on
+ * failure. */
+enum gm_code gm_store_stage_finish(struct gm_store *, struct gm_staged *, char token[GM_TOKEN_BYTES],
+                                   struct gm_error *) GM_CHECK;
 void gm_store_stage_abandon(struct gm_store *, struct gm_staged *); /* NULL is allowed */
-/* EXISTS: the key is taken. NOT_FOUND: the staged object is gone. Never overwrites. The staged object stays until it is discarded. */
+/* EXISTS: the key is taken. NOT_FOUND: the staged object is gone. Never overwrites. The staged object stays until it is
+ * discarded. */
 enum gm_code gm_store_publish(struct gm_store *, const char *token, const char *final_key, struct gm_error *) GM_CHECK;
 enum gm_code gm_store_discard(struct gm_store *, const char *token, struct gm_error *) GM_CHECK;
 

@@ -1,0 +1,357 @@
+/* directory_walk.c - the two walks through a folder: listing all objects in order, and removing all.
+ *
+ * The order of a listing is that of whole keys as bytes: "a-b" < "a.c" < "a/b", because '/' is 0x2f. Within one folder
+ * that is the order of its names when each sub-folder counts with a '/' at its end, so one folder is sorted at a time
+ * and sub-folders are entered where they stand. A folder with more names than LIST_BYTES can hold is read several
+ * times, each time for the next names in order: memory is bounded, a folder of ordinary size is read once. */
+#include "store/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	LIST_BYTES = 16 << 20,       /* names of one folder held at a time */
+	NAME_BYTES = 256 + 2,        /* NAME_MAX, '/', NUL */
+	FOLDER_MAX_BYTES = 64 << 10, /* of a path in remove_tree */
+	RETRIES = 16,
+};
+
+/* One folder on the way down. */
+struct frame {
+	size_t key_len;     /* of its own key, with '/' at its end */
+	const char *filter; /* its names begin with it */
+	dev_t device;
+	ino_t inode;
+	struct gm_buf names;    /* one after the other, each with its NUL, a sub-folder with its '/' */
+	struct gm_buf starts;   /* uint32_t: where each begins, in order after sorting */
+	size_t next;            /* to be given out */
+	bool more;              /* there are names behind the last one held */
+	char bound[NAME_BYTES]; /* more: the first name that is known not to be held */
+	char after[NAME_BYTES]; /* names up to this one have been given out */
+};
+
+struct walk {
+	struct gm_directory *dir;
+	const char *filter; /* of the first folder */
+	gm_list_fn *each;
+	void *context;
+	struct frame **frames;
+	size_t depth, room;
+	char key[GM_KEY_MAX_BYTES + 1];
+};
+
+/* --- the names of one folder -------------------------------------------------------------------------------------- */
+
+static size_t name_count(const struct frame *frame)
+{
+	return frame->starts.len / sizeof(uint32_t);
+}
+
+static const char *name_at(const struct frame *frame, size_t i)
+{
+	return (const char *)frame->names.data + ((const uint32_t *)(const void *)frame->starts.data)[i];
+}
+
+static int by_name(const void *a, const void *b, void *names)
+{
+	uint32_t left, right;
+	memcpy(&left, a, sizeof left);
+	memcpy(&right, b, sizeof right);
+	return strcmp((const char *)names + left, (const char *)names + right);
+}
+
+static void sort_names(struct frame *frame)
+{
+	if (frame->starts.len > 0)
+		qsort_r(frame->starts.data, name_count(frame), sizeof(uint32_t), by_name, frame->names.data);
+}
+
+static enum gm_code keep_name(struct frame *frame, const char *name, struct gm_error *err)
+{
+	uint32_t start = (uint32_t)frame->names.len;
+	GM_TRY(gm_buf_append(&frame->names, name, strlen(name) + 1, err));
+	return gm_buf_append(&frame->starts, &start, sizeof start, err);
+}
+
+/* Drops the upper half of the names held. */
+static enum gm_code drop_half(struct frame *frame, struct gm_error *err)
+{
+	sort_names(frame);
+	size_t kept = name_count(frame) / 2;
+	strcpy(frame->bound, name_at(frame, kept));
+	frame->more = true;
+	struct gm_buf names = frame->names, starts = frame->starts;
+	gm_buf_init(&frame->names, names.max_bytes);
+	gm_buf_init(&frame->starts, starts.max_bytes);
+	enum gm_code code = GM_OK;
+	for (size_t i = 0; i < kept && code == GM_OK; i++) {
+		uint32_t start;
+		memcpy(&start, starts.data + i * sizeof start, sizeof start);
+		code = keep_name(frame, (const char *)names.data + start, err);
+	}
+	gm_buf_release(&names);
+	gm_buf_release(&starts);
+	return code;
+}
+
+/* Writes the name as it sorts to `name`; false if the entry is not to be listed. */
+static bool entry_name(const struct frame *frame, int folder, const struct dirent *entry, char name[NAME_BYTES])
+{
+	size_t n = strlen(entry->d_name);
+	if (n + 2 > NAME_BYTES || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) return false;
+	if (gm_store_name_hidden(entry->d_name, n)) return false;
+	bool is_folder = entry->d_type == DT_DIR;
+	if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
+		struct stat info;
+		if (fstatat(folder, entry->d_name, &info, 0) != 0)
+			is_folder = false; /* judged when it is its turn */
+		else if (S_ISDIR(info.st_mode))
+			is_folder = true;
+		else if (!S_ISREG(info.st_mode))
+			return false;
+	} else if (!is_folder && entry->d_type != DT_REG) {
+		return false;
+	}
+	memcpy(name, entry->d_name, n);
+	if (is_folder) name[n++] = '/';
+	name[n] = '\0';
+	if (strncmp(name, frame->filter, strlen(frame->filter)) != 0) return false;
+	return strcmp(name, frame->after) > 0 && !(frame->more && strcmp(name, frame->bound) >= 0);
+}
+
+static enum gm_code read_names(struct walk *walk, struct frame *frame, DIR *stream, struct gm_error *err)
+{
+	char name[NAME_BYTES];
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(stream);
+		if (entry == NULL && errno != 0 && errno != ENOENT) /* ENOENT: the folder was removed meanwhile */
+			return gm_directory_fail(walk->dir, walk->key, errno, "reading the folder", err);
+		if (entry == NULL) break;
+		if (!entry_name(frame, dirfd(stream), entry, name)) continue;
+		if (frame->names.len + frame->starts.len + NAME_BYTES + sizeof(uint32_t) > LIST_BYTES)
+			GM_TRY(drop_half(frame, err));
+		GM_TRY(keep_name(frame, name, err));
+	}
+	sort_names(frame);
+	return GM_OK;
+}
+
+/* Fills the frame with the (next) names of the folder walk->key, which ends in '/' or is empty. A folder that is gone
+ * has none; so has one that stands above itself (*loop). */
+static enum gm_code fill(struct walk *walk, struct frame *frame, bool *loop, struct gm_error *err)
+{
+	struct stat info;
+	*loop = false;
+	frame->names.len = frame->starts.len = frame->next = 0;
+	frame->more = false;
+	int fd;
+	do fd = openat(walk->dir->root, walk->key[0] != '\0' ? walk->key : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return GM_OK;
+	DIR *stream = fd >= 0 && fstat(fd, &info) == 0 ? fdopendir(fd) : NULL;
+	if (stream == NULL) {
+		enum gm_code code = gm_directory_fail(walk->dir, walk->key, errno, "opening the folder", err);
+		if (fd >= 0) (void)close(fd);
+		return code;
+	}
+	frame->device = info.st_dev;
+	frame->inode = info.st_ino;
+	for (size_t i = 0; i < walk->depth; i++) {
+		const struct frame *above = walk->frames[i];
+		if (above != frame && above->device == info.st_dev && above->inode == info.st_ino) *loop = true;
+	}
+	enum gm_code code = *loop ? GM_OK : read_names(walk, frame, stream, err);
+	(void)closedir(stream);
+	return code;
+}
+
+/* --- listing ------------------------------------------------------------------------------------------------------ */
+
+static void frame_free(struct frame *frame)
+{
+	gm_buf_release(&frame->names);
+	gm_buf_release(&frame->starts);
+	free(frame);
+}
+
+/* Enters the folder walk->key. */
+static enum gm_code push(struct walk *walk, struct gm_error *err)
+{
+	bool loop;
+	if (walk->depth == walk->room) {
+		size_t room = walk->room == 0 ? 16 : 2 * walk->room;
+		struct frame **frames = realloc(walk->frames, room * sizeof *frames);
+		if (frames == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for listing a folder");
+		walk->frames = frames;
+		walk->room = room;
+	}
+	struct frame *frame = calloc(1, sizeof *frame);
+	if (frame == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for listing a folder");
+	frame->key_len = strlen(walk->key);
+	frame->filter = walk->depth == 0 ? walk->filter : "";
+	gm_buf_init(&frame->names, LIST_BYTES);
+	gm_buf_init(&frame->starts, LIST_BYTES);
+	enum gm_code code = fill(walk, frame, &loop, err);
+	if (code == GM_OK && !loop)
+		walk->frames[walk->depth++] = frame;
+	else
+		frame_free(frame);
+	return code;
+}
+
+static enum gm_code give_file(struct walk *walk, struct gm_error *err)
+{
+	struct stat info;
+	if (fstatat(walk->dir->root, walk->key, &info, 0) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return GM_OK;
+		return gm_directory_fail(walk->dir, walk->key, errno, "looking at it", err);
+	}
+	if (!S_ISREG(info.st_mode)) return GM_OK;
+	struct gm_object_info object = {
+	    .key = walk->key,
+	    .size = (uint64_t)info.st_size,
+	    .mtime_us = gm_directory_mtime_us(&info),
+	    .etag = "",
+	};
+	return walk->each(walk->context, &object, err);
+}
+
+/* Gives out the next name of the innermost folder, or leaves it. */
+static enum gm_code step(struct walk *walk, struct gm_error *err)
+{
+	bool loop;
+	struct frame *top = walk->frames[walk->depth - 1];
+	walk->key[top->key_len] = '\0';
+	if (top->next == name_count(top)) {
+		if (top->more && top->next > 0) {
+			strcpy(top->after, name_at(top, top->next - 1));
+			GM_TRY(fill(walk, top, &loop, err));
+			return GM_OK;
+		}
+		frame_free(top);
+		walk->depth--;
+		return GM_OK;
+	}
+	const char *name = name_at(top, top->next++);
+	size_t n = strlen(name);
+	if (top->key_len + n > GM_KEY_MAX_BYTES) {
+		enum gm_code code = gm_directory_fail(walk->dir, walk->key, ENAMETOOLONG, "listing a folder in it", err);
+		return gm_error_hint(err, code, "keys have at most %d bytes", GM_KEY_MAX_BYTES);
+	}
+	memcpy(walk->key + top->key_len, name, n + 1);
+	return name[n - 1] == '/' ? push(walk, err) : give_file(walk, err);
+}
+
+enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
+                               struct gm_error *err)
+{
+	struct walk walk = {.dir = (struct gm_directory *)store, .each = each, .context = context};
+	const char *slash = strrchr(prefix, '/');
+	size_t folder = slash != NULL ? (size_t)(slash - prefix) + 1 : 0;
+	memcpy(walk.key, prefix, folder);
+	walk.filter = prefix + folder;
+	enum gm_code code = push(&walk, err);
+	while (code == GM_OK && walk.depth > 0) code = step(&walk, err);
+	while (walk.depth > 0) frame_free(walk.frames[--walk.depth]);
+	free(walk.frames);
+	return code;
+}
+
+/* --- removing a tree ---------------------------------------------------------------------------------------------- */
+
+/* Unlinks what is in the folder until a sub-folder is met, whose name is then added to `path` (*deeper). */
+static enum gm_code empty_folder(struct gm_directory *dir, DIR *stream, struct gm_buf *path, bool *deeper,
+                                 struct gm_error *err)
+{
+	*deeper = false;
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(stream);
+		const char *key = (const char *)path->data;
+		if (entry == NULL && errno != 0 && errno != ENOENT)
+			return gm_directory_fail(dir, key, errno, "reading the folder", err);
+		if (entry == NULL) return GM_OK;
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+		if (unlinkat(dirfd(stream), entry->d_name, 0) == 0 || errno == ENOENT) continue;
+		struct stat info;
+		int number = errno; /* of a folder: EISDIR on Linux, EPERM says POSIX */
+		if (fstatat(dirfd(stream), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(info.st_mode))
+			return gm_directory_fail(dir, key, number, "removing a file in it", err);
+		path->len--; /* its NUL */
+		GM_TRY(gm_buf_append(path, entry->d_name, strlen(entry->d_name), err));
+		GM_TRY(gm_buf_append(path, "/", 2, err));
+		*deeper = true;
+		return GM_OK;
+	}
+}
+
+/* Takes the last folder off the path. */
+static void shorten(struct gm_buf *path)
+{
+	size_t n = path->len - 2; /* the '/' before the NUL */
+	while (n > 0 && path->data[n - 1] != '/') n--;
+	path->data[n] = '\0';
+	path->len = n + 1;
+}
+
+/* Empties the folder `path` (with '/' and NUL at its end) of files, then goes one folder down, or removes it and goes
+ * up. */
+static enum gm_code remove_step(struct gm_directory *dir, struct gm_buf *path, int *retries, struct gm_error *err)
+{
+	int parent, fd;
+	const char *leaf;
+	char name[NAME_BYTES];
+	bool deeper = false;
+	size_t n = path->len - 2;
+	path->data[n] = '\0';
+	enum gm_code code = gm_directory_enter(dir, (const char *)path->data, false, &parent, &leaf, err);
+	if (code == GM_OK) {
+		if (strlen(leaf) < sizeof name)
+			strcpy(name, leaf);
+		else
+			name[0] = '\0';
+	}
+	path->data[n] = '/';
+	if (code == GM_NOT_FOUND) {
+		shorten(path);
+		return GM_OK;
+	}
+	if (code != GM_OK) return code;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	if (stream != NULL) {
+		code = empty_folder(dir, stream, path, &deeper, err);
+		(void)closedir(stream);
+	} else if (errno != ENOENT) {
+		int number = errno == ENOTDIR ? ELOOP : errno; /* a link or a file: not the folder that was meant */
+		code = gm_directory_fail(dir, (const char *)path->data, number, "opening the folder", err);
+		if (fd >= 0) (void)close(fd);
+	}
+	if (code == GM_OK && !deeper) {
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			shorten(path);
+		else if ((errno != ENOTEMPTY && errno != EEXIST) || (*retries)-- == 0) /* somebody still writes there */
+			code = gm_directory_fail(dir, (const char *)path->data, errno, "removing the folder", err);
+	}
+	(void)close(parent);
+	return code;
+}
+
+/* Without recursion and with two descriptors, however deep the tree is; links are removed, not followed. */
+enum gm_code gm_directory_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	struct gm_directory *dir = (struct gm_directory *)store;
+	struct gm_buf path;
+	int retries = RETRIES;
+	size_t top = strlen(prefix) + 1;
+	gm_buf_init(&path, FOLDER_MAX_BYTES);
+	enum gm_code code = gm_buf_append(&path, prefix, top, err);
+	while (code == GM_OK && path.len >= top) code = remove_step(dir, &path, &retries, err);
+	gm_buf_release(&path);
+	return code;
+}

@@ -1,0 +1,219 @@
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool gm_store_name_hidden(const char *name, size_t bytes)
+{
+	return bytes >= 5 && name[0] == '.' && memcmp(name + bytes - 4, ".tmp", 4) == 0;
+}
+
+static bool part_valid(const char *part, size_t bytes)
+{
+	if (bytes == 0 || gm_store_name_hidden(part, bytes)) return false;
+	return !(part[0] == '.' && (bytes == 1 || (bytes == 2 && part[1] == '.')));
+}
+
+bool gm_store_key_valid(const char *key)
+{
+	if (strlen(key) > GM_KEY_MAX_BYTES) return false;
+	for (;;) {
+		size_t bytes = strcspn(key, "/");
+		if (!part_valid(key, bytes)) return false;
+		if (key[bytes] == '\0') return true;
+		key += bytes + 1;
+	}
+}
+
+static enum gm_code check_key(const char *key, struct gm_error *err)
+{
+	if (gm_store_key_valid(key)) return GM_OK;
+	enum gm_code code = gm_error_set(err, GM_USAGE, "not a valid object key");
+	return gm_error_object(err, code, key, strlen(key));
+}
+
+/* A prefix that ends in '/' and names a folder, never the store itself. */
+static enum gm_code check_folder(const char *prefix, struct gm_error *err)
+{
+	char key[GM_KEY_MAX_BYTES + 1];
+	size_t bytes = strlen(prefix);
+	if (bytes >= 2 && bytes <= GM_KEY_MAX_BYTES && prefix[bytes - 1] == '/') {
+		memcpy(key, prefix, bytes - 1);
+		key[bytes - 1] = '\0';
+		if (gm_store_key_valid(key)) return GM_OK;
+	}
+	enum gm_code code = gm_error_set(err, GM_USAGE, "not a valid prefix of a folder");
+	return gm_error_object(err, code, prefix, bytes);
+}
+
+/* A prefix to list by: all of its parts but the last, which may be empty or the beginning of a name. */
+static enum gm_code check_prefix(const char *prefix, struct gm_error *err)
+{
+	const char *slash = strrchr(prefix, '/');
+	if (slash == NULL && strlen(prefix) <= GM_KEY_MAX_BYTES) return GM_OK;
+	char key[GM_KEY_MAX_BYTES + 1];
+	size_t bytes = slash != NULL ? (size_t)(slash - prefix) : SIZE_MAX;
+	if (bytes < sizeof key && strlen(prefix) <= GM_KEY_MAX_BYTES) {
+		memcpy(key, prefix, bytes);
+		key[bytes] = '\0';
+		if (gm_store_key_valid(key)) return GM_OK;
+	}
+	enum gm_code code = gm_error_set(err, GM_USAGE, "not a valid prefix of object keys");
+	return gm_error_object(err, code, prefix, strlen(prefix));
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_store_open(const char *location, bool create, struct gm_store **out, struct gm_error *err)
+{
+	*out = NULL;
+	if (strncmp(location, "file://", 7) == 0) return gm_store_open_directory(location + 7, create, out, err);
+	if (strstr(location, "://") == NULL) return gm_store_open_directory(location, create, out, err);
+	enum gm_code code = gm_error_set(err, GM_UNSUPPORTED, "this version stores in directories only");
+	(void)gm_error_hint(err, code, "give a path, or file:///path");
+	return gm_error_object(err, code, location, strlen(location));
+}
+
+void gm_store_close(struct gm_store *store)
+{
+	if (store != NULL) store->ops->close(store);
+}
+
+/* --- objects ------------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_store_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
+                           struct gm_error *err)
+{
+	GM_TRY(check_prefix(prefix, err));
+	return store->ops->list(store, prefix, each, context, err);
+}
+
+enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_object_info *info, struct gm_arena *arena,
+                           struct gm_error *err)
+{
+	*info = (struct gm_object_info){.key = "", .etag = ""};
+	GM_TRY(check_key(key, err));
+	return store->ops->stat(store, key, info, arena, err);
+}
+
+enum gm_code gm_store_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes,
+                           size_t *got, struct gm_error *err)
+{
+	*got = 0;
+	GM_TRY(check_key(key, err));
+	if (offset > INT64_MAX) return GM_OK; /* behind the end of whatever it is */
+	return store->ops->read(store, key, offset, into, bytes, got, err);
+}
+
+enum gm_code gm_store_reader_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
+                                  struct gm_error *err)
+{
+	*out = NULL;
+	GM_TRY(check_key(key, err));
+	return store->ops->reader_open(store, key, out, err);
+}
+
+enum gm_code gm_store_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
+                                  struct gm_error *err)
+{
+	*got = 0;
+	return reader->store->ops->reader_read(reader, into, bytes, got, err);
+}
+
+enum gm_code gm_store_reader_check(struct gm_store_reader *reader, struct gm_error *err)
+{
+	return reader->store->ops->reader_check(reader, err);
+}
+
+void gm_store_reader_close(struct gm_store_reader *reader)
+{
+	if (reader != NULL) reader->store->ops->reader_close(reader);
+}
+
+/* Reads the whole of an open object behind buf->len, without moving that: the caller does when all is well. */
+static enum gm_code read_all(struct gm_store_reader *reader, struct gm_buf *buf, size_t *bytes, struct gm_error *err)
+{
+	if (reader->info.size > buf->max_bytes - buf->len)
+		GM_FAIL(err, GM_VALUE, "it has %llu bytes, more than the %zu that are allowed here",
+		        (unsigned long long)reader->info.size, buf->max_bytes - buf->len);
+	size_t got = 0;
+	*bytes = (size_t)reader->info.size;
+	GM_TRY(gm_buf_reserve(buf, *bytes, err));
+	if (*bytes > 0) GM_TRY(gm_store_reader_read(reader, buf->data + buf->len, *bytes, &got, err));
+	GM_TRY(gm_store_reader_check(reader, err));
+	if (got != *bytes) GM_FAIL(err, GM_CHANGED, "it became shorter while it was read");
+	return GM_OK;
+}
+
+enum gm_code gm_store_get(struct gm_store *store, const char *key, struct gm_buf *buf, struct gm_error *err)
+{
+	struct gm_store_reader *reader;
+	size_t bytes = 0;
+	GM_TRY(gm_store_reader_open(store, key, &reader, err));
+	enum gm_code rc = read_all(reader, buf, &bytes, err);
+	if (rc == GM_OK)
+		buf->len += bytes;
+	else if (err != NULL && err->object[0] == '\0')
+		rc = gm_error_object(err, rc, key, strlen(key));
+	gm_store_reader_close(reader);
+	return rc;
+}
+
+enum gm_code gm_store_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
+                          struct gm_error *err)
+{
+	GM_TRY(check_key(key, err));
+	return store->ops->put(store, key, data, bytes, if_absent, err);
+}
+
+enum gm_code gm_store_remove(struct gm_store *store, const char *key, struct gm_error *err)
+{
+	GM_TRY(check_key(key, err));
+	return store->ops->remove(store, key, err);
+}
+
+enum gm_code gm_store_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	GM_TRY(check_folder(prefix, err));
+	return store->ops->remove_tree(store, prefix, err);
+}
+
+/* --- staging ------------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_store_stage_open(struct gm_store *store, const char *final_key, const char *work_prefix,
+                                 struct gm_staged **out, struct gm_error *err)
+{
+	*out = NULL;
+	GM_TRY(check_key(final_key, err));
+	GM_TRY(check_folder(work_prefix, err));
+	return store->ops->stage_open(store, final_key, work_prefix, out, err);
+}
+
+enum gm_code gm_store_stage_append(struct gm_store *store, struct gm_staged *staged, const void *data, size_t bytes,
+                                   struct gm_error *err)
+{
+	return bytes == 0 ? GM_OK : store->ops->stage_append(store, staged, data, bytes, err);
+}
+
+enum gm_code gm_store_stage_finish(struct gm_store *store, struct gm_staged *staged, char token[GM_TOKEN_BYTES],
+                                   struct gm_error *err)
+{
+	token[0] = '\0';
+	return store->ops->stage_finish(store, staged, token, GM_TOKEN_BYTES, err);
+}
+
+void gm_store_stage_abandon(struct gm_store *store, struct gm_staged *staged)
+{
+	if (staged != NULL) store->ops->stage_abandon(store, staged);
+}
+
+enum gm_code gm_store_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err)
+{
+	GM_TRY(check_key(final_key, err));
+	return store->ops->publish(store, token, final_key, err);
+}
+
+enum gm_code gm_store_discard(struct gm_store *store, const char *token, struct gm_error *err)
+{
+	return store->ops->discard(store, token, err);
+}
