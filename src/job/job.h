@@ -58,13 +58,13 @@ struct gm_job {
 		int compression_level;
 		uint64_t file_bytes;          /* target size, 128 MiB */
 	} table;
-	bool catalog_requested;      /* `catalog` is given: this version has no catalog sync and says so when it runs */
+	unsigned int catalog_requested; /* 1: `catalog.type: glue`; this version has no catalog sync and says so */
 	const char *where;           /* NULL: none */
 	struct gm_place where_place;
 	struct gm_column *columns;
 	size_t column_count;
 	const char *resolved;        /* canonical JSON of everything that can change a row or a byte; locations left out */
-	uint64_t hash[2];            /* XXH3-128 of `resolved` */
+	uint64_t hash[2];            /* XXH3-128 of `resolved`: high, low */
 	struct gm_program *program;  /* the compiled expressions */
 };
 

@@ -1,0 +1,176 @@
+/* load_check.c - what one key of a job file alone cannot tell: keys that exclude each other, names that meet twice. */
+#include "job/load.h"
+
+#include <string.h>
+
+const struct gm_node *gm_seen_get(const struct gm_seen *seen, enum gm_key_section section, const char *name)
+{
+	for (size_t i = 0; i < gm_key_count; i++)
+		if (gm_keys[i].section == section && strcmp(gm_keys[i].name, name) == 0) return seen->value[i];
+	return NULL;
+}
+
+static struct gm_quoted quoted(const char *text)
+{
+	return gm_load_quote(text, strlen(text));
+}
+
+/* --- Columns -------------------------------------------------------------------------------------------------------
+ */
+
+static enum gm_code check_unit(struct gm_loader *loader, const struct gm_column *column, const struct gm_node *unit)
+{
+	if (unit == NULL) return GM_OK;
+	if (column->type != GM_TYPE_TIMESTAMP)
+		return gm_load_fail(loader, unit->place, "column %s is a %s: only a timestamp has a unit",
+		                    quoted(column->name).text, gm_type_name(column->type));
+	if (column->from_len == 0)
+		return gm_load_fail(loader, unit->place, "column %s has a unit, but no 'from' that it could apply to",
+		                    quoted(column->name).text);
+	return GM_OK;
+}
+
+static enum gm_code check_fallback(struct gm_loader *loader, struct gm_column *column, const struct gm_node *fallback)
+{
+	if (fallback == NULL) return GM_OK;
+	if (column->required)
+		return gm_load_fail(loader, fallback->place, "column %s is required, so its default would never be used",
+		                    quoted(column->name).text);
+	if (gm_load_fallback(column)) return GM_OK;
+	enum gm_code rc =
+	    gm_load_fail(loader, fallback->text_place, "the default %s is not a %s",
+	                 gm_load_quote(column->fallback, column->fallback_bytes).text, gm_type_name(column->type));
+	static const char *const examples[] = {
+	    [GM_TYPE_BOOLEAN] = "true or false", [GM_TYPE_INT] = "a whole number within 32 bits",
+	    [GM_TYPE_DATE] = "2024-03-10",       [GM_TYPE_BIGINT] = "a whole number within 64 bits",
+	    [GM_TYPE_DOUBLE] = "1.5 or 2e-3",    [GM_TYPE_TIMESTAMP] = "2024-03-10T12:00:00Z",
+	    [GM_TYPE_STRING] = "any text",
+	};
+	return gm_error_hint(loader->err, rc, "write %s", examples[column->type]);
+}
+
+static enum gm_code check_partition(struct gm_loader *loader, const struct gm_column *column,
+                                    const struct gm_node *type)
+{
+	switch (column->type) {
+	case GM_TYPE_STRING:
+	case GM_TYPE_INT:
+	case GM_TYPE_BIGINT:
+	case GM_TYPE_DATE: return GM_OK;
+	default: break;
+	}
+	enum gm_code rc = gm_load_fail(loader, type->place, "partition column %s cannot be a %s", quoted(column->name).text,
+	                               gm_type_name(column->type));
+	return gm_error_hint(loader->err, rc, "allowed: string, int, bigint, date");
+}
+
+enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section section, struct gm_column *column,
+                                  const struct gm_seen *seen)
+{
+	if (section == GM_SECTION_PARTITION) return check_partition(loader, column, gm_seen_get(seen, section, "type"));
+	if (column->from_len == 0 && column->expr == NULL) {
+		enum gm_code rc =
+		    gm_load_fail(loader, column->place, "column %s has neither 'from' nor 'expr'", quoted(column->name).text);
+		return gm_error_hint(loader->err, rc, "from: a path in the document; expr: an expression; or both");
+	}
+	GM_TRY(check_unit(loader, column, gm_seen_get(seen, section, "unit")));
+	return check_fallback(loader, column, gm_seen_get(seen, section, "default"));
+}
+
+/* --- The table -----------------------------------------------------------------------------------------------------
+ */
+
+enum gm_code gm_load_check_table(struct gm_loader *loader, const struct gm_seen *seen)
+{
+	const struct gm_node *level = gm_seen_get(seen, GM_SECTION_TABLE, "compression_level");
+	if (loader->job->table.compression == GM_COMPRESSION_ZSTD) return GM_OK;
+	if (level != NULL) return gm_load_fail(loader, level->place, "only zstd has a compression_level");
+	loader->job->table.compression_level = 0;
+	return GM_OK;
+}
+
+static enum gm_code check_same(struct gm_loader *loader, const struct gm_column *column,
+                               const struct gm_column *earlier)
+{
+	if (!gm_load_same_name(column->name, earlier->name)) return GM_OK;
+	bool equal = strcmp(column->name, earlier->name) == 0;
+	return gm_load_fail(loader, column->place, "the column name %s is taken%s, see line %d", quoted(column->name).text,
+	                    equal ? "" : " but for letter case", earlier->place.line);
+}
+
+/* Columns and partition columns share one set of names; engines do not tell upper from lower case. */
+static enum gm_code check_names(struct gm_loader *loader)
+{
+	const struct gm_job *job = loader->job;
+	for (size_t i = 0; i < job->column_count; i++)
+		for (size_t k = 0; k < i; k++) GM_TRY(check_same(loader, &job->columns[i], &job->columns[k]));
+	for (size_t i = 0; i < job->table.partition_count; i++) {
+		const struct gm_column *partition = &job->table.partitions[i];
+		for (size_t k = 0; k < i; k++) GM_TRY(check_same(loader, partition, &job->table.partitions[k]));
+		for (size_t k = 0; k < job->column_count; k++) {
+			if (!gm_load_same_name(partition->name, job->columns[k].name)) continue;
+			return gm_load_fail(loader, partition->place, "%s is a partition column and a column, see line %d",
+			                    quoted(partition->name).text, job->columns[k].place.line);
+		}
+	}
+	return GM_OK;
+}
+
+static enum gm_code unknown_unique(struct gm_loader *loader, const struct gm_node *item, const struct gm_node *text)
+{
+	const struct gm_job *job = loader->job;
+	struct gm_quoted name = gm_load_quote(text->text, text->bytes);
+	struct gm_suggest suggest;
+	for (size_t i = 0; i < job->table.partition_count; i++)
+		if (strcmp(job->table.partitions[i].name, text->text) == 0)
+			return gm_load_fail(loader, item->place,
+			                    "unique_by names the partition column %s, but holds within a partition already",
+			                    name.text);
+	gm_suggest_init(&suggest, text->text, text->bytes);
+	for (size_t i = 0; i < job->column_count; i++) gm_suggest_offer(&suggest, job->columns[i].name);
+	enum gm_code rc = gm_load_fail(loader, item->place, "unique_by names %s, which is not a column", name.text);
+	if (gm_suggest_best(&suggest) == NULL) return rc;
+	return gm_error_hint(loader->err, rc, "did you mean %s?", quoted(gm_suggest_best(&suggest)).text);
+}
+
+static enum gm_code add_unique(struct gm_loader *loader, const struct gm_node *item)
+{
+	struct gm_job *job = loader->job;
+	const struct gm_node *text;
+	size_t column = 0;
+	if (item->kind != GM_NODE_SCALAR) return gm_load_fail(loader, item->place, "'unique_by' must be a list of columns");
+	GM_TRY(gm_load_expand(loader, item, &text));
+	while (column < job->column_count && strcmp(job->columns[column].name, text->text) != 0) column++;
+	if (column == job->column_count) return unknown_unique(loader, item, text);
+	for (size_t i = 0; i < job->table.unique_count; i++)
+		if (job->table.unique_by[i] == column)
+			return gm_load_fail(loader, item->place, "unique_by names %s twice", quoted(text->text).text);
+	job->table.unique_by[job->table.unique_count++] = column;
+	return GM_OK;
+}
+
+static enum gm_code resolve_unique(struct gm_loader *loader)
+{
+	const struct gm_node *list = loader->unique_by;
+	if (list == NULL) return GM_OK;
+	if (list->kind != GM_NODE_LIST || list->count == 0) {
+		enum gm_code rc = gm_load_fail(loader, list->place, "'unique_by' must be a list of columns");
+		return gm_error_hint(loader->err, rc, "unique_by: [session_id]");
+	}
+	/* a longer list names something twice, which is found before the array is full */
+	loader->job->table.unique_by =
+	    gm_arena_alloc(&loader->job->arena, (loader->job->column_count + 1) * sizeof(size_t));
+	if (loader->job->table.unique_by == NULL) return gm_load_nomem(loader);
+	for (const struct gm_node *item = list->first; item != NULL; item = item->next) GM_TRY(add_unique(loader, item));
+	return GM_OK;
+}
+
+enum gm_code gm_load_check_job(struct gm_loader *loader)
+{
+	struct gm_job *job = loader->job;
+	if (job->id == NULL) job->id = job->name;
+	if (gm_load_same_name(job->id, "claims"))
+		return gm_load_fail(loader, loader->id->place, "the job id %s is reserved", quoted(job->id).text);
+	GM_TRY(check_names(loader));
+	return resolve_unique(loader);
+}

@@ -1,0 +1,127 @@
+/* load_keys.c - every key of a job file: the one table that drives parsing, defaults, checks and the help page.
+ *
+ * To add a key: a row here, a member in job.h, and, if it can change a row or a byte of the table, a line in
+ * load_resolve.c. docs/job-files.md must name it; a test compares. */
+#include "job/load.h"
+
+#define IN_JOB(member)    .offset = offsetof(struct gm_job, member)
+#define IN_COLUMN(member) .offset = offsetof(struct gm_column, member)
+#define NOWHERE           .offset = (size_t)GM_KEY_NOWHERE
+
+static const char *const no_words[] = {NULL};
+static const char *const formats[] = {"json", NULL};
+static const char *const later_formats[] = {"csv", "parquet", "avro", "orc", "xml", "text", NULL};
+static const char *const layouts[] = {"hive", NULL};
+static const char *const later_layouts[] = {"delta", "iceberg", NULL};
+static const char *const scopes[] = {"partition", NULL};
+static const char *const later_scopes[] = {"table", NULL};
+static const char *const compressions[] = {"zstd", "snappy", "none", NULL}; /* as in struct gm_job */
+static const char *const later_compressions[] = {"gzip", "lz4", "brotli", "lzo", NULL};
+static const char *const types[] = {"boolean", "int", "bigint", "double", "string", "date", "timestamp", NULL};
+static const char *const later_types[] = {"array",     "struct",   "map",  "decimal", "float",
+                                          "tinyint",   "smallint", "char", "varchar", "binary",
+                                          "varbinary", "uuid",     "time", "json",    NULL};
+static const char *const units[] = {"s", "ms", "us", "ns", NULL};           /* enum gm_time_unit */
+static const char *const policies[] = {"null", "quarantine", "fail", NULL}; /* enum gm_on_error */
+static const char *const catalogs[] = {"none", "glue", NULL};
+static const char *const later_catalogs[] = {"hive", "unity", "rest", NULL};
+static const char *const catalog_formats[] = {"hive", NULL};
+static const char *const later_catalog_formats[] = {"delta", "iceberg", NULL};
+static const char *const listings[] = {"projection", NULL};
+static const char *const later_listings[] = {"register", "crawl", NULL};
+
+const struct gm_key gm_keys[] = {
+    {GM_SECTION_JOB, "version", GM_KEY_INTEGER, .fallback = "1", .min = 1, .max = 1, NOWHERE,
+     .help = "Version of the job file's format."},
+    {GM_SECTION_JOB, "job", GM_KEY_ID, .required = true, IN_JOB(name),
+     .help = "Name of the job: ASCII letters, digits, '.', '_', '-'."},
+    {GM_SECTION_JOB, "id", GM_KEY_ID, IN_JOB(id),
+     .help = "Identity of the job in the table's state; give it when you rename a job. Without it: the name."},
+    {GM_SECTION_JOB, "source", GM_KEY_SECTION, GM_SECTION_SOURCE, .required = true, .help = "Where the raw data lies."},
+    {GM_SECTION_JOB, "table", GM_KEY_SECTION, GM_SECTION_TABLE, .required = true,
+     .help = "What is written, and where."},
+    {GM_SECTION_JOB, "where", GM_KEY_EXPR, IN_JOB(where), .place_offset = offsetof(struct gm_job, where_place),
+     .help = "Rows for which this expression is false or null are left out, and counted as filtered."},
+    {GM_SECTION_JOB, "columns", GM_KEY_LIST, GM_SECTION_COLUMN, .required = true, .min = 1, .max = GM_LOAD_COLUMNS_MAX,
+     IN_JOB(columns), .help = "The table's columns, in order."},
+    {GM_SECTION_JOB, "catalog", GM_KEY_SECTION, GM_SECTION_CATALOG,
+     .help = "The catalog to keep up to date. Checked, but not acted on by this version."},
+
+    {GM_SECTION_SOURCE, "location", GM_KEY_TEXT, .required = true, IN_JOB(source.location),
+     .help = "A directory or s3://bucket/prefix/. --source overrides it."},
+    {GM_SECTION_SOURCE, "format", GM_KEY_WORD, .fallback = "json", .words = formats, .later = later_formats, NOWHERE,
+     .help = "What the objects hold: JSON documents, one a line or in any other arrangement."},
+    {GM_SECTION_SOURCE, "max_record", GM_KEY_SIZE, .fallback = "32MiB", .min = 1 << 10, .max = INT64_C(1) << 30,
+     IN_JOB(source.max_record_bytes), .help = "Records with more bytes than this go to quarantine."},
+
+    {GM_SECTION_TABLE, "location", GM_KEY_TEXT, .required = true, IN_JOB(table.location),
+     .help = "A directory or s3://bucket/prefix/. --table overrides it."},
+    {GM_SECTION_TABLE, "database", GM_KEY_ID, IN_JOB(table.database), .help = "The database, for the catalog."},
+    {GM_SECTION_TABLE, "name", GM_KEY_ID, IN_JOB(table.name), .help = "The table's name, for the catalog."},
+    {GM_SECTION_TABLE, "comment", GM_KEY_TEXT, IN_JOB(table.comment), .help = "What a row is, for the catalog."},
+    {GM_SECTION_TABLE, "partition_by", GM_KEY_LIST, GM_SECTION_PARTITION, .max = GM_LOAD_PARTITIONS_MAX,
+     IN_JOB(table.partitions),
+     .help = "Partition columns, outermost first: each row lies in the folder of its values. None: one folder."},
+    {GM_SECTION_TABLE, "unique_by", GM_KEY_NAMES, NOWHERE,
+     .help = "A list of columns. Of rows with the same values in them only the first is kept."},
+    {GM_SECTION_TABLE, "unique_within", GM_KEY_WORD, .fallback = "partition", .words = scopes, .later = later_scopes,
+     NOWHERE, .help = "Where rows are compared: equal keys in two partitions are two rows."},
+    {GM_SECTION_TABLE, "compression", GM_KEY_WORD, .fallback = "zstd", .words = compressions,
+     .later = later_compressions, IN_JOB(table.compression), .help = "Compression of the Parquet pages."},
+    {GM_SECTION_TABLE, "compression_level", GM_KEY_INTEGER, .fallback = "1", .min = 1, .max = 22,
+     IN_JOB(table.compression_level), .help = "Level of zstd; the other kinds have none."},
+    {GM_SECTION_TABLE, "file_size", GM_KEY_SIZE, .fallback = "128MiB", .min = 4 << 10, .max = INT64_C(16) << 30,
+     IN_JOB(table.file_bytes), .help = "Size that data files aim at."},
+    {GM_SECTION_TABLE, "layout", GM_KEY_WORD, .fallback = "hive", .words = layouts, .later = later_layouts, NOWHERE,
+     .help = "Folders named year=2024/month=03; partition columns are in the path alone."},
+
+    {GM_SECTION_PARTITION, "name", GM_KEY_NAME, .required = true, IN_COLUMN(name), .help = "Name of the column."},
+    {GM_SECTION_PARTITION, "type", GM_KEY_WORD, .required = true, .words = types, .later = later_types, IN_COLUMN(type),
+     .help = "string, int, bigint or date."},
+    {GM_SECTION_PARTITION, "expr", GM_KEY_EXPR, .required = true, IN_COLUMN(expr),
+     .place_offset = offsetof(struct gm_column, expr_place), .help = "Its value, computed from the columns."},
+    {GM_SECTION_PARTITION, "comment", GM_KEY_TEXT, IN_COLUMN(comment), .help = "What it holds, for the catalog."},
+
+    {GM_SECTION_COLUMN, "name", GM_KEY_NAME, .required = true, IN_COLUMN(name),
+     .help = "Name of the column; best lower-case letters, digits and underscores."},
+    {GM_SECTION_COLUMN, "type", GM_KEY_WORD, .required = true, .words = types, .later = later_types, IN_COLUMN(type),
+     .help = "Type of the column."},
+    {GM_SECTION_COLUMN, "from", GM_KEY_PATH, IN_COLUMN(from),
+     .help =
+         "Where the value is in the document: payload.sessionId, or [payload, \"a.b\"] for keys with odd characters."},
+    {GM_SECTION_COLUMN, "expr", GM_KEY_EXPR, IN_COLUMN(expr), .place_offset = offsetof(struct gm_column, expr_place),
+     .help = "The value as an expression over the columns. With from, the column's own name is the value read."},
+    {GM_SECTION_COLUMN, "unit", GM_KEY_WORD, .fallback = "ms", .words = units, .later = no_words, IN_COLUMN(unit),
+     .help = "Unit since 1970 of a timestamp that is read as a number."},
+    {GM_SECTION_COLUMN, "required", GM_KEY_BOOLEAN, .fallback = "false", IN_COLUMN(required),
+     .help = "A record without this value goes to quarantine."},
+    {GM_SECTION_COLUMN, "default", GM_KEY_VALUE, IN_COLUMN(fallback),
+     .help = "The value in place of null; dates as 2024-03-10, timestamps as 2024-03-10T12:00:00Z."},
+    {GM_SECTION_COLUMN, "on_error", GM_KEY_WORD, .fallback = "null", .words = policies, .later = no_words,
+     IN_COLUMN(on_error),
+     .help = "When a value does not fit the type: make it null and count it, quarantine the record, or fail the run."},
+    {GM_SECTION_COLUMN, "comment", GM_KEY_TEXT, IN_COLUMN(comment), .help = "What it holds, for the catalog."},
+
+    {GM_SECTION_CATALOG, "type", GM_KEY_WORD, .required = true, .words = catalogs, .later = later_catalogs,
+     IN_JOB(catalog_requested), .help = "Which catalog."},
+    {GM_SECTION_CATALOG, "format", GM_KEY_WORD, .fallback = "hive", .words = catalog_formats,
+     .later = later_catalog_formats, NOWHERE, .help = "How the catalog describes the table."},
+    {GM_SECTION_CATALOG, "partitions", GM_KEY_WORD, .fallback = "projection", .words = listings,
+     .later = later_listings, NOWHERE,
+     .help = "How readers find partitions: computed from the table's properties, nothing to register."},
+};
+const size_t gm_key_count = sizeof gm_keys / sizeof gm_keys[0];
+_Static_assert(sizeof gm_keys / sizeof gm_keys[0] <= GM_KEYS_MAX, "struct gm_seen has room for every key");
+
+const char *gm_section_name(enum gm_key_section section)
+{
+	static const char *const names[GM_SECTION_COUNT] = {
+	    [GM_SECTION_JOB] = "",
+	    [GM_SECTION_SOURCE] = "source",
+	    [GM_SECTION_TABLE] = "table",
+	    [GM_SECTION_PARTITION] = "table.partition_by[]",
+	    [GM_SECTION_COLUMN] = "columns[]",
+	    [GM_SECTION_CATALOG] = "catalog",
+	};
+	return names[section];
+}
