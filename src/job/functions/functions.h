@@ -30,8 +30,6 @@ gm_function_fn gm_fn_concat;
 gm_function_fn gm_fn_url_decode;
 gm_function_fn gm_fn_reverse;
 gm_function_fn gm_fn_starts_with;
-gm_function_fn gm_fn_ends_with;
-gm_function_fn gm_fn_contains;
 gm_function_fn gm_fn_lpad;
 gm_function_fn gm_fn_rpad;
 gm_function_fn gm_fn_chr;
