@@ -1,0 +1,387 @@
+/* What every store must do: each test runs against a directory, against memory, and through the fault injector at rest.
+ */
+#include "common.h"
+
+#include <pthread.h>
+
+enum kind { DIRECTORY, MEMORY, WRAPPED };
+struct setting {
+	enum kind kind;
+	char *folder;
+	struct gm_store *store;
+};
+
+static struct gm_store *store_of(void **state)
+{
+	return ((struct setting *)*state)->store;
+}
+
+static int open_store(void **state, enum kind kind)
+{
+	struct gm_store *inner = NULL;
+	struct setting *setting = calloc(1, sizeof *setting);
+	assert_non_null(setting);
+	setting->kind = kind;
+	if (kind == MEMORY) {
+		must(gm_store_open_memory(&setting->store, &failure));
+	} else {
+		setting->folder = make_folder();
+		must(gm_store_open(setting->folder, false, &inner, &failure));
+		setting->store = inner;
+		if (kind == WRAPPED) must(gm_store_open_faulty(inner, 0, GM_IO, false, NULL, &setting->store, &failure));
+	}
+	*state = setting;
+	return 0;
+}
+
+static int open_directory(void **state)
+{
+	return open_store(state, DIRECTORY);
+}
+
+static int open_memory(void **state)
+{
+	return open_store(state, MEMORY);
+}
+
+static int open_wrapped(void **state)
+{
+	return open_store(state, WRAPPED);
+}
+
+static int close_store(void **state)
+{
+	struct setting *setting = *state;
+	gm_store_close(setting->store);
+	if (setting->folder != NULL) drop_folder(setting->folder);
+	free(setting);
+	return 0;
+}
+
+static void what_was_put_is_read(void **state)
+{
+	struct gm_store *store = store_of(state);
+	struct gm_object_info info;
+	struct gm_arena arena;
+	char piece[8];
+	size_t got;
+	gm_arena_init(&arena, 256);
+	put_text(store, "a/b/c.txt", "hello, world");
+	put_text(store, "empty", "");
+	assert_string_equal(get_text(store, "a/b/c.txt"), "hello, world");
+	assert_string_equal(get_text(store, "empty"), "");
+	must(gm_store_stat(store, "a/b/c.txt", &info, &arena, &failure));
+	assert_string_equal(info.key, "a/b/c.txt");
+	assert_string_equal(info.etag, "");
+	assert_int_equal(info.size, 12);
+	must(gm_store_read(store, "a/b/c.txt", 7, piece, sizeof piece, &got, &failure));
+	assert_int_equal(got, 5);
+	assert_memory_equal(piece, "world", 5);
+	must(gm_store_read(store, "a/b/c.txt", 12, piece, sizeof piece, &got, &failure));
+	assert_int_equal(got, 0);
+	must(gm_store_read(store, "a/b/c.txt", UINT64_MAX, piece, sizeof piece, &got, &failure));
+	assert_int_equal(got, 0);
+	gm_arena_release(&arena);
+}
+
+static void absence_is_told(void **state)
+{
+	struct gm_store *store = store_of(state);
+	struct gm_store_reader *reader;
+	struct gm_object_info info;
+	struct gm_arena arena;
+	struct gm_buf buf;
+	char piece[8];
+	size_t got;
+	put_text(store, "a/file", "x");
+	gm_arena_init(&arena, 256);
+	gm_buf_init(&buf, 100);
+	static const char *const keys[] = {"no", "a", "a/no", "a/file/no"};
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		assert_int_equal(gm_store_stat(store, keys[i], &info, &arena, &failure), GM_NOT_FOUND);
+		assert_int_equal(gm_store_read(store, keys[i], 0, piece, 8, &got, &failure), GM_NOT_FOUND);
+		assert_int_equal(gm_store_reader_open(store, keys[i], &reader, &failure), GM_NOT_FOUND);
+		assert_null(reader);
+		assert_int_equal(gm_store_get(store, keys[i], &buf, &failure), GM_NOT_FOUND);
+	}
+	must(gm_store_remove(store, "no", &failure));
+	must(gm_store_remove(store, "no/no", &failure));
+	must(gm_store_remove_tree(store, "no/", &failure));
+	assert_string_equal(list_text(store, "no/"), "");
+	gm_arena_release(&arena);
+	gm_buf_release(&buf);
+}
+
+static void put_if_absent_keeps_the_first(void **state)
+{
+	struct gm_store *store = store_of(state);
+	put_text(store, "k", "first");
+	assert_int_equal(gm_store_put(store, "k", "second", 6, true, &failure), GM_EXISTS);
+	assert_string_equal(get_text(store, "k"), "first");
+	must(gm_store_put(store, "k", "third", 5, false, &failure));
+	assert_string_equal(get_text(store, "k"), "third");
+	must(gm_store_remove(store, "k", &failure));
+	put_text(store, "k", "fourth");
+	assert_string_equal(get_text(store, "k"), "fourth");
+	assert_string_equal(list_text(store, ""), "k");
+}
+
+static void keys_are_checked(void **state)
+{
+	struct gm_store *store = store_of(state);
+	static const char *const bad[] = {"",       "/",           "/a",       "a/",      "a//b", ".",
+	                                  "..",     "a/..",        "../a",     "a/../b",  "./a",  "a/./b",
+	                                  ".x.tmp", "a/.tmp/b/..", "a/.1.tmp", ".1.tmp/b"};
+	static const char *const good[] = {"a", "a/b", "...", ".a", "a/..b", "b..", "x.tmp", ".tmp", "a b/\xff\n=%"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_false(gm_store_key_valid(bad[i]));
+		assert_int_equal(gm_store_put(store, bad[i], "x", 1, false, &failure), GM_USAGE);
+		assert_int_equal(gm_store_remove(store, bad[i], &failure), GM_USAGE);
+	}
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(gm_store_key_valid(good[i]));
+	char longest[GM_KEY_MAX_BYTES + 2];
+	for (size_t i = 0; i < sizeof longest; i++) longest[i] = i % 100 == 99 ? '/' : 'x';
+	longest[GM_KEY_MAX_BYTES] = '\0';
+	put_text(store, longest, "long");
+	assert_string_equal(list_text(store, ""), longest);
+	assert_string_equal(get_text(store, longest), "long");
+	longest[GM_KEY_MAX_BYTES] = 'y';
+	longest[GM_KEY_MAX_BYTES + 1] = '\0';
+	assert_false(gm_store_key_valid(longest));
+	static const char *const folders[] = {"", "/", "a", "../", "a/../", "//", "a//"};
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+		assert_int_equal(gm_store_remove_tree(store, folders[i], &failure), GM_USAGE);
+	struct gm_buf keys;
+	gm_buf_init(&keys, 100);
+	assert_int_equal(gm_store_list(store, "../", join_keys, &keys, &failure), GM_USAGE);
+	assert_int_equal(gm_store_list(store, "/", join_keys, &keys, &failure), GM_USAGE);
+}
+
+static void listing_is_in_the_order_of_whole_keys(void **state)
+{
+	struct gm_store *store = store_of(state);
+	static const char *const keys[] = {"a/b", "a-b", "a.c",        "a0",  "a/b0/c", "a/b-",
+	                                   "b",   "A",   "a/\xc3\xa4", "a/~", ".h"};
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) put_text(store, keys[i], "");
+	assert_string_equal(list_text(store, ""), ".h|A|a-b|a.c|a/b|a/b-|a/b0/c|a/~|a/\xc3\xa4|a0|b");
+	assert_string_equal(list_text(store, "a/"), "a/b|a/b-|a/b0/c|a/~|a/\xc3\xa4");
+	assert_string_equal(list_text(store, "a/b"), "a/b|a/b-|a/b0/c");
+	assert_string_equal(list_text(store, "a"), "a-b|a.c|a/b|a/b-|a/b0/c|a/~|a/\xc3\xa4|a0");
+	assert_string_equal(list_text(store, "a/b0/"), "a/b0/c");
+	assert_string_equal(list_text(store, "zz"), "");
+	assert_string_equal(list_text(store, "a/x/y"), "");
+}
+
+static enum gm_code stop_at_two(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	int *seen = context;
+	assert_non_null(info->key);
+	if (++*seen == 2) GM_FAIL(err, GM_INTERRUPTED, "enough");
+	return GM_OK;
+}
+
+static void a_listing_ends_when_told_to(void **state)
+{
+	int seen = 0;
+	for (char key[] = "d/a"; key[2] < 'h'; key[2]++) put_text(store_of(state), key, "");
+	assert_int_equal(gm_store_list(store_of(state), "", stop_at_two, &seen, &failure), GM_INTERRUPTED);
+	assert_int_equal(seen, 2);
+}
+
+static void readers_read_on(void **state)
+{
+	enum { BYTES = 300000 };
+	struct gm_store *store = store_of(state);
+	struct gm_store_reader *reader, *other;
+	uint8_t *data = malloc(BYTES), *back = malloc(BYTES);
+	assert_non_null(data);
+	assert_non_null(back);
+	for (size_t i = 0; i < BYTES; i++) data[i] = (uint8_t)(i * 7 + i / 251);
+	must(gm_store_put(store, "big", data, BYTES, true, &failure));
+	must(gm_store_reader_open(store, "big", &reader, &failure));
+	must(gm_store_reader_open(store, "big", &other, &failure));
+	assert_int_equal(reader->info.size, BYTES);
+	assert_string_equal(reader->info.key, "big");
+	size_t total = 0, got, step = 1;
+	do {
+		size_t want = step < BYTES - total ? step : BYTES - total + 1;
+		if (want > BYTES - total) want = BYTES - total > 0 ? BYTES - total : 1;
+		must(gm_store_reader_read(reader, back + (total < BYTES ? total : 0), want, &got, &failure));
+		total += got;
+		step = step * 3 + 1;
+	} while (got > 0);
+	assert_int_equal(total, BYTES);
+	assert_memory_equal(data, back, BYTES);
+	must(gm_store_reader_check(reader, &failure));
+	must(gm_store_reader_read(other, back, 10, &got, &failure));
+	assert_memory_equal(data, back, 10);
+	gm_store_reader_close(reader);
+	gm_store_reader_close(other);
+	gm_store_reader_close(NULL);
+	free(data);
+	free(back);
+}
+
+static void get_respects_the_limit(void **state)
+{
+	struct gm_buf buf;
+	gm_buf_init(&buf, 6);
+	put_text(store_of(state), "k", "12345");
+	must(gm_buf_append(&buf, "ab", 2, &failure));
+	assert_int_equal(gm_store_get(store_of(state), "k", &buf, &failure), GM_VALUE);
+	assert_int_equal(buf.len, 2);
+	buf.len = 1;
+	must(gm_store_get(store_of(state), "k", &buf, &failure));
+	assert_int_equal(buf.len, 6);
+	assert_memory_equal(buf.data, "a12345", 6);
+	gm_buf_release(&buf);
+}
+
+static void staged_objects_appear_only_when_published(void **state)
+{
+	struct gm_store *store = store_of(state);
+	char token[GM_TOKEN_BYTES], second[GM_TOKEN_BYTES];
+	stage_text(store, "year=2024/f.parquet", "data", token);
+	assert_string_equal(list_text(store, "year"), "");
+	assert_string_equal(list_text(store, ""), token); /* in the work folder, for whoever sweeps it */
+	assert_memory_equal(token, "_gristmill/j/work/1/", 20);
+	must(gm_store_publish(store, token, "year=2024/f.parquet", &failure));
+	assert_string_equal(get_text(store, "year=2024/f.parquet"), "data");
+	must(gm_store_publish(store, token, "year=2024/f.parquet", &failure)); /* the same again: done already */
+	stage_text(store, "year=2024/f.parquet", "other", second);
+	assert_string_not_equal(token, second);
+	assert_int_equal(gm_store_publish(store, second, "year=2024/f.parquet", &failure), GM_EXISTS);
+	assert_string_equal(get_text(store, "year=2024/f.parquet"), "data");
+	must(gm_store_discard(store, token, &failure));
+	must(gm_store_discard(store, token, &failure));
+	must(gm_store_discard(store, second, &failure));
+	assert_int_equal(gm_store_publish(store, second, "year=2024/g.parquet", &failure), GM_NOT_FOUND);
+	assert_string_equal(list_text(store, ""), "year=2024/f.parquet");
+	assert_string_equal(get_text(store, "year=2024/f.parquet"), "data");
+}
+
+static void staged_bytes_are_all_there(void **state)
+{
+	enum { TOTAL = 1 << 20 };
+	struct gm_store *store = store_of(state);
+	struct gm_staged *staged;
+	struct gm_buf buf;
+	char token[GM_TOKEN_BYTES];
+	uint8_t *data = malloc(TOTAL);
+	assert_non_null(data);
+	for (size_t i = 0; i < TOTAL; i++) data[i] = (uint8_t)(i ^ (i >> 8) ^ (i >> 16));
+	must(gm_store_stage_open(store, "f", "w/", &staged, &failure));
+	unsigned seed = 7;
+	for (size_t at = 0, n; at < TOTAL; at += n) {
+		seed = seed * 1664525U + 1013904223U;
+		n = (seed >> 8) % ((seed >> 4) % 3 == 0 ? 200000 : 3000);
+		if (n > TOTAL - at) n = TOTAL - at;
+		must(gm_store_stage_append(store, staged, data + at, n, &failure));
+	}
+	must(gm_store_stage_finish(store, staged, token, &failure));
+	must(gm_store_publish(store, token, "f", &failure));
+	gm_buf_init(&buf, TOTAL);
+	must(gm_store_get(store, "f", &buf, &failure));
+	assert_int_equal(buf.len, TOTAL);
+	assert_memory_equal(buf.data, data, TOTAL);
+	gm_buf_release(&buf);
+	free(data);
+}
+
+static void abandoned_objects_leave_nothing(void **state)
+{
+	struct gm_store *store = store_of(state);
+	struct gm_staged *staged;
+	must(gm_store_stage_open(store, "f", "w/1/", &staged, &failure));
+	must(gm_store_stage_append(store, staged, "x", 1, &failure));
+	gm_store_stage_abandon(store, staged);
+	gm_store_stage_abandon(store, NULL);
+	assert_string_equal(list_text(store, ""), "");
+	assert_int_equal(gm_store_stage_open(store, "f", "w", &staged, &failure), GM_USAGE);
+	assert_int_equal(gm_store_stage_open(store, "f", "", &staged, &failure), GM_USAGE);
+	assert_int_equal(gm_store_stage_open(store, "../f", "w/", &staged, &failure), GM_USAGE);
+	assert_null(staged);
+}
+
+static void trees_are_removed(void **state)
+{
+	struct gm_store *store = store_of(state);
+	put_text(store, "w/1/a", "");
+	put_text(store, "w/1/b/c/d", "");
+	put_text(store, "w/1/b/c/e", "");
+	put_text(store, "w/1/b/f", "");
+	put_text(store, "w/10", "");
+	put_text(store, "w/1.x", "");
+	must(gm_store_remove_tree(store, "w/1/", &failure));
+	assert_string_equal(list_text(store, ""), "w/1.x|w/10");
+	must(gm_store_remove_tree(store, "w/1/", &failure));
+}
+
+/* Of many writers of one key exactly one succeeds, and the object is whole. */
+struct racer {
+	struct gm_store *store;
+	char text[64];
+	int won[50];
+};
+
+static void *race(void *argument)
+{
+	struct racer *racer = argument;
+	struct gm_error err;
+	for (int i = 0; i < 50; i++) {
+		char key[32];
+		(void)snprintf(key, sizeof key, "race/%d/key", i);
+		enum gm_code code = gm_store_put(racer->store, key, racer->text, strlen(racer->text), true, &err);
+		racer->won[i] = code == GM_OK ? 1 : code == GM_EXISTS ? 0 : -100;
+	}
+	return NULL;
+}
+
+static void one_writer_wins(void **state)
+{
+	enum { RACERS = 4 };
+	struct racer racers[RACERS];
+	pthread_t threads[RACERS];
+	for (int i = 0; i < RACERS; i++) {
+		racers[i].store = store_of(state);
+		(void)snprintf(racers[i].text, sizeof racers[i].text, "written by %d", i);
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+	}
+	for (int i = 0; i < RACERS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (int key = 0; key < 50; key++) {
+		int winners = 0, winner = 0;
+		char name[32];
+		for (int i = 0; i < RACERS; i++) {
+			winners += racers[i].won[key];
+			if (racers[i].won[key] == 1) winner = i;
+		}
+		assert_int_equal(winners, 1);
+		(void)snprintf(name, sizeof name, "race/%d/key", key);
+		assert_string_equal(get_text(store_of(state), name), racers[winner].text);
+	}
+}
+
+#define ON_ALL(test)                                                     \
+	cmocka_unit_test_setup_teardown(test, open_directory, close_store),  \
+	    cmocka_unit_test_setup_teardown(test, open_memory, close_store), \
+	    cmocka_unit_test_setup_teardown(test, open_wrapped, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    ON_ALL(what_was_put_is_read),
+	    ON_ALL(absence_is_told),
+	    ON_ALL(put_if_absent_keeps_the_first),
+	    ON_ALL(keys_are_checked),
+	    ON_ALL(listing_is_in_the_order_of_whole_keys),
+	    ON_ALL(a_listing_ends_when_told_to),
+	    ON_ALL(readers_read_on),
+	    ON_ALL(get_respects_the_limit),
+	    ON_ALL(staged_objects_appear_only_when_published),
+	    ON_ALL(staged_bytes_are_all_there),
+	    ON_ALL(abandoned_objects_leave_nothing),
+	    ON_ALL(trees_are_removed),
+	    ON_ALL(one_writer_wins),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
