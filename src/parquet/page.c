@@ -1,0 +1,104 @@
+#include "parquet/page.h"
+#include "parquet/thrift.h"
+
+#include <isa-l/crc.h>
+#include <snappy-c.h>
+#include <string.h>
+
+enum { HEADER_MAX = 64 }; /* more than the fields below can take */
+
+void gm_page_packer_init(struct gm_page_packer *packer)
+{
+	*packer = (struct gm_page_packer){0};
+	gm_buf_init(&packer->header, HEADER_MAX);
+}
+
+void gm_page_packer_release(struct gm_page_packer *packer)
+{
+	(void)ZSTD_freeCCtx(packer->zstd);
+	gm_buf_release(&packer->header);
+}
+
+enum gm_code gm_page_packer_set(struct gm_page_packer *packer, enum gm_codec codec, int level, struct gm_error *err)
+{
+	packer->codec = codec;
+	packer->level = level;
+	if (codec != GM_CODEC_ZSTD) return GM_OK;
+	if (packer->zstd == NULL) packer->zstd = ZSTD_createCCtx();
+	if (packer->zstd == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for zstd");
+	size_t rc = ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, level);
+	if (ZSTD_isError(rc)) GM_FAIL(err, GM_BUG, "zstd refuses level %d: %s", level, ZSTD_getErrorName(rc));
+	return GM_OK;
+}
+
+static size_t packed_bound(const struct gm_page_packer *packer, size_t bytes)
+{
+	switch (packer->codec) {
+	case GM_CODEC_NONE: return bytes;
+	case GM_CODEC_SNAPPY: return snappy_max_compressed_length(bytes);
+	case GM_CODEC_ZSTD: return ZSTD_compressBound(bytes);
+	}
+	return bytes;
+}
+
+static enum gm_code compress(struct gm_page_packer *packer, const uint8_t *body, size_t bytes, uint8_t *out,
+                             size_t *out_bytes, struct gm_error *err)
+{
+	switch (packer->codec) {
+	case GM_CODEC_NONE:
+		if (bytes > 0) memcpy(out, body, bytes);
+		*out_bytes = bytes;
+		break;
+	case GM_CODEC_SNAPPY:
+		if (snappy_compress((const char *)body, bytes, (char *)out, out_bytes) != SNAPPY_OK)
+			GM_FAIL(err, GM_BUG, "snappy could not compress a page");
+		break;
+	case GM_CODEC_ZSTD:
+		*out_bytes = ZSTD_compress2(packer->zstd, out, *out_bytes, body, bytes);
+		/* The output has room for the worst case, so only memory can be short. */
+		if (ZSTD_isError(*out_bytes)) GM_FAIL(err, GM_NOMEM, "zstd: %s", ZSTD_getErrorName(*out_bytes));
+		break;
+	}
+	return GM_OK;
+}
+
+static enum gm_code write_header(struct gm_page_packer *packer, const struct gm_page_header *header,
+                                 size_t uncompressed, size_t compressed, uint32_t crc, struct gm_error *err)
+{
+	struct gm_thrift t;
+	packer->header.len = 0;
+	gm_thrift_begin(&t, &packer->header, err);
+	gm_thrift_i32(&t, 1, header->page);
+	gm_thrift_i32(&t, 2, (int32_t)uncompressed);
+	gm_thrift_i32(&t, 3, (int32_t)compressed);
+	gm_thrift_i32(&t, 4, (int32_t)crc);
+	gm_thrift_struct(&t, header->page == GM_FORMAT_DICTIONARY_PAGE ? 7 : 5);
+	gm_thrift_i32(&t, 1, (int32_t)header->slots);
+	gm_thrift_i32(&t, 2, header->encoding);
+	if (header->page == GM_FORMAT_DATA_PAGE) {
+		gm_thrift_i32(&t, 3, GM_FORMAT_RLE);
+		gm_thrift_i32(&t, 4, GM_FORMAT_RLE);
+	}
+	gm_thrift_end(&t);
+	return gm_thrift_finish(&t);
+}
+
+enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_header *header, const uint8_t *body,
+                          size_t body_bytes, struct gm_buf *out, size_t *header_bytes, struct gm_error *err)
+{
+	if (body_bytes > INT32_MAX || header->slots > INT32_MAX)
+		GM_FAIL(err, GM_VALUE, "a row is too large for a Parquet page (2 GiB)");
+	/* The header's size depends on the compressed size: compress behind its largest size, then close the gap. */
+	size_t room = packed_bound(packer, body_bytes);
+	GM_TRY(gm_buf_reserve(out, room + HEADER_MAX, err));
+	uint8_t *packed = out->data + out->len + HEADER_MAX;
+	GM_TRY(compress(packer, body, body_bytes, packed, &room, err));
+	if (room > INT32_MAX) GM_FAIL(err, GM_VALUE, "a row is too large for a Parquet page (2 GiB)");
+	uint32_t crc = crc32_gzip_refl(0, packed, room);
+	GM_TRY(write_header(packer, header, body_bytes, room, crc, err));
+	*header_bytes = packer->header.len;
+	memcpy(out->data + out->len, packer->header.data, *header_bytes);
+	memmove(out->data + out->len + *header_bytes, packed, room);
+	out->len += *header_bytes + room;
+	return GM_OK;
+}
