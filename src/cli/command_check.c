@@ -1,0 +1,56 @@
+/* command_check.c - gristmill check JOB */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+	const char *source, *table;
+	struct gm_cli_settings settings;
+	bool json;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+const struct gm_cli_flag gm_cli_check_flags[GM_CLI_CHECK_FLAGS] = {
+    {"source", "URL", GM_CLI_TEXT, FIELD(source), "where the raw objects lie, instead of the job's source.location", 0,
+     0},
+    {"table", "URL", GM_CLI_TEXT, FIELD(table), "where the table lies, instead of the job's table.location", 0, 0},
+    {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
+     0, 0},
+    {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object", 0, 0},
+};
+
+static enum gm_code describe(const struct options *o, const char *path, char **text, struct gm_error *err)
+{
+	struct gm_job_options options = {o->source, o->table, o->settings.at, o->settings.count};
+	struct gm_job *job = NULL;
+	enum gm_code code = gm_job_load(path, &options, &job, err);
+	if (code == GM_OK) code = gm_job_describe(job, o->json, text, err);
+	gm_job_free(job);
+	return code;
+}
+
+int gm_cli_check(const struct gm_cli_command *command, char **arguments)
+{
+	struct options o = {0};
+	struct gm_error err;
+	const char *path = NULL;
+	char *text = NULL;
+	int status = gm_cli_parse(command, arguments, &o, &path);
+	if (status == GM_CLI_GO_ON) {
+		enum gm_code code = describe(&o, path, &text, &err);
+		status = gm_cli_load_status(code);
+		if (code == GM_OK) {
+			size_t n = strlen(text);
+			fputs(text, stdout);
+			if (n == 0 || text[n - 1] != '\n') fputc('\n', stdout);
+		} else {
+			gm_cli_print_error(&err);
+			if (o.json) (void)gm_cli_report_error_json(stdout, &err);
+		}
+		status = gm_cli_finish(status);
+	}
+	free(text);
+	free(o.settings.at);
+	return status;
+}

@@ -1,0 +1,88 @@
+/* command_run.c - gristmill run JOB */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+
+struct options {
+	const char *source, *table;
+	struct gm_cli_settings settings;
+	uint64_t threads, memory_bytes, limit;
+	struct gm_cli_rejects rejects;
+	bool dry_run, json, quiet;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
+    {"source", "URL", GM_CLI_TEXT, FIELD(source), "where the raw objects lie, instead of the job's source.location", 0,
+     0},
+    {"table", "URL", GM_CLI_TEXT, FIELD(table), "where the table lies, instead of the job's table.location", 0, 0},
+    {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
+     0, 0},
+    {"threads", "N", GM_CLI_COUNT, FIELD(threads),
+     "how many threads work; 0, the default: one a processor. The output does not depend on it", 0, 1024},
+    {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes),
+     "the memory to stay within, such as 256M, 1GiB or bytes; default 256M. The output does not depend on it", 0, 0},
+    {"limit", "N", GM_CLI_COUNT, FIELD(limit), "take the first N objects in plan order; default: all", 1, 0},
+    {"max-quarantine", "N|P%", GM_CLI_REJECTS, FIELD(rejects),
+     "stop, with nothing published, when more than N records, or P percent of them, cannot be used; default 1%, but at "
+     "least 100 records",
+     0, 0},
+    {"dry-run", NULL, GM_CLI_SWITCH, FIELD(dry_run), "do everything but store", 0, 0},
+    {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
+    {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
+};
+
+static void report(const struct options *o, const struct gm_run_result *result, const struct gm_error *err)
+{
+	if (o->json)
+		(void)gm_cli_report_json(stdout, result, err);
+	else if (!o->quiet && (err == NULL || err->code == GM_QUARANTINE))
+		gm_cli_report_text(stdout, result, o->dry_run);
+}
+
+static enum gm_code run(const struct options *o, const struct gm_job *job, struct gm_run_result *result,
+                        struct gm_error *err)
+{
+	struct gm_cli_progress progress;
+	gm_cli_progress_init(&progress, o->quiet);
+	struct gm_run_options options = {.threads = (int)o->threads,
+	                                 .memory_bytes = o->memory_bytes,
+	                                 .limit_objects = o->limit,
+	                                 .dry_run = o->dry_run,
+	                                 .quarantine_set = o->rejects.set,
+	                                 .quarantine_records = o->rejects.records,
+	                                 .quarantine_percent = o->rejects.percent,
+	                                 .stop = gm_cli_catch_signals(),
+	                                 .progress = gm_cli_progress_show,
+	                                 .notice = gm_cli_progress_notice,
+	                                 .context = &progress};
+	enum gm_code code = gm_run(job, &options, result, err);
+	gm_cli_progress_end(&progress);
+	return code;
+}
+
+int gm_cli_run(const struct gm_cli_command *command, char **arguments)
+{
+	struct options o = {0};
+	struct gm_run_result result = {0};
+	struct gm_error err;
+	struct gm_job *job = NULL;
+	const char *path = NULL;
+	int status = gm_cli_parse(command, arguments, &o, &path);
+	if (status == GM_CLI_GO_ON) {
+		struct gm_job_options options = {o.source, o.table, o.settings.at, o.settings.count};
+		enum gm_code code = gm_job_load(path, &options, &job, &err);
+		status = gm_cli_load_status(code);
+		if (code == GM_OK) {
+			code = run(&o, job, &result, &err);
+			status = gm_cli_status_of(code);
+		}
+		if (code != GM_OK) gm_cli_print_error(&err);
+		report(&o, &result, code != GM_OK ? &err : NULL);
+		status = gm_cli_finish(status);
+	}
+	gm_run_result_clear(&result);
+	gm_job_free(job);
+	free(o.settings.at);
+	return status;
+}

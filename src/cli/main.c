@@ -1,0 +1,86 @@
+/* main.c - the table of commands, and the way to them. */
+#include "cli/cli.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct gm_cli_command gm_cli_commands[] = {
+    {.name = "run",
+     .operand = "JOB",
+     .brief = "turn the source's new objects into table files",
+     .text =
+         "Reads every object of the job's source, writes its records to the table, and prints the balance: "
+         "records read = written + duplicates + filtered + quarantined. Nothing becomes visible before all of it is "
+         "written and the books balance.",
+     .flags = gm_cli_run_flags,
+     .flag_count = GM_CLI_RUN_FLAGS,
+     .main = gm_cli_run},
+    {.name = "check",
+     .operand = "JOB",
+     .brief = "validate a job file and print what it means",
+     .text =
+         "Reads and checks a job file, and prints the resolved schema: every column with its type, where its values "
+         "come from, and how its expression is evaluated. Touches neither source nor table.",
+     .flags = gm_cli_check_flags,
+     .flag_count = GM_CLI_CHECK_FLAGS,
+     .main = gm_cli_check},
+    {.name = "preview",
+     .operand = "JOB",
+     .brief = "show the first rows that a run would write",
+     .text = "Reads as much of the source as the rows wanted need, and prints them. Writes nothing.",
+     .flags = gm_cli_preview_flags,
+     .flag_count = GM_CLI_PREVIEW_FLAGS,
+     .main = gm_cli_preview},
+    {.name = "generate",
+     .operand = "DIR",
+     .brief = "write realistic sample input",
+     .text = "Writes access records of a REST service as gzip objects in the layout of Amazon Data Firehose: "
+             "DIR/year=YYYY/month=MM/day=DD/prodAccessRecord-1-YYYY-MM-DD-HH-MM-SS-UUID.gz, by date of arrival, with "
+             "duplicates, late records and some that cannot be used. The same flags give the same input. Never "
+             "overwrites.",
+     .flags = gm_cli_generate_flags,
+     .flag_count = GM_CLI_GENERATE_FLAGS,
+     .main = gm_cli_generate},
+    {.name = "help",
+     .operand = "COMMAND",
+     .operand_optional = true,
+     .brief = "explain a command; 'help job': the job file",
+     .main = gm_cli_help},
+    {.name = NULL},
+};
+
+/* A closed standard stream would give its number to the next file that is opened: a message could end up in a table.
+ * Opened the wrong way round, so that using it still fails. */
+static void occupy_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) != -1) continue;
+		if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(GM_CLI_FAILED);
+	}
+}
+
+static int print_version(void)
+{
+	printf("gristmill %s\n%s\n", gm_version(), gm_engine_id());
+	return gm_cli_finish(GM_CLI_DONE);
+}
+
+int main(int argc, char **argv)
+{
+	occupy_standard_streams();
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		gm_cli_print_help(stderr);
+		return GM_CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0) return print_version();
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		gm_cli_print_help(stdout);
+		return gm_cli_finish(GM_CLI_DONE);
+	}
+	if (argv[1][0] == '-') return gm_cli_usage("'gristmill help' shows the usage", "unknown flag %s", argv[1]);
+	const struct gm_cli_command *command = gm_cli_find_command(argv[1]);
+	return command != NULL ? command->main(command, argv + 2) : gm_cli_unknown_command(argv[1]);
+}

@@ -1,0 +1,301 @@
+/* report.c - what a run did, as one JSON object or for people. */
+#include "cli/cli.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
+
+struct json_t *gm_cli_json_text(const char *text, size_t bytes)
+{
+	json_t *string = json_stringn(text, bytes);
+	if (string != NULL || bytes > SIZE_MAX / 3 - 1) return string;
+	/* Not UTF-8 (or no memory): each bad byte becomes U+FFFD. */
+	char *mended = malloc(bytes * 3 + 1);
+	if (mended == NULL) return NULL;
+	size_t n = 0;
+	for (size_t i = 0, used; i < bytes; i += used) {
+		uint32_t c = gm_cli_code_point(text + i, bytes - i, &used);
+		bool bad = c == 0xFFFD && used == 1;
+		memcpy(mended + n, bad ? "\xEF\xBF\xBD" : text + i, bad ? 3 : used);
+		n += bad ? 3 : used;
+	}
+	string = json_stringn(mended, n);
+	free(mended);
+	return string;
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text != NULL ? gm_cli_json_text(text, strlen(text)) : json_null();
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+/* jansson's *_new calls take the value and accept NULL as a failure, so a chain needs one check at its end. */
+static bool set(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) == 0;
+}
+
+/* The records and bytes of a balance go into an object that has other keys too. */
+static bool set_balance(json_t *object, const struct gm_balance *b)
+{
+	return set(object, "bytes_in", number(b->bytes_in)) && set(object, "bytes_raw", number(b->bytes_raw)) &&
+	       set(object, "records_read", number(b->records_read)) &&
+	       set(object, "rows_written", number(b->rows_written)) && set(object, "duplicates", number(b->duplicates)) &&
+	       set(object, "filtered", number(b->filtered)) && set(object, "quarantined", number(b->quarantined)) &&
+	       set(object, "record_bytes", number(b->record_bytes)) &&
+	       set(object, "separator_bytes", number(b->separator_bytes)) &&
+	       set(object, "quarantined_bytes", number(b->quarantined_bytes)) &&
+	       set(object, "duplicate_keys", number(b->duplicate_keys)) &&
+	       set(object, "invalid_utf8", number(b->invalid_utf8)) &&
+	       set(object, "converted_null", number(b->converted_null));
+}
+
+struct json_t *gm_cli_json_balance(const struct gm_balance *balance)
+{
+	json_t *object = json_object();
+	if (object != NULL && set_balance(object, balance)) return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *file_json(const struct gm_file *file)
+{
+	json_t *object = json_object(), *partition = json_object();
+	bool ok = object != NULL && partition != NULL;
+	for (size_t i = 0; ok && i < file->partition_count; i++)
+		ok = set(partition, file->partition[i].name, text_or_null(file->partition[i].value));
+	ok = ok && set(object, "path", text_or_null(file->path)) && set(object, "rows", number(file->rows)) &&
+	     set(object, "bytes", number(file->bytes)) && set(object, "partition", json_incref(partition));
+	json_decref(partition);
+	if (ok) return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *files_json(const struct gm_run_result *result)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array != NULL && i < result->file_count; i++) {
+		if (json_array_append_new(array, file_json(&result->files[i])) == 0) continue;
+		json_decref(array);
+		array = NULL;
+	}
+	return array;
+}
+
+static json_t *objects_json(const struct gm_run_result *result)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array != NULL && i < result->object_count; i++) {
+		json_t *object = json_object();
+		bool ok = object != NULL && set(object, "key", text_or_null(result->objects[i].key)) &&
+		          set_balance(object, &result->objects[i].balance);
+		if (ok && json_array_append(array, object) != 0) ok = false;
+		json_decref(object);
+		if (ok) continue;
+		json_decref(array);
+		array = NULL;
+	}
+	return array;
+}
+
+static json_t *runs_json(const struct gm_run_result *result)
+{
+	const size_t room = sizeof result->runs / sizeof result->runs[0];
+	json_t *array = json_array();
+	for (size_t i = 0; array != NULL && i < result->run_count && i < room; i++) {
+		if (json_array_append_new(array, number(result->runs[i])) == 0) continue;
+		json_decref(array);
+		array = NULL;
+	}
+	return array;
+}
+
+struct json_t *gm_cli_json_error(const struct gm_error *err)
+{
+	json_t *object = json_object();
+	if (object != NULL && set(object, "code", text_or_null(gm_code_name(err->code))) &&
+	    set(object, "message", text_or_null(err->message)) &&
+	    set(object, "object", text_or_null(err->object[0] != '\0' ? err->object : NULL)) &&
+	    set(object, "line", err->line > 0 ? json_integer(err->line) : json_null()) &&
+	    set(object, "column", err->column > 0 ? json_integer(err->column) : json_null()) &&
+	    set(object, "offset", err->offset != UINT64_MAX ? number(err->offset) : json_null()) &&
+	    set(object, "hint", text_or_null(err->hint[0] != '\0' ? err->hint : NULL)))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+bool gm_cli_json_print(FILE *out, struct json_t *object)
+{
+	if (object == NULL) {
+		fputs("gristmill: out of memory for the JSON report\n", stderr);
+		return false;
+	}
+	/* What cannot be written shows when the stream is flushed. */
+	(void)json_dumpf(object, out, JSON_COMPACT);
+	fputc('\n', out);
+	json_decref(object);
+	return true;
+}
+
+bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err)
+{
+	json_t *object = json_object();
+	bool committed = result->committed;
+	bool ok = object != NULL &&
+	          set(object, "run", committed && result->run_count > 0 ? number(result->runs[0]) : json_null()) &&
+	          set(object, "version", json_null()) && set(object, "committed", json_boolean(committed)) &&
+	          set(object, "runs", runs_json(result)) && set(object, "inputs", number(result->inputs)) &&
+	          set_balance(object, &result->total) && set(object, "files", files_json(result)) &&
+	          set(object, "objects", objects_json(result)) && set(object, "seconds", json_real(result->seconds)) &&
+	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
+	if (!ok) {
+		json_decref(object);
+		object = NULL;
+	}
+	return gm_cli_json_print(out, object);
+}
+
+bool gm_cli_report_error_json(FILE *out, const struct gm_error *err)
+{
+	json_t *object = json_object();
+	if (object == NULL || !set(object, "error", gm_cli_json_error(err))) {
+		json_decref(object);
+		object = NULL;
+	}
+	return gm_cli_json_print(out, object);
+}
+
+/* --- Text --------------------------------------------------------------------------------------------------------- */
+
+void gm_cli_print_balance(FILE *out, const struct gm_balance *b)
+{
+	char n[5][GM_CLI_NUMBER_BYTES];
+	fprintf(out, "  records  %s read = %s written + %s duplicates + %s filtered + %s quarantined\n",
+	        gm_cli_count(n[0], b->records_read), gm_cli_count(n[1], b->rows_written), gm_cli_count(n[2], b->duplicates),
+	        gm_cli_count(n[3], b->filtered), gm_cli_count(n[4], b->quarantined));
+	fprintf(out, "  bytes    %s inflated = %s of records + %s of separators + %s quarantined\n",
+	        gm_cli_count(n[0], b->bytes_raw), gm_cli_count(n[1], b->record_bytes),
+	        gm_cli_count(n[2], b->separator_bytes), gm_cli_count(n[3], b->quarantined_bytes));
+	if (b->converted_null > 0)
+		fprintf(out, "  note     %s values did not fit their column and are null\n",
+		        gm_cli_count(n[0], b->converted_null));
+	if (b->invalid_utf8 > 0)
+		fprintf(out, "  note     %s pieces of invalid UTF-8 were replaced by U+FFFD\n",
+		        gm_cli_count(n[0], b->invalid_utf8));
+	if (b->duplicate_keys > 0)
+		fprintf(out, "  note     %s keys were given twice in one document; the last counts\n",
+		        gm_cli_count(n[0], b->duplicate_keys));
+}
+
+struct partition {
+	char *label;
+	uint64_t rows, files, bytes;
+};
+
+static int by_label(const void *a, const void *b)
+{
+	return strcmp(((const struct partition *)a)->label, ((const struct partition *)b)->label);
+}
+
+/* Largest first. */
+static int by_rows(const void *a, const void *b)
+{
+	const struct partition *p = a, *q = b;
+	return p->rows != q->rows ? (p->rows < q->rows ? 1 : -1) : by_label(a, b);
+}
+
+/* The folders of a file's path: "year=2024/month=03/day=10"; NULL when memory is gone. */
+static char *label_of(const struct gm_file *file)
+{
+	const char *slash = strrchr(file->path, '/');
+	return slash != NULL ? strndup(file->path, (size_t)(slash - file->path)) : strdup("(all)");
+}
+
+/* Adds up neighbours of one label; returns how many are left. */
+static size_t merge(struct partition *at, size_t count)
+{
+	size_t n = 0;
+	qsort(at, count, sizeof *at, by_label);
+	for (size_t i = 0; i < count; i++) {
+		if (n > 0 && strcmp(at[n - 1].label, at[i].label) == 0) {
+			at[n - 1].rows += at[i].rows;
+			at[n - 1].files += at[i].files;
+			at[n - 1].bytes += at[i].bytes;
+			free(at[i].label);
+		} else {
+			at[n++] = at[i];
+		}
+	}
+	return n;
+}
+
+static void print_partitions(FILE *out, struct partition *at, size_t count)
+{
+	enum { SHOWN = 20, LABEL_MIN = 9 };
+	char n[3][GM_CLI_NUMBER_BYTES];
+	size_t shown = count < SHOWN ? count : SHOWN, width = LABEL_MIN;
+	if (count > SHOWN) {
+		qsort(at, count, sizeof *at, by_rows);
+		qsort(at, shown, sizeof *at, by_label);
+	}
+	for (size_t i = 0; i < shown; i++) width = strlen(at[i].label) > width ? strlen(at[i].label) : width;
+	fprintf(out, "\n  %-*s  %13s  %6s  %10s\n", (int)width, "partition", "rows", "files", "size");
+	for (size_t i = 0; i < shown; i++) {
+		fputs("  ", out);
+		gm_cli_print_safe(out, at[i].label, strlen(at[i].label));
+		fprintf(out, "%*s  %13s  %6s  %10s\n", (int)(width - strlen(at[i].label)), "", gm_cli_count(n[0], at[i].rows),
+		        gm_cli_count(n[1], at[i].files), gm_cli_bytes(n[2], (double)at[i].bytes));
+	}
+	if (count > shown) fprintf(out, "  and %s smaller ones\n", gm_cli_count(n[0], count - shown));
+}
+
+static void print_files(FILE *out, const struct gm_run_result *result)
+{
+	struct partition *at = calloc(result->file_count, sizeof *at);
+	size_t count = 0;
+	for (; at != NULL && count < result->file_count; count++) {
+		const struct gm_file *file = &result->files[count];
+		at[count] = (struct partition){label_of(file), file->rows, 1, file->bytes};
+		if (at[count].label == NULL) break;
+	}
+	if (at != NULL && count == result->file_count) {
+		count = merge(at, count);
+		print_partitions(out, at, count);
+	} else {
+		fprintf(out, "  %zu files\n", result->file_count);
+	}
+	for (size_t i = 0; at != NULL && i < count; i++) free(at[i].label);
+	free(at);
+}
+
+void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run)
+{
+	char n[4][GM_CLI_NUMBER_BYTES];
+	const struct gm_balance *total = &result->total;
+	if (result->inputs == 0) {
+		fputs("nothing new\n", out);
+		return;
+	}
+	if (result->committed && result->run_count > 0)
+		fprintf(out, "run %llu%s", (unsigned long long)result->runs[0], result->run_count > 1 ? " and on" : "");
+	else
+		fputs(dry_run ? "dry run, nothing stored" : "nothing published", out);
+	fprintf(out, ": %s objects, %s, %s inflated, in %s", gm_cli_count(n[0], result->inputs),
+	        gm_cli_bytes(n[1], (double)total->bytes_in), gm_cli_bytes(n[2], (double)total->bytes_raw),
+	        gm_cli_duration(n[3], result->seconds));
+	if (result->seconds > 0)
+		fprintf(out, " (%s/s, %s records/s)", gm_cli_bytes(n[0], (double)total->bytes_raw / result->seconds),
+		        gm_cli_count(n[1], (uint64_t)((double)total->records_read / result->seconds)));
+	fputc('\n', out);
+	gm_cli_print_balance(out, total);
+	if (result->file_count > 0) print_files(out, result);
+}
