@@ -21,9 +21,9 @@ enum gm_type {
 const char *gm_type_name(enum gm_type type);
 
 enum gm_repr {
-	GM_REPR_NULL,  /* every row is null, nothing stored */
-	GM_REPR_BOOL,  /* u8: 0 or 1 */
-	GM_REPR_I64,   /* int, bigint, date, timestamp */
+	GM_REPR_NULL, /* every row is null, nothing stored */
+	GM_REPR_BOOL, /* u8: 0 or 1 */
+	GM_REPR_I64,  /* int, bigint, date, timestamp */
 	GM_REPR_F64,
 	GM_REPR_DICT,  /* codes into a dictionary; null is code 0, and `null` is not used */
 	GM_REPR_PLAIN, /* strings side by side: value i is bytes[ends[i-1] .. ends[i]) */
@@ -77,36 +77,39 @@ struct gm_hash128 {
 enum { GM_CHUNK_ROWS = 4096 }; /* at most so many rows a chunk */
 
 struct gm_chunk {
-	int references;      /* atomic */
+	int references; /* atomic */
 	uint32_t rows;
-	uint32_t slots;      /* vecs in `vec` */
+	uint32_t slots; /* vecs in `vec` */
 	struct gm_vec *vec;
-	uint64_t first_record; /* of the object, counting from 0; see record */
-	uint64_t *record;    /* record number within the object */
-	uint64_t *offset;    /* where the record starts in the inflated object */
-	uint32_t *length;    /* its bytes */
-	uint32_t *weight;    /* deterministic size of the row's values, see shred.h */
-	uint8_t *fate;       /* enum gm_fate */
-	struct gm_vec partition;  /* DICT of Hive paths such as "year=2024/month=03/day=10"; never null where fate is KEEP */
-	struct gm_hash128 *key;   /* hash of partition and unique key, or NULL when the table has none */
-	uint8_t *no_key;          /* 1: some key column is null or empty: never a duplicate */
-	struct gm_arena arena;    /* everything above, and plain strings */
+	uint64_t first_record;   /* of the object, counting from 0; see record */
+	uint64_t *record;        /* record number within the object */
+	uint64_t *offset;        /* where the record starts in the inflated object */
+	uint32_t *length;        /* its bytes */
+	uint32_t *weight;        /* deterministic size of the row's values, see shred.h */
+	uint8_t *fate;           /* enum gm_fate */
+	struct gm_vec partition; /* DICT of Hive paths such as "year=2024/month=03/day=10"; never null where fate is KEEP */
+	struct gm_hash128 *key;  /* hash of partition and unique key, or NULL when the table has none */
+	uint8_t *no_key;         /* 1: some key column is null or empty: never a duplicate */
+	struct gm_arena arena;   /* everything above, and plain strings */
 	struct gm_chunk_pool *pool;
-	struct gm_chunk *next;    /* for whoever holds it in a list */
+	struct gm_chunk *next; /* for whoever holds it in a list */
+	uint32_t waiting;      /* of the collecting thread: how many partitions still wait for rows of this chunk */
 };
 
 /* Recycles chunks, so that a steady state allocates nothing. Thread-safe. */
 struct gm_chunk_pool;
 struct gm_chunk_pool *gm_chunk_pool_new(void);
 void gm_chunk_pool_free(struct gm_chunk_pool *pool); /* all chunks must have come back */
-/* An empty chunk with one reference and `slots` vecs of repr NULL; arrays are the taker's to allocate from chunk->arena. */
+/* An empty chunk with one reference and `slots` vecs of repr NULL; arrays are the taker's to allocate from
+ * chunk->arena. */
 struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots);
 struct gm_chunk *gm_chunk_ref(struct gm_chunk *chunk);
 void gm_chunk_unref(struct gm_chunk *chunk);
 /* What the chunk occupies, without its dictionaries. */
 size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk);
 
-/* Some rows of a vec, in order: what the Parquet writer and the spill file take. rows is NULL for first .. first+count-1. */
+/* Some rows of a vec, in order: what the Parquet writer and the spill file take. rows is NULL for first ..
+ * first+count-1. */
 struct gm_slice {
 	const struct gm_vec *vec;
 	const uint32_t *rows;
