@@ -1,0 +1,133 @@
+/* collect.c - the one place where rows pass in plan order: duplicates go, row groups are cut, books are kept. */
+#include "run/engine_internal.h"
+
+#include <stdlib.h>
+
+bool gm_collect_ready(const struct gm_engine *engine)
+{
+	if (engine->collecting || engine->flushed) return false;
+	/* Groups that wait to be encoded hold their chunks: no more of them than can be worked on. */
+	if (engine->groups > (size_t)engine->threads) return false;
+	if (engine->head == engine->unit->input_count) return true;
+	const struct gm_object_work *object = &engine->objects[engine->head];
+	return object->first != NULL || object->ended;
+}
+
+/* The next item of the oldest object; moves on over ended ones. NULL: nothing is ready. */
+static struct gm_item *next_item(struct gm_engine *engine, size_t *object)
+{
+	struct gm_item *item = NULL;
+	(void)pthread_mutex_lock(&engine->lock);
+	while (engine->head < engine->unit->input_count && engine->groups <= (size_t)engine->threads) {
+		struct gm_object_work *work = &engine->objects[engine->head];
+		item = work->first;
+		if (item != NULL) {
+			work->first = item->next;
+			if (work->first == NULL) work->last = NULL;
+			engine->queued_bytes -= item->bytes;
+			*object = engine->head;
+			break;
+		}
+		if (!work->ended) break;
+		engine->head++;
+		__atomic_add_fetch(&engine->progress.objects, 1, __ATOMIC_RELAXED);
+		(void)pthread_cond_broadcast(&engine->changed);
+	}
+	(void)pthread_mutex_unlock(&engine->lock);
+	return item;
+}
+
+/* Appends the hashes of the rows that are new to the unit's key file. */
+static enum gm_code keep_keys(struct gm_engine *engine, const struct gm_chunk *chunk, struct gm_error *err)
+{
+	size_t n = 0;
+	if (engine->keys_staged == NULL) return GM_OK;
+	for (uint32_t row = 0; row < chunk->rows; row++)
+		if (engine->skip[row] == 0 && engine->duplicate[row] == 0) engine->new_keys[n++] = chunk->key[row];
+	if (n == 0) return GM_OK;
+	return gm_store_stage_append(engine->options.table, engine->keys_staged, engine->new_keys,
+	                             n * sizeof *engine->new_keys, err);
+}
+
+static enum gm_code find_duplicates(struct gm_engine *engine, const struct gm_chunk *chunk, uint64_t *found,
+                                    struct gm_error *err)
+{
+	for (uint32_t row = 0; row < chunk->rows; row++)
+		engine->skip[row] = chunk->no_key[row] != 0 || chunk->fate[row] != GM_FATE_KEEP;
+	memset(engine->duplicate, 0, chunk->rows);
+	GM_TRY(gm_keyset_add(engine->keys, chunk->key, engine->skip, chunk->rows, engine->duplicate, err));
+	for (uint32_t row = 0; row < chunk->rows; row++) *found += engine->skip[row] == 0 && engine->duplicate[row] != 0;
+	return keep_keys(engine, chunk, err);
+}
+
+static enum gm_code collect_chunk(struct gm_engine *engine, struct gm_object_work *object, struct gm_chunk *chunk,
+                                  struct gm_error *err)
+{
+	uint64_t kept;
+	const uint8_t *duplicate = NULL;
+	if (engine->keys != NULL) {
+		GM_TRY(find_duplicates(engine, chunk, &object->duplicates, err));
+		duplicate = engine->duplicate;
+	}
+	GM_TRY(gm_pending_add(engine->pending, chunk, duplicate, &kept, err));
+	object->collected_rows += kept;
+	return GM_OK;
+}
+
+static enum gm_code collect_reject(struct gm_engine *engine, size_t object, struct gm_item *item, struct gm_error *err)
+{
+	item->reject.column = item->column;
+	item->reject.detail = item->detail;
+	if (engine->quarantine != NULL)
+		GM_TRY(gm_quarantine_add(engine->quarantine, engine->unit->inputs[object].key, &item->reject, item->data,
+		                         item->data_bytes, item->last, err));
+	if (!item->last) return GM_OK;
+	if (++engine->quarantined > engine->options.quarantine_max) {
+		gm_error_set(err, GM_QUARANTINE, "more than %llu records were rejected",
+		             (unsigned long long)engine->options.quarantine_max);
+		return gm_error_object(err, GM_QUARANTINE, engine->unit->inputs[object].key,
+		                       strlen(engine->unit->inputs[object].key));
+	}
+	return GM_OK;
+}
+
+enum gm_code gm_collect_cut(void *context, struct gm_row_group *group, struct gm_error *err)
+{
+	struct gm_engine *engine = context;
+	group->columns = calloc(engine->column_count, sizeof(struct gm_parquet_column_chunk *));
+	if (group->columns == NULL) {
+		gm_row_group_free(group);
+		GM_FAIL(err, GM_NOMEM, "out of memory for a row group");
+	}
+	struct gm_partition *partition = group->partition;
+	(void)pthread_mutex_lock(&engine->lock);
+	*(engine->last_group != NULL ? &engine->last_group->next : &engine->first_group) = group;
+	engine->last_group = group;
+	*(partition->last_group != NULL ? &partition->last_group->later : &partition->first_group) = group;
+	partition->last_group = group;
+	engine->groups++;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return GM_OK;
+}
+
+enum gm_code gm_collect(struct gm_engine *engine, struct gm_error *err)
+{
+	struct gm_item *item;
+	size_t object;
+	while ((item = next_item(engine, &object)) != NULL) {
+		enum gm_code rc = item->chunk != NULL ? collect_chunk(engine, &engine->objects[object], item->chunk, err)
+		                                      : collect_reject(engine, object, item, err);
+		gm_chunk_unref(item->chunk);
+		free(item);
+		GM_TRY(rc);
+	}
+	if (engine->head < engine->unit->input_count) return GM_OK;
+	if (engine->groups > (size_t)engine->threads) return GM_OK;
+	GM_TRY(gm_pending_flush(engine->pending, err));
+	(void)pthread_mutex_lock(&engine->lock);
+	engine->flushed = true;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return GM_OK;
+}

@@ -1,0 +1,275 @@
+#include "run/engine_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Shares of the memory budget; shredders' and derivers' are in worker.c. What is left is for windows, encoders and
+ * the program itself. */
+enum {
+	QUEUE_SHARE = 8,
+	PENDING_SHARE = 4,
+	KEYS_SHARE = 6,
+};
+
+enum {
+	MAX_PARTITIONS = 10000, /* of a unit: each is a file, and a few kilobytes of its manifest */
+	TICK_NS = 100 * 1000 * 1000,
+};
+
+static enum gm_code out_of_memory(struct gm_error *err)
+{
+	return gm_error_set(err, GM_NOMEM, "out of memory for the work of a run");
+}
+
+static enum gm_code init_slots(struct gm_engine *engine, struct gm_error *err)
+{
+	const struct gm_job *job = engine->options.job;
+	engine->column_count = job->column_count;
+	engine->column_slots = malloc(job->column_count * sizeof *engine->column_slots);
+	if (engine->column_slots == NULL) return out_of_memory(err);
+	for (size_t i = 0; i < job->column_count; i++) engine->column_slots[i] = gm_program_column_slot(job->program, i);
+	return GM_OK;
+}
+
+static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
+{
+	uint64_t memory = engine->options.memory_bytes;
+	engine->queue_limit = (size_t)(memory / QUEUE_SHARE);
+	engine->pending_limit = (size_t)(memory / PENDING_SHARE);
+	engine->pool = gm_chunk_pool_new();
+	engine->skip = malloc(GM_CHUNK_ROWS);
+	engine->duplicate = malloc(GM_CHUNK_ROWS);
+	engine->new_keys = malloc(GM_CHUNK_ROWS * sizeof *engine->new_keys);
+	engine->workers = calloc((size_t)engine->threads, sizeof *engine->workers);
+	if (engine->pool == NULL || engine->skip == NULL || engine->duplicate == NULL || engine->new_keys == NULL ||
+	    engine->workers == NULL)
+		return out_of_memory(err);
+	if (engine->options.job->table.unique_count > 0)
+		GM_TRY(gm_keyset_new((size_t)(memory / KEYS_SHARE), engine->options.scratch, &engine->keys, err));
+	for (int i = 0; i < engine->threads; i++) GM_TRY(gm_worker_init(&engine->workers[i], engine, err));
+	return GM_OK;
+}
+
+enum gm_code gm_engine_new(const struct gm_engine_options *options, struct gm_engine **out, struct gm_error *err)
+{
+	struct gm_engine *engine = calloc(1, sizeof *engine);
+	if (engine == NULL) return out_of_memory(err);
+	engine->options = *options;
+	engine->threads = options->threads;
+	(void)pthread_mutex_init(&engine->lock, NULL);
+	(void)pthread_cond_init(&engine->changed, NULL);
+	(void)pthread_cond_init(&engine->idle, NULL);
+	enum gm_code rc = init_slots(engine, err);
+	if (rc == GM_OK) rc = init_parts(engine, err);
+	if (rc != GM_OK) {
+		gm_engine_free(engine);
+		return rc;
+	}
+	*out = engine;
+	return GM_OK;
+}
+
+void gm_engine_free(struct gm_engine *engine)
+{
+	if (engine == NULL) return;
+	for (int i = 0; engine->workers != NULL && i < engine->threads; i++) gm_worker_release(&engine->workers[i]);
+	free(engine->workers);
+	gm_keyset_free(engine->keys);
+	gm_chunk_pool_free(engine->pool);
+	free(engine->column_slots);
+	free(engine->skip);
+	free(engine->duplicate);
+	free(engine->new_keys);
+	(void)pthread_cond_destroy(&engine->idle);
+	(void)pthread_cond_destroy(&engine->changed);
+	(void)pthread_mutex_destroy(&engine->lock);
+	free(engine);
+}
+
+void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progress *progress)
+{
+	progress->objects = __atomic_load_n(&engine->progress.objects, __ATOMIC_RELAXED);
+	progress->bytes = __atomic_load_n(&engine->progress.bytes, __ATOMIC_RELAXED);
+	progress->bytes_raw = __atomic_load_n(&engine->progress.bytes_raw, __ATOMIC_RELAXED);
+	progress->records = __atomic_load_n(&engine->progress.records, __ATOMIC_RELAXED);
+}
+
+enum gm_code gm_engine_load_keys(struct gm_engine *engine, const char *key, struct gm_error *err)
+{
+	uint64_t offset = 0;
+	size_t got;
+	if (engine->keys == NULL) return GM_OK;
+	memset(engine->skip, 0, GM_CHUNK_ROWS);
+	do {
+		GM_TRY(gm_store_read(engine->options.table, key, offset, engine->new_keys,
+		                     GM_CHUNK_ROWS * sizeof *engine->new_keys, &got, err));
+		if (got % sizeof *engine->new_keys != 0) {
+			(void)gm_error_set(err, GM_CORRUPT, "the key file of a finished unit is cut short");
+			return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+		}
+		GM_TRY(gm_keyset_add(engine->keys, engine->new_keys, engine->skip, (uint32_t)(got / sizeof *engine->new_keys),
+		                     engine->duplicate, err));
+		offset += got;
+	} while (got > 0);
+	return GM_OK;
+}
+
+/* --- A unit ------------------------------------------------------------------------------------------------------- */
+
+static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_spec *unit, struct gm_unit_result *result,
+                               struct gm_error *err)
+{
+	engine->unit = unit;
+	engine->result = result;
+	engine->next_object = engine->head = engine->queued_bytes = engine->groups = 0;
+	engine->collecting = engine->flushed = engine->stopped = false;
+	engine->first_group = engine->last_group = NULL;
+	engine->code = GM_OK;
+	struct gm_pending_limits limits = {.group_rows = unit->group_rows,
+	                                   .group_weight = unit->group_weight,
+	                                   .memory_bytes = engine->pending_limit,
+	                                   .partitions = MAX_PARTITIONS};
+	engine->objects = calloc(unit->input_count + 1, sizeof *engine->objects);
+	result->objects = calloc(unit->input_count + 1, sizeof *result->objects);
+	if (engine->objects == NULL || result->objects == NULL) return out_of_memory(err);
+	GM_TRY(gm_spill_new(engine->options.scratch, engine->column_slots, engine->column_count, &engine->spill, err));
+	GM_TRY(gm_pending_new(&limits, engine->spill, gm_collect_cut, engine, &engine->pending, err));
+	if (engine->options.table == NULL) return GM_OK;
+	GM_TRY(gm_quarantine_new(engine->options.table, unit->quarantine_key, unit->output.work_prefix, &engine->quarantine,
+	                         err));
+	if (engine->keys == NULL || unit->keys_key == NULL) return GM_OK;
+	return gm_store_stage_open(engine->options.table, unit->keys_key, unit->output.work_prefix, &engine->keys_staged,
+	                           err);
+}
+
+static void free_items(struct gm_object_work *object)
+{
+	for (struct gm_item *item = object->first, *next; item != NULL; item = next) {
+		next = item->next;
+		gm_chunk_unref(item->chunk);
+		free(item);
+	}
+}
+
+static void free_groups(struct gm_engine *engine, struct gm_partition *partition)
+{
+	for (struct gm_row_group *group = partition->first_group, *later; group != NULL; group = later) {
+		later = group->later;
+		for (size_t i = 0; group->columns != NULL && i < engine->column_count; i++)
+			gm_parquet_column_chunk_free(group->columns[i]);
+		gm_row_group_free(group);
+	}
+	gm_outputs_abandon(&engine->result->outputs, partition);
+}
+
+/* Frees all that a unit leaves in the engine, whether it ended well or not. */
+static void end_unit(struct gm_engine *engine)
+{
+	for (size_t i = 0; engine->objects != NULL && i < engine->unit->input_count; i++) free_items(&engine->objects[i]);
+	free(engine->objects);
+	engine->objects = NULL;
+	if (engine->pending != NULL) {
+		size_t count;
+		struct gm_partition **partitions = gm_pending_partitions(engine->pending, &count);
+		for (size_t i = 0; i < count; i++) free_groups(engine, partitions[i]);
+	}
+	gm_pending_free(engine->pending);
+	engine->pending = NULL;
+	gm_spill_free(engine->spill);
+	engine->spill = NULL;
+	gm_quarantine_free(engine->quarantine);
+	engine->quarantine = NULL;
+	if (engine->keys_staged != NULL) gm_store_stage_abandon(engine->options.table, engine->keys_staged);
+	engine->keys_staged = NULL;
+	for (int i = 0; i < engine->threads; i++) {
+		gm_store_reader_close(engine->workers[i].reader);
+		engine->workers[i].reader = NULL;
+		engine->workers[i].object = (size_t)GM_NO_OBJECT;
+	}
+}
+
+static struct timespec next_tick(void)
+{
+	struct timespec until;
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += TICK_NS;
+	if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+	return until;
+}
+
+static void wait_for_workers(struct gm_engine *engine, gm_tick_fn *tick, void *context)
+{
+	struct timespec until = next_tick();
+	(void)pthread_mutex_lock(&engine->lock);
+	while (engine->running > 0) {
+		if (pthread_cond_timedwait(&engine->idle, &engine->lock, &until) != ETIMEDOUT) continue;
+		(void)pthread_mutex_unlock(&engine->lock);
+		if (tick != NULL) tick(context);
+		if (engine->options.stop != NULL && *engine->options.stop != 0) {
+			struct gm_error err;
+			gm_engine_fail(engine, gm_error_set(&err, GM_INTERRUPTED, "stopped before the run was complete"), &err);
+		}
+		until = next_tick();
+		(void)pthread_mutex_lock(&engine->lock);
+	}
+	(void)pthread_mutex_unlock(&engine->lock);
+}
+
+static enum gm_code run_workers(struct gm_engine *engine, gm_tick_fn *tick, void *context, struct gm_error *err)
+{
+	int started = 0;
+	engine->running = (size_t)engine->threads;
+	for (; started < engine->threads; started++)
+		if (pthread_create(&engine->workers[started].thread, NULL, gm_worker_main, &engine->workers[started]) != 0)
+			break;
+	if (started < engine->threads) {
+		(void)gm_error_set(err, GM_NOMEM, "thread %d of %d could not be started", started + 1, engine->threads);
+		gm_engine_fail(engine, GM_NOMEM, err);
+		(void)pthread_mutex_lock(&engine->lock);
+		engine->running -= (size_t)(engine->threads - started);
+		(void)pthread_mutex_unlock(&engine->lock);
+	}
+	wait_for_workers(engine, tick, context);
+	for (int i = 0; i < started; i++) (void)pthread_join(engine->workers[i].thread, NULL);
+	if (engine->code != GM_OK) *err = engine->error;
+	return engine->code;
+}
+
+static enum gm_code finish_unit(struct gm_engine *engine, struct gm_unit_result *result, struct gm_error *err)
+{
+	for (size_t i = 0; i < engine->unit->input_count; i++) {
+		const struct gm_object_work *work = &engine->objects[i];
+		result->objects[i] = work->balance;
+		result->objects[i].rows_written = work->collected_rows;
+		result->objects[i].duplicates = work->duplicates;
+	}
+	gm_outputs_sort(&result->outputs);
+	if (engine->quarantine != NULL)
+		GM_TRY(gm_quarantine_finish(engine->quarantine, result->quarantine_token, &result->quarantine_bytes,
+		                            result->quarantine_hash, err));
+	if (engine->keys_staged == NULL) return GM_OK;
+	struct gm_staged *staged = engine->keys_staged;
+	engine->keys_staged = NULL;
+	return gm_store_stage_finish(engine->options.table, staged, result->keys_token, err);
+}
+
+enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,
+                            struct gm_unit_result *result, struct gm_error *err)
+{
+	*result = (struct gm_unit_result){0};
+	GM_TRY(gm_outputs_init(&result->outputs, &unit->output, err));
+	enum gm_code rc = begin_unit(engine, unit, result, err);
+	if (rc == GM_OK) rc = run_workers(engine, tick, context, err);
+	if (rc == GM_OK) rc = finish_unit(engine, result, err);
+	end_unit(engine);
+	if (rc != GM_OK) gm_unit_result_release(result);
+	return rc;
+}
+
+void gm_unit_result_release(struct gm_unit_result *result)
+{
+	gm_outputs_release(&result->outputs);
+	free(result->objects);
+	*result = (struct gm_unit_result){0};
+}

@@ -1,0 +1,75 @@
+/* engine.h - the work on one unit: its objects become staged files, a quarantine file and books. Nothing it does is
+ * visible.
+ *
+ * Threads and order. Every worker owns a shredder, a deriver and an encoder, and does whatever is most useful next:
+ *   encode   one column of a row group that has been cut          (any number at once; frees memory, so it comes first)
+ *   collect  take the finished chunks of the oldest object, drop duplicates, route rows, cut row groups
+ *            (one worker at a time, in plan order: this alone decides what the files hold)
+ *   shred    turn the next megabyte of its object into a chunk    (any number at once)
+ * Objects are shredded out of order and collected in order, so the bytes do not depend on the number of threads. A
+ * worker whose object is not the oldest stops shredding while too much waits to be collected; the oldest never does, so
+ * there is always progress. */
+#ifndef GM_RUN_ENGINE_H
+#define GM_RUN_ENGINE_H
+
+#include "job/derive.h"
+#include "run/output.h"
+#include "table/keyset.h"
+#include "table/quarantine.h"
+
+struct gm_input {    /* an object as the plan saw it */
+	const char *key; /* relative to the source */
+	uint64_t size;
+	int64_t mtime_us;
+	const char *etag;
+};
+
+struct gm_engine_options {
+	const struct gm_job *job;
+	struct gm_store *source, *table; /* table NULL: a dry run */
+	int threads;
+	uint64_t memory_bytes;
+	const char *scratch;       /* local folder for spill files */
+	const uint8_t *key_secret; /* GM_KEY_SECRET_BYTES */
+	uint64_t quarantine_max;   /* UINT64_MAX: none; more stop the work at once */
+	const volatile int *stop;  /* may be NULL */
+};
+
+struct gm_unit_spec {
+	uint64_t number;
+	const struct gm_input *inputs;
+	size_t input_count;
+	struct gm_output_plan output;
+	uint64_t group_rows, group_weight;
+	const char *quarantine_key; /* final key in the table */
+	const char *keys_key;       /* where to keep the unit's key hashes; NULL: nobody will need them */
+};
+
+struct gm_unit_result {
+	struct gm_outputs outputs;             /* files */
+	struct gm_balance *objects;            /* one per input */
+	char quarantine_token[GM_TOKEN_BYTES]; /* "" if nothing was rejected */
+	uint64_t quarantine_bytes, quarantine_hash[2];
+	char keys_token[GM_TOKEN_BYTES];
+};
+
+/* Counters for progress, read from any thread. */
+struct gm_engine_progress {
+	uint64_t objects, bytes, bytes_raw, records;
+};
+
+struct gm_engine;
+enum gm_code gm_engine_new(const struct gm_engine_options *options, struct gm_engine **out,
+                           struct gm_error *err) GM_CHECK;
+void gm_engine_free(struct gm_engine *engine);
+/* Loads the keys a finished unit left, so that later units see them. */
+enum gm_code gm_engine_load_keys(struct gm_engine *engine, const char *key, struct gm_error *err) GM_CHECK;
+/* Works the unit; tick is called from this thread every tenth of a second. The result is the caller's to release, only
+ * after OK. CHANGED: an input is not what the plan says. */
+typedef void gm_tick_fn(void *context);
+enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,
+                            struct gm_unit_result *result, struct gm_error *err) GM_CHECK;
+void gm_unit_result_release(struct gm_unit_result *result);
+void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progress *progress);
+
+#endif

@@ -1,0 +1,317 @@
+/* worker.c - what a thread does: its turn of encoding, collecting or shredding. */
+#include "run/engine_internal.h"
+
+#include <stdlib.h>
+
+/* A row group below this is encoded by one worker in one go. */
+static const uint64_t small_group_rows = 16 * 1024;
+
+void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm_error *err)
+{
+	(void)pthread_mutex_lock(&engine->lock);
+	if (engine->code == GM_OK) {
+		engine->code = code;
+		engine->error = *err;
+	}
+	engine->stopped = true;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+}
+
+enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, struct gm_error *err)
+{
+	const struct gm_job *job = engine->options.job;
+	size_t leaf_count;
+	const struct gm_shred_leaf *leaves = gm_program_leaves(job->program, &leaf_count);
+	size_t share = (size_t)(engine->options.memory_bytes / (unsigned)engine->threads);
+	struct gm_shred_options options = {
+	    .max_record_bytes = job->source.max_record_bytes, .window_bytes = 1024 * 1024, .dict_bytes_max = share / 6};
+	worker->engine = engine;
+	worker->object = (size_t)GM_NO_OBJECT;
+	GM_TRY(gm_shredder_new(leaves, leaf_count, &options, engine->pool, &worker->shredder, err));
+	GM_TRY(gm_deriver_new(job, share / 12, &worker->deriver, err));
+	worker->encoder = gm_parquet_encoder_new();
+	if (worker->encoder == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
+	if (job->table.unique_count == 0) return GM_OK;
+	uint32_t *slots = malloc(job->table.unique_count * sizeof *slots);
+	if (slots == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
+	for (size_t i = 0; i < job->table.unique_count; i++) slots[i] = engine->column_slots[job->table.unique_by[i]];
+	enum gm_code rc =
+	    gm_key_hasher_new(engine->options.key_secret, slots, job->table.unique_count, &worker->hasher, err);
+	free(slots);
+	return rc;
+}
+
+void gm_worker_release(struct gm_worker *worker)
+{
+	gm_shredder_free(worker->shredder);
+	gm_deriver_free(worker->deriver);
+	gm_key_hasher_free(worker->hasher);
+	gm_parquet_encoder_free(worker->encoder);
+	gm_store_reader_close(worker->reader);
+	free(worker->slices);
+	free(worker->loaded);
+	free(worker->loaded_vecs);
+}
+
+/* --- Shredding ---------------------------------------------------------------------------------------------------- */
+
+static void enqueue(struct gm_engine *engine, size_t object, struct gm_item *item)
+{
+	struct gm_object_work *work = &engine->objects[object];
+	(void)pthread_mutex_lock(&engine->lock);
+	*(work->last != NULL ? &work->last->next : &work->first) = item;
+	work->last = item;
+	engine->queued_bytes += item->bytes;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+}
+
+static enum gm_code read_source(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
+{
+	struct gm_worker *worker = context;
+	GM_TRY(gm_store_reader_read(worker->reader, into, bytes, got, err));
+	__atomic_add_fetch(&worker->engine->progress.bytes, *got, __ATOMIC_RELAXED);
+	return GM_OK;
+}
+
+static enum gm_code collect(struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	enum gm_code rc = gm_collect(engine, err);
+	(void)pthread_mutex_lock(&engine->lock);
+	engine->collecting = false;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return rc;
+}
+
+/* Waits until the queue is short enough for a span that may be larger than memory, and collects meanwhile. Row groups
+ * that wait to be encoded end the waiting: this worker may be the only one that can. */
+static enum gm_code wait_for_room(struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	enum gm_code rc = GM_OK;
+	(void)pthread_mutex_lock(&engine->lock);
+	while (rc == GM_OK && engine->queued_bytes > engine->queue_limit && engine->first_group == NULL &&
+	       !engine->stopped) {
+		if (!gm_collect_ready(engine)) {
+			(void)pthread_cond_wait(&engine->changed, &engine->lock);
+			continue;
+		}
+		engine->collecting = true;
+		(void)pthread_mutex_unlock(&engine->lock);
+		rc = collect(worker, err);
+		(void)pthread_mutex_lock(&engine->lock);
+	}
+	(void)pthread_mutex_unlock(&engine->lock);
+	return rc;
+}
+
+static void copy_text(char *to, size_t room, const char *from)
+{
+	size_t n = from != NULL ? strnlen(from, room - 1) : 0;
+	if (n > 0) memcpy(to, from, n);
+	to[n] = '\0';
+}
+
+static enum gm_code reject_span(void *context, const struct gm_reject *reject, const void *data, size_t bytes,
+                                bool last, struct gm_error *err)
+{
+	struct gm_worker *worker = context;
+	struct gm_item *item = malloc(sizeof *item + bytes);
+	if (item == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a rejected record of %zu bytes", bytes);
+	*item = (struct gm_item){.bytes = sizeof *item + bytes, .reject = *reject, .last = last, .data_bytes = bytes};
+	copy_text(item->column, sizeof item->column, reject->column);
+	copy_text(item->detail, sizeof item->detail, reject->detail);
+	if (bytes > 0) memcpy(item->data, data, bytes);
+	enqueue(worker->engine, worker->object, item);
+	return wait_for_room(worker, err);
+}
+
+static enum gm_code reject_row(void *context, struct gm_chunk *chunk, uint32_t row, enum gm_reason reason,
+                               const char *column, const char *detail, struct gm_error *err)
+{
+	struct gm_worker *worker = context;
+	struct gm_reject reject = {.reason = reason,
+	                           .record = chunk->record[row],
+	                           .offset = chunk->offset[row],
+	                           .damage_offset = chunk->offset[row],
+	                           .column = column,
+	                           .detail = detail};
+	worker->rejected.quarantined++;
+	worker->rejected.quarantined_bytes += chunk->length[row];
+	return reject_span(worker, &reject, gm_shredder_raw(worker->shredder, chunk, row), chunk->length[row], true, err);
+}
+
+static enum gm_code changed_input(const struct gm_input *input, struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_CHANGED, "the object is not what it was when the run was planned");
+	(void)gm_error_object(err, GM_CHANGED, input->key, strlen(input->key));
+	return gm_error_hint(err, GM_CHANGED, "write inputs under a temporary name and rename them when they are complete");
+}
+
+static enum gm_code open_object(struct gm_worker *worker, size_t object, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	const struct gm_input *input = &engine->unit->inputs[object];
+	enum gm_code rc = gm_store_reader_open(engine->options.source, input->key, &worker->reader, err);
+	if (rc == GM_NOT_FOUND) return changed_input(input, err);
+	GM_TRY(rc);
+	const struct gm_object_info *info = &worker->reader->info;
+	if (info->size != input->size || info->mtime_us != input->mtime_us) return changed_input(input, err);
+	worker->rejected = (struct gm_balance){0};
+	worker->nulled_before = gm_deriver_nulled(worker->deriver);
+	gm_shredder_begin(worker->shredder, read_source, reject_span, worker);
+	return GM_OK;
+}
+
+/* The object is read to its end: its books, as far as the worker knows them. */
+static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	struct gm_object_work *work = &engine->objects[worker->object];
+	enum gm_code rc = gm_store_reader_check(worker->reader, err);
+	gm_store_reader_close(worker->reader);
+	worker->reader = NULL;
+	if (rc == GM_CHANGED || rc == GM_NOT_FOUND) return changed_input(&engine->unit->inputs[worker->object], err);
+	GM_TRY(rc);
+	const struct gm_shred_books *books = gm_shredder_books(worker->shredder);
+	struct gm_balance *balance = &work->balance;
+	balance->records_read = books->read;
+	balance->quarantined = books->quarantined + worker->rejected.quarantined;
+	balance->bytes_in = books->bytes_in;
+	balance->bytes_raw = books->bytes_raw;
+	balance->record_bytes = books->record_bytes - worker->rejected.quarantined_bytes;
+	balance->separator_bytes = books->separator_bytes;
+	balance->quarantined_bytes = books->quarantined_bytes + worker->rejected.quarantined_bytes;
+	balance->duplicate_keys = books->duplicate_keys;
+	balance->invalid_utf8 = books->invalid_utf8;
+	balance->converted_null = books->converted_null + gm_deriver_nulled(worker->deriver) - worker->nulled_before;
+	(void)pthread_mutex_lock(&engine->lock);
+	work->ended = true;
+	worker->object = (size_t)GM_NO_OBJECT;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return GM_OK;
+}
+
+/* A chunk of the object in hand: shredded, derived, hashed, queued. */
+static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	const struct gm_program *program = engine->options.job->program;
+	const char *key = engine->unit->inputs[worker->object].key;
+	struct gm_chunk *chunk = NULL;
+	uint64_t raw_before = gm_shredder_books(worker->shredder)->bytes_raw;
+	enum gm_code rc = gm_shredder_next(worker->shredder, gm_program_extra_slots(program), &chunk, err);
+	if (rc == GM_OK && chunk == NULL) return end_object(worker, err);
+	if (rc == GM_OK) rc = gm_deriver_run(worker->deriver, chunk, reject_row, worker, err);
+	if (rc == GM_OK && worker->hasher != NULL) rc = gm_key_hasher_run(worker->hasher, chunk, err);
+	struct gm_item *item = rc == GM_OK ? malloc(sizeof *item) : NULL;
+	if (rc == GM_OK && item == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a chunk");
+	if (rc != GM_OK) {
+		gm_chunk_unref(chunk);
+		if (err->object[0] == '\0') (void)gm_error_object(err, rc, key, strlen(key));
+		return rc;
+	}
+	uint64_t filtered = 0;
+	for (uint32_t row = 0; row < chunk->rows; row++) filtered += chunk->fate[row] == GM_FATE_FILTERED;
+	engine->objects[worker->object].balance.filtered += filtered;
+	__atomic_add_fetch(&engine->progress.records, chunk->rows, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&engine->progress.bytes_raw, gm_shredder_books(worker->shredder)->bytes_raw - raw_before,
+	                   __ATOMIC_RELAXED);
+	*item = (struct gm_item){.chunk = chunk, .bytes = gm_chunk_memory_bytes(chunk)};
+	enqueue(engine, worker->object, item);
+	return GM_OK;
+}
+
+/* --- Turns -------------------------------------------------------------------------------------------------------- */
+
+enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_OPEN, TURN_SHRED, TURN_LEAVE };
+
+struct task {
+	struct gm_row_group *group;
+	size_t leaf, leaves;
+	size_t object;
+};
+
+/* The first group's next leaf, or all leaves of a small group. */
+static void take_leaves(struct gm_engine *engine, struct task *task)
+{
+	struct gm_row_group *group = engine->first_group;
+	task->group = group;
+	task->leaf = group->next_leaf;
+	task->leaves = group->rows < small_group_rows ? engine->column_count - group->next_leaf : 1;
+	group->next_leaf += task->leaves;
+	if (group->next_leaf < engine->column_count) return;
+	engine->first_group = group->next;
+	if (engine->first_group == NULL) engine->last_group = NULL;
+}
+
+/* What to do next; with the lock. */
+static enum turn choose(struct gm_worker *worker, struct task *task)
+{
+	struct gm_engine *engine = worker->engine;
+	if (engine->stopped) return TURN_LEAVE;
+	if (engine->first_group != NULL) {
+		take_leaves(engine, task);
+		return TURN_ENCODE;
+	}
+	if (gm_collect_ready(engine)) {
+		engine->collecting = true;
+		return TURN_COLLECT;
+	}
+	if (engine->flushed && engine->groups == 0) return TURN_LEAVE;
+	bool room = engine->queued_bytes < engine->queue_limit;
+	if (worker->object != (size_t)GM_NO_OBJECT) return room || worker->object == engine->head ? TURN_SHRED : TURN_WAIT;
+	if (engine->next_object < engine->unit->input_count && (room || engine->next_object == engine->head)) {
+		task->object = engine->next_object++;
+		worker->object = task->object;
+		return TURN_OPEN;
+	}
+	return TURN_WAIT;
+}
+
+static enum gm_code encode(struct gm_worker *worker, const struct task *task, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	for (size_t i = 0; i < task->leaves; i++) GM_TRY(gm_encode_leaf(worker, task->group, task->leaf + i, err));
+	(void)pthread_mutex_lock(&engine->lock);
+	task->group->done_leaves += task->leaves;
+	bool complete = task->group->done_leaves == engine->column_count;
+	(void)pthread_mutex_unlock(&engine->lock);
+	return complete ? gm_encode_finish(engine, task->group, err) : GM_OK;
+}
+
+static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
+{
+	const volatile int *stop = worker->engine->options.stop;
+	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	switch (turn) {
+	case TURN_ENCODE: return encode(worker, task, err);
+	case TURN_COLLECT: return collect(worker, err);
+	case TURN_OPEN: return open_object(worker, task->object, err);
+	default: return shred(worker, err);
+	}
+}
+
+void *gm_worker_main(void *context)
+{
+	struct gm_worker *worker = context;
+	struct gm_engine *engine = worker->engine;
+	struct gm_error err;
+	for (;;) {
+		struct task task;
+		(void)pthread_mutex_lock(&engine->lock);
+		enum turn turn;
+		while ((turn = choose(worker, &task)) == TURN_WAIT) (void)pthread_cond_wait(&engine->changed, &engine->lock);
+		if (turn == TURN_LEAVE) break;
+		(void)pthread_mutex_unlock(&engine->lock);
+		enum gm_code rc = do_turn(worker, turn, &task, &err);
+		if (rc != GM_OK) gm_engine_fail(engine, rc, &err);
+	}
+	if (--engine->running == 0) (void)pthread_cond_broadcast(&engine->idle);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return NULL;
+}
