@@ -1,0 +1,180 @@
+#include "run/layout.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static const size_t max_json_bytes = (size_t)1 << 30;
+static const int runs_level = 3;
+
+static bool is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err)
+{
+	static const char prefix[] = "_gristmill/";
+	size_t at = sizeof prefix - 1;
+	memcpy(layout->job, prefix, at);
+	for (const char *c = job_id; *c != '\0'; c++) {
+		if (at + 5 > sizeof layout->job) GM_FAIL(err, GM_JOB, "the job's id is too long");
+		/* A dot is safe inside a name, not as its first character. */
+		if (is_plain(*c) || (*c == '.' && c > job_id))
+			layout->job[at++] = *c;
+		else
+			at += (size_t)sprintf(layout->job + at, "%%%02X", (unsigned)(uint8_t)*c);
+	}
+	layout->job[at++] = '/';
+	layout->job[at] = '\0';
+	return GM_OK;
+}
+
+void gm_job8(const char *job_id, char out[GM_JOB8_BYTES])
+{
+	(void)snprintf(out, GM_JOB8_BYTES, "%08" PRIx32, (uint32_t)XXH3_64bits(job_id, strlen(job_id)));
+}
+
+void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
+                   const char *suffix)
+{
+	(void)snprintf(key, GM_KEY_BYTES, "%s%s/%08" PRIu64 "%s", layout->job, folder, n, suffix);
+}
+
+uint64_t gm_layout_number(const char *key, const char *suffix)
+{
+	const char *name = strrchr(key, '/');
+	char *end;
+	name = name != NULL ? name + 1 : key;
+	if (*name < '0' || *name > '9') return 0;
+	uint64_t n = strtoull(name, &end, 10);
+	return strcmp(end, suffix) == 0 ? n : 0;
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+	size_t n = strlen(text), k = strlen(suffix);
+	return n >= k && strcmp(text + n - k, suffix) == 0;
+}
+
+static enum gm_code corrupt(const char *key, struct gm_error *err, const char *why)
+{
+	(void)gm_error_set(err, GM_CORRUPT, "the file is damaged: %s", why);
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
+static enum gm_code decompress(const char *key, struct gm_buf *buf, struct gm_error *err)
+{
+	unsigned long long bytes = ZSTD_getFrameContentSize(buf->data, buf->len);
+	if (bytes == ZSTD_CONTENTSIZE_ERROR || bytes == ZSTD_CONTENTSIZE_UNKNOWN || bytes > max_json_bytes)
+		return corrupt(key, err, "not a zstd frame of known size");
+	struct gm_buf plain;
+	gm_buf_init(&plain, max_json_bytes);
+	enum gm_code rc = gm_buf_reserve(&plain, (size_t)bytes + 1, err);
+	if (rc == GM_OK && ZSTD_decompress(plain.data, plain.cap, buf->data, buf->len) != bytes)
+		rc = corrupt(key, err, "its zstd frame cannot be read");
+	if (rc == GM_OK) {
+		plain.len = (size_t)bytes;
+		gm_buf_release(buf);
+		*buf = plain;
+	} else {
+		gm_buf_release(&plain);
+	}
+	return rc;
+}
+
+static enum gm_code check_format(const char *key, const json_t *value, struct gm_error *err)
+{
+	json_int_t format = json_integer_value(json_object_get(value, "format"));
+	if (format == GM_FORMAT) return GM_OK;
+	if (format < 1) return corrupt(key, err, "it has no format number");
+	(void)gm_error_set(err, GM_UNSUPPORTED, "the file has format %lld; this version of gristmill knows %d",
+	                   (long long)format, GM_FORMAT);
+	(void)gm_error_hint(err, GM_UNSUPPORTED, "use the newer gristmill that wrote it");
+	return gm_error_object(err, GM_UNSUPPORTED, key, strlen(key));
+}
+
+enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out, struct gm_error *err)
+{
+	struct gm_buf buf;
+	json_error_t problem;
+	json_t *value = NULL;
+	gm_buf_init(&buf, max_json_bytes);
+	enum gm_code rc = gm_store_get(store, key, &buf, err);
+	if (rc == GM_OK && has_suffix(key, ".zst")) rc = decompress(key, &buf, err);
+	if (rc == GM_OK) {
+		value = json_loadb((const char *)buf.data, buf.len, JSON_REJECT_DUPLICATES, &problem);
+		rc = value != NULL ? check_format(key, value, err) : corrupt(key, err, problem.text);
+	}
+	gm_buf_release(&buf);
+	if (rc == GM_OK)
+		*out = value;
+	else
+		json_decref(value);
+	return rc;
+}
+
+static enum gm_code write_compressed(struct gm_store *store, const char *key, const char *text, size_t bytes,
+                                     struct gm_error *err)
+{
+	size_t room = ZSTD_compressBound(bytes);
+	void *packed = malloc(room);
+	if (packed == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for %zu bytes of JSON", bytes);
+	size_t n = ZSTD_compress(packed, room, text, bytes, runs_level);
+	enum gm_code rc = ZSTD_isError(n) ? gm_error_set(err, GM_NOMEM, "cannot compress JSON: %s", ZSTD_getErrorName(n))
+	                                  : gm_store_put(store, key, packed, n, true, err);
+	free(packed);
+	return rc;
+}
+
+enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err)
+{
+	char *text = value != NULL ? json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+	if (text == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
+	size_t bytes = strlen(text);
+	enum gm_code rc = has_suffix(key, ".zst") ? write_compressed(store, key, text, bytes, err)
+	                                          : gm_store_put(store, key, text, bytes, true, err);
+	free(text);
+	return rc;
+}
+
+enum gm_code gm_json_string(const json_t *object, const char *member, const char **out, struct gm_error *err)
+{
+	*out = json_string_value(json_object_get(object, member));
+	if (*out == NULL) GM_FAIL(err, GM_CORRUPT, "the text \"%s\" is missing", member);
+	return GM_OK;
+}
+
+enum gm_code gm_json_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err)
+{
+	const json_t *value = json_object_get(object, member);
+	if (!json_is_integer(value)) GM_FAIL(err, GM_CORRUPT, "the number \"%s\" is missing", member);
+	*out = (uint64_t)json_integer_value(value);
+	return GM_OK;
+}
+
+enum gm_code gm_json_array(const json_t *object, const char *member, const json_t **out, struct gm_error *err)
+{
+	*out = json_object_get(object, member);
+	if (!json_is_array(*out)) GM_FAIL(err, GM_CORRUPT, "the list \"%s\" is missing", member);
+	return GM_OK;
+}
+
+void gm_hex128(const uint64_t hash[2], char out[GM_HEX128_BYTES])
+{
+	(void)snprintf(out, GM_HEX128_BYTES, "%016" PRIx64 "%016" PRIx64, hash[1], hash[0]);
+}
+
+enum gm_code gm_json_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err)
+{
+	const char *text;
+	GM_TRY(gm_json_string(object, member, &text, err));
+	if (strlen(text) != GM_HEX128_BYTES - 1 || sscanf(text, "%16" SCNx64 "%16" SCNx64, &out[1], &out[0]) != 2)
+		GM_FAIL(err, GM_CORRUPT, "the hash \"%s\" is not 32 hex digits", member);
+	return GM_OK;
+}

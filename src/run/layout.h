@@ -1,0 +1,52 @@
+/* layout.h - where things lie below a table's _gristmill folder, and the form of the small JSON files there.
+ *
+ *     _gristmill/hash-key                       192 random bytes: the secret of the table's key hashes
+ *     _gristmill/<job>/plans/<n>.json           what run n will do, written before it does it
+ *     _gristmill/<job>/plans/<n>.closed         plan n is dead and swept
+ *     _gristmill/<job>/work/<n>/                staged files, <unit>.json manifests and <unit>.keys of an unfinished
+ * run _gristmill/<job>/runs/<n>.json.zst        the books of committed run n; its appearance is the commit
+ *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz
+ *
+ * Numbers have at least eight digits so that listings are in order. Every JSON file says "format": 1; a newer one is
+ * refused by name. */
+#ifndef GM_RUN_LAYOUT_H
+#define GM_RUN_LAYOUT_H
+
+#include "store/store.h"
+
+#include <jansson.h>
+
+enum {
+	GM_FORMAT = 1,
+	GM_KEY_BYTES = 512, /* room for a key below _gristmill */
+};
+
+struct gm_layout {
+	char job[256]; /* "_gristmill/<job>/", the id escaped so that it is one safe part */
+};
+
+enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err) GM_CHECK;
+/* Eight hex digits that stand for the job in the names of its files. */
+enum { GM_JOB8_BYTES = 9 };
+void gm_job8(const char *job_id, char out[GM_JOB8_BYTES]);
+/* "_gristmill/<job>/<folder>/<n><suffix>" */
+void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
+                   const char *suffix);
+/* The number of a key made by gm_layout_key if it has this suffix; else 0. */
+uint64_t gm_layout_number(const char *key, const char *suffix);
+
+/* Reads a JSON file, plain or zstd-compressed (told by its name), of at most 1 GiB, and checks its format number.
+ * CORRUPT or UNSUPPORTED name the key. */
+enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out, struct gm_error *err) GM_CHECK;
+/* Writes put-if-absent; the bytes depend on the value alone. EXISTS is passed on. */
+enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err) GM_CHECK;
+/* Members that must be there: CORRUPT otherwise, naming the member. The string lives as long as object. */
+enum gm_code gm_json_string(const json_t *object, const char *member, const char **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_json_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_json_array(const json_t *object, const char *member, const json_t **out, struct gm_error *err) GM_CHECK;
+/* 128-bit hashes are 32 hex digits, high half first. */
+enum { GM_HEX128_BYTES = 33 };
+void gm_hex128(const uint64_t hash[2], char out[GM_HEX128_BYTES]);
+enum gm_code gm_json_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err) GM_CHECK;
+
+#endif

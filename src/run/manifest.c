@@ -1,0 +1,226 @@
+#include "run/manifest.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* One list for writing, reading and adding up. */
+#define BALANCE_FIELDS(X) \
+	X(records_read)       \
+	X(rows_written)       \
+	X(duplicates)         \
+	X(filtered)           \
+	X(quarantined)        \
+	X(bytes_in)           \
+	X(bytes_raw)          \
+	X(record_bytes)       \
+	X(separator_bytes)    \
+	X(quarantined_bytes)  \
+	X(duplicate_keys)     \
+	X(invalid_utf8)       \
+	X(converted_null)
+
+json_t *gm_balance_json(const struct gm_balance *balance)
+{
+	json_t *object = json_object();
+	int failed = object == NULL;
+#define X(field) failed |= json_object_set_new(object, #field, json_integer((json_int_t)balance->field));
+	BALANCE_FIELDS(X)
+#undef X
+	if (failed == 0) return object;
+	json_decref(object);
+	return NULL;
+}
+
+static enum gm_code parse_balance(const json_t *json, struct gm_balance *balance, struct gm_error *err)
+{
+#define X(field) GM_TRY(gm_json_number(json, #field, &balance->field, err));
+	BALANCE_FIELDS(X)
+#undef X
+	return GM_OK;
+}
+
+void gm_balance_add(struct gm_balance *total, const struct gm_balance *more)
+{
+#define X(field) total->field += more->field;
+	BALANCE_FIELDS(X)
+#undef X
+}
+
+enum gm_code gm_balance_check(const struct gm_balance *balance, const char *what, struct gm_error *err)
+{
+	uint64_t records = balance->rows_written + balance->duplicates + balance->filtered + balance->quarantined;
+	uint64_t bytes = balance->record_bytes + balance->separator_bytes + balance->quarantined_bytes;
+	if (records == balance->records_read && bytes == balance->bytes_raw) return GM_OK;
+	(void)gm_error_set(err, GM_UNBALANCED,
+	                   "the books do not balance: %" PRIu64 " records read, %" PRIu64 " accounted for; %" PRIu64
+	                   " bytes inflated, %" PRIu64 " accounted for",
+	                   balance->records_read, records, balance->bytes_raw, bytes);
+	(void)gm_error_hint(err, GM_UNBALANCED, "nothing was published; please report this with the object");
+	return gm_error_object(err, GM_UNBALANCED, what, strlen(what));
+}
+
+/* --- Writing ------------------------------------------------------------------------------------------------------ */
+
+static json_t *bound_json(const struct gm_vec_value *value, enum gm_type type)
+{
+	switch (type) {
+	case GM_TYPE_STRING: return json_stringn((const char *)value->bytes, value->len);
+	case GM_TYPE_DOUBLE: return json_real(value->f64);
+	case GM_TYPE_BOOLEAN: return json_boolean(value->i64 != 0);
+	default: return json_integer((json_int_t)value->i64);
+	}
+}
+
+/* {"nulls": {...}, "min": {...}, "max": {...}, "inexact": [...]} as text: whoever commits turns it into what the log
+ * wants. A column whose bounds JSON cannot hold has none here. */
+static char *stats_text(const struct gm_job *job, const struct gm_staged_file *file)
+{
+	json_t *nulls = json_object(), *min = json_object(), *max = json_object(), *inexact = json_array();
+	json_t *stats = json_pack("{s:o, s:o, s:o, s:o}", "nulls", nulls, "min", min, "max", max, "inexact", inexact);
+	int failed = stats == NULL;
+	for (size_t i = 0; failed == 0 && i < job->column_count; i++) {
+		const struct gm_parquet_column_stats *column = &file->columns[i];
+		const char *name = job->columns[i].name;
+		failed |= json_object_set_new(nulls, name, json_integer((json_int_t)column->nulls));
+		json_t *low = column->has_bounds ? bound_json(&column->min, job->columns[i].type) : NULL;
+		json_t *high = column->has_bounds ? bound_json(&column->max, job->columns[i].type) : NULL;
+		if (low == NULL || high == NULL) {
+			json_decref(low);
+			json_decref(high);
+			continue;
+		}
+		failed |= json_object_set_new(min, name, low);
+		failed |= json_object_set_new(max, name, high);
+		if (!column->min.exact || !column->max.exact) failed |= json_array_append_new(inexact, json_string(name));
+	}
+	char *text = failed == 0 ? json_dumps(stats, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(stats);
+	return text;
+}
+
+static json_t *file_json(const char *path, const char *token, uint64_t bytes, const uint64_t hash[2])
+{
+	char hex[GM_HEX128_BYTES];
+	gm_hex128(hash, hex);
+	return json_pack("{s:s, s:s, s:I, s:s}", "path", path, "token", token, "bytes", (json_int_t)bytes, "hash", hex);
+}
+
+static json_t *data_file_json(const struct gm_job *job, const struct gm_staged_file *file)
+{
+	char hex[GM_HEX128_BYTES];
+	gm_hex128(file->content_hash, hex);
+	char *stats = stats_text(job, file);
+	json_t *object = stats != NULL ? file_json(file->path, file->token, file->bytes, file->hash) : NULL;
+	int failed = object == NULL;
+	failed |= json_object_set_new(object, "partition", json_string(file->partition));
+	failed |= json_object_set_new(object, "rows", json_integer((json_int_t)file->rows));
+	failed |= json_object_set_new(object, "content_hash", json_string(hex));
+	failed |= json_object_set_new(object, "stats", json_string(stats != NULL ? stats : ""));
+	free(stats);
+	if (failed == 0) return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *objects_json(const struct gm_unit_spec *unit, const struct gm_unit_result *result)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < unit->input_count; i++) {
+		json_t *balance = gm_balance_json(&result->objects[i]);
+		json_t *object =
+		    balance != NULL ? json_pack("{s:s, s:o}", "key", unit->inputs[i].key, "balance", balance) : NULL;
+		if (object == NULL || json_array_append_new(list, object) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+json_t *gm_manifest_json(const struct gm_job *job, const struct gm_unit_spec *unit, const struct gm_unit_result *result)
+{
+	json_t *files = json_array(), *objects = objects_json(unit, result);
+	json_t *manifest = json_pack("{s:i, s:I, s:I, s:o, s:o}", "format", GM_FORMAT, "plan", (json_int_t)unit->output.run,
+	                             "unit", (json_int_t)unit->number, "files", files, "objects", objects);
+	int failed = manifest == NULL;
+	for (size_t i = 0; failed == 0 && i < result->outputs.file_count; i++)
+		failed |= json_array_append_new(files, data_file_json(job, &result->outputs.files[i]));
+	if (failed == 0 && result->quarantine_token[0] != '\0')
+		failed |= json_object_set_new(manifest, "quarantine",
+		                              file_json(unit->quarantine_key, result->quarantine_token,
+		                                        result->quarantine_bytes, result->quarantine_hash));
+	if (failed == 0) return manifest;
+	json_decref(manifest);
+	return NULL;
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
+
+static enum gm_code copy_string(struct gm_arena *arena, const json_t *object, const char *member, const char **out,
+                                struct gm_error *err)
+{
+	const char *text;
+	GM_TRY(gm_json_string(object, member, &text, err));
+	*out = gm_arena_strndup(arena, text, strlen(text));
+	if (*out == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
+	return GM_OK;
+}
+
+static enum gm_code parse_file(struct gm_arena *arena, const json_t *json, struct gm_manifest_file *file,
+                               struct gm_error *err)
+{
+	GM_TRY(copy_string(arena, json, "path", &file->path, err));
+	GM_TRY(copy_string(arena, json, "token", &file->token, err));
+	GM_TRY(gm_json_number(json, "bytes", &file->bytes, err));
+	if (!gm_store_key_valid(file->path)) GM_FAIL(err, GM_CORRUPT, "a file's path would leave the table");
+	return gm_json_hash(json, "hash", file->hash, err);
+}
+
+static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
+{
+	const json_t *files, *quarantine = json_object_get(json, "quarantine");
+	GM_TRY(gm_json_array(json, "files", &files, err));
+	manifest->files = gm_arena_zalloc(&manifest->arena, (json_array_size(files) + 1) * sizeof *manifest->files);
+	if (manifest->files == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
+	for (size_t i = 0; i < json_array_size(files); i++) {
+		struct gm_manifest_file *file = &manifest->files[manifest->file_count++];
+		const json_t *object = json_array_get(files, i);
+		GM_TRY(parse_file(&manifest->arena, object, file, err));
+		GM_TRY(copy_string(&manifest->arena, object, "partition", &file->partition, err));
+		GM_TRY(copy_string(&manifest->arena, object, "stats", &file->stats, err));
+		GM_TRY(gm_json_number(object, "rows", &file->rows, err));
+	}
+	if (quarantine == NULL) return GM_OK;
+	return parse_file(&manifest->arena, quarantine, &manifest->files[manifest->file_count++], err);
+}
+
+static enum gm_code parse_objects(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
+{
+	const json_t *objects;
+	GM_TRY(gm_json_array(json, "objects", &objects, err));
+	manifest->objects = gm_arena_zalloc(&manifest->arena, (json_array_size(objects) + 1) * sizeof *manifest->objects);
+	if (manifest->objects == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
+	for (size_t i = 0; i < json_array_size(objects); i++) {
+		struct gm_object_balance *object = &manifest->objects[manifest->object_count++];
+		const json_t *item = json_array_get(objects, i);
+		GM_TRY(copy_string(&manifest->arena, item, "key", &object->key, err));
+		GM_TRY(parse_balance(json_object_get(item, "balance"), &object->balance, err));
+	}
+	return GM_OK;
+}
+
+enum gm_code gm_manifest_parse(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
+{
+	*manifest = (struct gm_manifest){0};
+	gm_arena_init(&manifest->arena, 64 * 1024);
+	enum gm_code rc = parse_files(json, manifest, err);
+	if (rc == GM_OK) rc = parse_objects(json, manifest, err);
+	if (rc != GM_OK) gm_manifest_release(manifest);
+	return rc;
+}
+
+void gm_manifest_release(struct gm_manifest *manifest)
+{
+	gm_arena_release(&manifest->arena);
+	*manifest = (struct gm_manifest){0};
+}
