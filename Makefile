@@ -32,6 +32,8 @@ lint:
 
 fuzz:
 	@scripts/install-deps build test
+	@scripts/build $(BUILD) -Dtests=enabled
+	@/usr/bin/python3 tests/fuzz_functions.py $(BUILD) --seconds 60 --vectors tests/vectors/access-record.ndjson
 	@scripts/run-fuzz --seconds 60
 
 bench: all

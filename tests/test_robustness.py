@@ -80,9 +80,9 @@ def test_signal_stops_cleanly(number, part, work, clean_keys, table):
     assert time.monotonic() - sent < 2 * harness.SLOW, "slow to stop"
     if result.status == 0:
         pytest.skip("the run was over before the signal came")
-    assert result.status in (1, -number), result
+    assert result.status == 128 + number, result
     assert harness.data_files(table) == [] if table.exists() else True
-    assert "interrupt" in result.err.lower() or "stop" in result.err.lower(), result
+    assert "stop" in result.err.lower() or "interrupt" in result.err.lower(), result
     complete(source, table, clean_keys)
 
 
@@ -175,34 +175,37 @@ def test_source_that_is_no_directory(what, tmp_path, table, tiny_job):
 
 @pytest.mark.parametrize("change", ["grow", "shrink", "vanish", "replace"])
 def test_input_that_changes_while_it_is_read(change, source, table, tiny_job):
-    """Whatever happens to a file during the run: its planned content, or an error that names it; never part of it silently."""
+    """Whatever happens to a file during the run: what it was, or what it is then, or an error that names it; never a part."""
     documents = [harness.tiny(i, s="x" * 200) for i in range(150_000)]
-    names = [f"{i}.json" for i in range(4)]
-    for i, name in enumerate(names):
-        harness.write(source / name, harness.lines(documents[i::4]))
+    parts = [documents[i::4] for i in range(4)]
+    for i, part in enumerate(parts):
+        harness.write(source / f"{i}.json", harness.lines(part))
+    before = set(range(150_000))
+    others = {d["id"] for part in parts[:3] for d in part}
+    after = {"grow": before | {999_999}, "shrink": others | {d["id"] for d in parts[3][:10_000]}, "vanish": others,
+             "replace": others | {d["id"] for d in documents[:10]}}[change]
     process = harness.Process("run", tiny_job, "--source", source, "--table", table, "--json", "--threads", "1")
     # The last file is changed as soon as the plan is written, which is long before it is read.
     deadline = time.monotonic() + 20
     while process.popen.poll() is None and not list(table.glob("_gristmill/*/plans/*")) and time.monotonic() < deadline:
         time.sleep(0.001)
-    last = source / names[-1]
+    last = source / "3.json"
     if change == "grow":
         with open(last, "ab") as stream:
             stream.write(harness.lines([harness.tiny(999_999)]))
     elif change == "shrink":
-        os.truncate(last, last.stat().st_size // 2)
+        os.truncate(last, len(harness.lines(parts[3][:10_000])))
     elif change == "vanish":
         last.unlink()
     else:
-        text = harness.lines(documents[:10])
-        other = harness.write(source / ".new", text)
+        other = harness.write(source / ".new", harness.lines(documents[:10]))
         os.replace(other, last)
     result = process.wait()
     if result.status == 0:
         ids = {row["id"] for row in harness.read_table(table)}
-        assert ids == set(range(150_000)), "part of an input was taken without a word"
+        assert ids in (before, after), f"{len(ids)} rows: part of an input was taken without a word"
     else:
-        assert result.status == 1 and names[-1] in result.err, result
+        assert result.status == 1 and "3.json" in result.err, result
         assert harness.data_files(table) == []
 
 
