@@ -121,8 +121,7 @@ enum gm_code gm_commit(struct gm_store *table, const struct gm_layout *layout, c
 	gm_layout_key(layout, key, "runs", plan->number, ".json.zst");
 	enum gm_code rc = gm_json_write(table, key, run, err);
 	json_decref(run);
-	/* Whoever was first wrote the same bytes. */
-	return rc == GM_EXISTS ? GM_OK : rc;
+	return rc;
 }
 
 /* --- Giving up and sweeping --------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 /* CHANGED: a staged file is gone and was not published either. BUG: a file of that name holds other bytes. */
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count,
                         struct gm_error *err) GM_CHECK;
-/* manifests: one for each unit of the plan. */
+/* manifests: one for each unit of the plan. EXISTS: another runner was first, with the same bytes. */
 enum gm_code gm_commit(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
                        const struct gm_manifest *manifests, struct gm_error *err) GM_CHECK;
 /* Commits a plan without units and with the same parent. Returns its number. LOST: another plan with that parent was

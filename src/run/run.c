@@ -425,15 +425,18 @@ static enum gm_code next_plan(struct runner *runner, struct gm_plan **out, struc
 	return rc;
 }
 
+/* LOST: another runner committed the plan first. */
 static enum gm_code finish_plan(struct runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
                                 struct gm_error *err)
 {
 	struct gm_error ignored;
 	enter_phase(runner, "publish");
 	GM_TRY(gm_publish(runner->table, manifests, plan->unit_count, err));
-	GM_TRY(gm_commit(runner->table, &runner->layout, plan, manifests, err));
+	enum gm_code rc = gm_commit(runner->table, &runner->layout, plan, manifests, err);
+	if (rc != GM_OK && rc != GM_EXISTS) return rc;
 	if (gm_clear_work(runner->table, &runner->layout, plan->number, &ignored) != GM_OK)
 		notice(runner, "could not remove the work folder of run %" PRIu64 ": %s", plan->number, ignored.message);
+	if (rc == GM_EXISTS) return GM_LOST;
 	if (runner->result->run_count < sizeof runner->result->runs / sizeof runner->result->runs[0])
 		runner->result->runs[runner->result->run_count] = plan->number;
 	runner->result->run_count++;
@@ -449,6 +452,7 @@ static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, 
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
 	runner->objects_total = plan->input_count;
 	runner->bytes_total = plan->bytes;
+	const struct gm_run_result before = *runner->result;
 	enum gm_code rc = new_engine(runner, err);
 	if (rc == GM_OK) {
 		enter_phase(runner, "work");
@@ -460,7 +464,15 @@ static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, 
 	if (rc == GM_OK) rc = add_books(runner->result, manifests, done, err);
 	if (rc == GM_OK) rc = check_limits(runner, manifests, done, err);
 	if (rc == GM_OK && !runner->options.dry_run) rc = finish_plan(runner, plan, manifests, err);
-	if (rc == GM_OK) rc = add_files(runner->result, manifests, done, err);
+	if (rc == GM_LOST) { /* another runner committed this very plan: the work is done, but not by us */
+		notice(runner, "run %" PRIu64 " was committed by another runner", plan->number);
+		runner->result->object_count = before.object_count;
+		runner->result->inputs = before.inputs;
+		runner->result->total = before.total;
+		rc = GM_OK;
+	} else if (rc == GM_OK) {
+		rc = add_files(runner->result, manifests, done, err);
+	}
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
 	free(manifests);
 	return rc;
