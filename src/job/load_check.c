@@ -38,7 +38,7 @@ static enum gm_code check_fallback(struct gm_loader *loader, struct gm_column *c
 		                    quoted(column->name).text);
 	if (gm_load_fallback(column)) return GM_OK;
 	enum gm_code rc =
-	    gm_load_fail(loader, fallback->text_place, "the default %s is not a %s",
+	    gm_load_fail(loader, fallback->text_place, "the default %s does not fit the type %s",
 	                 gm_load_quote(column->fallback, column->fallback_bytes).text, gm_type_name(column->type));
 	static const char *const examples[] = {
 	    [GM_TYPE_BOOLEAN] = "true or false", [GM_TYPE_INT] = "a whole number within 32 bits",

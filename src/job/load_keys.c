@@ -77,7 +77,7 @@ const struct gm_key gm_keys[] = {
 
     {GM_SECTION_PARTITION, "name", GM_KEY_NAME, .required = true, IN_COLUMN(name), .help = "Name of the column."},
     {GM_SECTION_PARTITION, "type", GM_KEY_WORD, .required = true, .words = types, .later = later_types, IN_COLUMN(type),
-     .help = "string, int, bigint or date."},
+     .help = "Of these types only string, int, bigint and date."},
     {GM_SECTION_PARTITION, "expr", GM_KEY_EXPR, .required = true, IN_COLUMN(expr),
      .place_offset = offsetof(struct gm_column, expr_place), .help = "Its value, computed from the columns."},
     {GM_SECTION_PARTITION, "comment", GM_KEY_TEXT, IN_COLUMN(comment), .help = "What it holds, for the catalog."},

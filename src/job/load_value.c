@@ -326,7 +326,8 @@ static bool has_no_value(const struct gm_key *key, const struct gm_node *node)
 {
 	static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
 	if (key->kind == GM_KEY_WORD) return node->bytes == 0; /* on_error: null */
-	if (!node->plain) return node->bytes == 0 && key->kind != GM_KEY_TEXT && key->kind != GM_KEY_VALUE;
+	bool may_be_empty = key->kind == GM_KEY_VALUE || (key->kind == GM_KEY_TEXT && !key->required);
+	if (!node->plain) return node->bytes == 0 && !may_be_empty;
 	for (size_t i = 0; i < sizeof nulls / sizeof nulls[0]; i++)
 		if (strcmp(node->text, nulls[i]) == 0) return true;
 	return false;
