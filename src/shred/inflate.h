@@ -15,7 +15,8 @@ void gm_inflate_free(struct gm_inflate *inflate);
 void gm_inflate_begin(struct gm_inflate *inflate, gm_source_fn *source, void *context);
 /* Up to `bytes` inflated bytes; *got == 0 with OK is the end of a sound object. CORRUPT: the stream is damaged or cut
  * (err->message says how and at which compressed offset); everything given before stays valid, nothing more comes. */
-enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got, struct gm_error *err) GM_CHECK;
+enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got,
+                             struct gm_error *err) GM_CHECK;
 /* Whether the last failure lies in the object's bytes (CORRUPT by our own judgement) and not in its source. */
 bool gm_inflate_damaged(const struct gm_inflate *inflate);
 /* Compressed bytes taken from the source so far, and inflated bytes given. */

@@ -1,0 +1,507 @@
+#include "shred/columns.h"
+
+#include "base/time.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+	ROWS_A_BATCH = 256,
+	BLOCK = 64,                 /* values looked up together */
+	LARGE_SLOTS = 4096,         /* dictionaries from here on are out of the nearest cache: worth prefetching */
+	VERDICT_VALUES = 4096,      /* values between two looks at a dictionary's use */
+	PLAIN_VALUES = 1024 * 1024, /* values without dictionary before it is tried again */
+	LONG_BYTES = 64 * 1024,     /* a value no dictionary should keep */
+	TEXT_BLOCK_BYTES = 64 * 1024,
+	TEXT_KEEP_BYTES = 4 * 1024 * 1024,
+	DICT_MIN_BYTES = 256 * 1024, /* smaller ones are not worth starting afresh */
+	PADDING = 8,                 /* readable bytes behind plain strings, and alignment of every array */
+};
+
+static void set_range(struct gm_leaf *leaf)
+{
+	static const int64_t per_second[] = {
+	    [GM_UNIT_S] = 1, [GM_UNIT_MS] = 1000, [GM_UNIT_US] = 1000000, [GM_UNIT_NS] = 1000000000};
+	leaf->low = INT64_MIN;
+	leaf->high = INT64_MAX;
+	leaf->multiply = leaf->divide = 1;
+	if (leaf->spec.type == GM_TYPE_INT) {
+		leaf->low = INT32_MIN;
+		leaf->high = INT32_MAX;
+	} else if (leaf->spec.type == GM_TYPE_TIMESTAMP) {
+		int64_t units = per_second[leaf->spec.unit];
+		leaf->floor = true;
+		if (units > GM_US_PER_SECOND) { /* all of it lies within the years 1677 to 2262 */
+			leaf->divide = units / GM_US_PER_SECOND;
+		} else {
+			leaf->multiply = GM_US_PER_SECOND / units;
+			leaf->low = GM_TIME_MIN / leaf->multiply;
+			leaf->high = GM_TIME_MAX / leaf->multiply;
+		}
+	}
+}
+
+static enum gm_kind kind_of(enum gm_type type)
+{
+	switch (type) {
+	case GM_TYPE_BOOLEAN: return GM_KIND_BOOLEAN;
+	case GM_TYPE_DOUBLE: return GM_KIND_DOUBLE;
+	case GM_TYPE_STRING: return GM_KIND_STRING;
+	case GM_TYPE_DATE: return GM_KIND_DATE;
+	default: return GM_KIND_INTEGER;
+	}
+}
+
+static bool init_leaf(struct gm_leaf *leaf, const struct gm_shred_leaf *spec)
+{
+	leaf->spec = *spec;
+	leaf->kind = kind_of(spec->type);
+	set_range(leaf);
+	if (leaf->kind == GM_KIND_STRING) {
+		leaf->refs = malloc(ROWS_A_BATCH * sizeof *leaf->refs);
+		leaf->codes = malloc(GM_CHUNK_ROWS * sizeof *leaf->codes);
+		return leaf->refs != NULL && leaf->codes != NULL;
+	}
+	leaf->null = malloc(GM_CHUNK_ROWS);
+	leaf->values = malloc(GM_CHUNK_ROWS * (leaf->kind == GM_KIND_BOOLEAN ? 1 : sizeof(int64_t)));
+	return leaf->null != NULL && leaf->values != NULL;
+}
+
+enum gm_code gm_columns_init(struct gm_columns *columns, const struct gm_shred_leaf *leaves, size_t count,
+                             size_t dict_bytes_max, struct gm_error *err)
+{
+	*columns = (struct gm_columns){.count = count, .dict_bytes_max = dict_bytes_max};
+	gm_arena_init(&columns->text, TEXT_BLOCK_BYTES);
+	columns->leaves = calloc(count + 1, sizeof *columns->leaves);
+	columns->weight = malloc(GM_CHUNK_ROWS * sizeof *columns->weight);
+	columns->record = malloc(GM_CHUNK_ROWS * sizeof *columns->record);
+	columns->offset = malloc(GM_CHUNK_ROWS * sizeof *columns->offset);
+	columns->length = malloc(GM_CHUNK_ROWS * sizeof *columns->length);
+	bool good = columns->leaves != NULL && columns->weight != NULL && columns->record != NULL &&
+	            columns->offset != NULL && columns->length != NULL;
+	for (size_t i = 0; good && i < count; i++) good = init_leaf(&columns->leaves[i], &leaves[i]);
+	if (!good) GM_FAIL(err, GM_NOMEM, "out of memory for the rows of %zu columns", count);
+	gm_columns_begin(columns);
+	return GM_OK;
+}
+
+static void release_leaf(struct gm_leaf *leaf)
+{
+	free(leaf->values); /* or refs */
+	free(leaf->kept);
+	free(leaf->codes);
+	free(leaf->null);
+	gm_dict_unref(leaf->dict);
+}
+
+void gm_columns_release(struct gm_columns *columns)
+{
+	for (size_t i = 0; columns->leaves != NULL && i < columns->count; i++) release_leaf(&columns->leaves[i]);
+	free(columns->leaves);
+	free(columns->weight);
+	free(columns->record);
+	free(columns->offset);
+	free(columns->length);
+	gm_arena_release(&columns->text);
+	*columns = (struct gm_columns){0};
+}
+
+static bool uses_dict(const struct gm_leaf *leaf)
+{
+	return !leaf->plain && !leaf->plain_once;
+}
+
+/* Readies the next batch: everything is null until it is set. */
+static void begin_batch(struct gm_columns *columns)
+{
+	uint32_t start = columns->batch_start = columns->rows;
+	columns->at = 0;
+	if (start == GM_CHUNK_ROWS) return;
+	for (size_t i = 0; i < columns->count; i++) {
+		struct gm_leaf *leaf = &columns->leaves[i];
+		if (leaf->kind == GM_KIND_STRING)
+			memset(leaf->refs, 0, ROWS_A_BATCH * sizeof *leaf->refs);
+		else
+			memset(leaf->null + start, 1, ROWS_A_BATCH);
+	}
+	for (uint32_t i = 0; i < ROWS_A_BATCH; i++) columns->weight[start + i] = 16;
+}
+
+void gm_columns_begin(struct gm_columns *columns)
+{
+	if (columns->text.total_bytes > TEXT_KEEP_BYTES)
+		gm_arena_release(&columns->text);
+	else
+		gm_arena_reset(&columns->text);
+	for (size_t i = 0; i < columns->count; i++) {
+		struct gm_leaf *leaf = &columns->leaves[i];
+		leaf->plain_once = false;
+		leaf->any_code = 0;
+		leaf->fault = GM_FAULT_NONE;
+		leaf->mended = 0;
+	}
+	columns->faults = 0;
+	columns->mended = false;
+	columns->rows = 0;
+	begin_batch(columns);
+}
+
+void gm_columns_clear_leaf(struct gm_columns *columns, struct gm_leaf *leaf)
+{
+	if (leaf->kind == GM_KIND_STRING)
+		leaf->refs[columns->at].bytes = NULL;
+	else
+		leaf->null[columns->rows] = 1;
+	if (leaf->fault != GM_FAULT_NONE) columns->faults--;
+	leaf->fault = GM_FAULT_NONE;
+	leaf->mended = 0;
+}
+
+void gm_columns_clear_row(struct gm_columns *columns)
+{
+	for (size_t i = 0; i < columns->count; i++) gm_columns_clear_leaf(columns, &columns->leaves[i]);
+	columns->mended = false;
+}
+
+/* --- Dictionary codes --------------------------------------------------------------------------------------------- */
+
+/* Equal bytes? In words, the last of which overlaps the one before. */
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+	uint64_t x, y;
+	uint32_t v, w;
+	if (len >= 8) {
+		for (uint32_t i = 0; i + 8 < len; i += 8) {
+			memcpy(&x, a + i, 8);
+			memcpy(&y, b + i, 8);
+			if (x != y) return false;
+		}
+		memcpy(&x, a + len - 8, 8);
+		memcpy(&y, b + len - 8, 8);
+		return x == y;
+	}
+	if (len >= 4) {
+		memcpy(&v, a, 4);
+		memcpy(&w, b, 4);
+		if (v != w) return false;
+		memcpy(&v, a + len - 4, 4);
+		memcpy(&w, b + len - 4, 4);
+		return v == w;
+	}
+	return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
+static inline struct gm_dict_slot first_slot(const struct gm_dict *dict, uint32_t hash)
+{
+	return dict->slots[hash & dict->mask];
+}
+
+/* The code of a value: most values sit in the first slot that is asked, so that is done here, without a call. */
+static inline uint32_t code_of(struct gm_dict *dict, struct gm_ref ref, uint32_t hash)
+{
+	struct gm_dict_slot slot = first_slot(dict, hash);
+	if (slot.code != 0 && slot.hash == hash) {
+		uint32_t len;
+		const uint8_t *bytes = gm_dict_get(dict, slot.code, &len);
+		if (len == ref.len && same_bytes(bytes, ref.bytes, len)) return slot.code;
+	}
+	return gm_dict_put(dict, ref.bytes, ref.len, hash);
+}
+
+/* Asks for what the look-ups of a block will touch: slots, then pointers, then entries, each step for the whole block.
+ */
+static void prefetch_block(const struct gm_dict *dict, const struct gm_ref *refs, const uint32_t *hash, uint32_t n)
+{
+	uint32_t code[BLOCK];
+	for (uint32_t i = 0; i < n; i++) {
+		code[i] = refs[i].bytes != NULL ? first_slot(dict, hash[i]).code : 0;
+		if (code[i] != 0) __builtin_prefetch(&dict->page[code[i] / GM_DICT_PAGE][code[i] % GM_DICT_PAGE]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (code[i] != 0) __builtin_prefetch(gm_dict_entry(dict, code[i]));
+}
+
+/* Codes for at most BLOCK values. False when the dictionary cannot take more. */
+static bool look_up_block(struct gm_leaf *leaf, const struct gm_ref *refs, uint32_t *codes, uint32_t n)
+{
+	struct gm_dict *dict = leaf->dict;
+	uint32_t hash[BLOCK], seen = 0;
+	bool large = dict->mask >= LARGE_SLOTS;
+	for (uint32_t i = 0; i < n; i++) {
+		if (refs[i].bytes == NULL) continue;
+		hash[i] = (uint32_t)XXH3_64bits(refs[i].bytes, refs[i].len); /* = gm_dict_hash */
+		if (large) gm_dict_prefetch_slot(dict, hash[i]);
+	}
+	if (large) prefetch_block(dict, refs, hash, n);
+	for (uint32_t i = 0; i < n; i++) {
+		codes[i] = GM_DICT_NULL;
+		if (refs[i].bytes == NULL) continue;
+		codes[i] = code_of(dict, refs[i], hash[i]);
+		if (codes[i] == GM_DICT_NULL) return false;
+		seen++;
+	}
+	leaf->any_code |= seen;
+	leaf->values_seen += seen;
+	return true;
+}
+
+static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n)
+{
+	for (uint32_t at = 0; at < n; at += BLOCK) {
+		if (look_up_block(leaf, leaf->refs + at, codes + at, n - at < BLOCK ? n - at : BLOCK)) continue;
+		leaf->full = true;
+		return false;
+	}
+	return true;
+}
+
+/* Takes back the codes of this chunk's first rows: they become references to the dictionary's entries. */
+static void undo_codes(struct gm_leaf *leaf, uint32_t rows)
+{
+	for (uint32_t i = 0; i < rows; i++) {
+		leaf->kept[i] = (struct gm_ref){0};
+		if (leaf->codes[i] != GM_DICT_NULL)
+			leaf->kept[i].bytes = gm_dict_get(leaf->dict, leaf->codes[i], &leaf->kept[i].len);
+	}
+	leaf->plain_once = true;
+}
+
+/* Adds the values' lengths to the rows' weights. Returns the longest. */
+static uint32_t weigh(struct gm_columns *columns, const struct gm_leaf *leaf)
+{
+	uint64_t *weight = columns->weight + columns->batch_start;
+	uint32_t longest = 0;
+	for (uint32_t i = 0; i < columns->at; i++) {
+		uint32_t len = leaf->refs[i].bytes != NULL ? leaf->refs[i].len : 0;
+		weight[i] += len;
+		if (len > longest) longest = len;
+	}
+	return longest;
+}
+
+static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
+{
+	uint32_t start = columns->batch_start, n = columns->at;
+	bool too_long = weigh(columns, leaf) > LONG_BYTES;
+	if (uses_dict(leaf)) {
+		if (leaf->dict == NULL) leaf->dict = gm_dict_new();
+		if (leaf->dict == NULL) return false;
+		if (!too_long && look_up_batch(leaf, leaf->codes + start, n)) return true;
+	}
+	if (leaf->kept == NULL) leaf->kept = malloc(GM_CHUNK_ROWS * sizeof *leaf->kept);
+	if (leaf->kept == NULL) return false;
+	if (uses_dict(leaf)) undo_codes(leaf, start);
+	memcpy(leaf->kept + start, leaf->refs, n * sizeof *leaf->refs);
+	return true;
+}
+
+/* Turns the rows since batch_start into what finish copies. */
+static bool flush(struct gm_columns *columns)
+{
+	if (columns->at == 0) return true;
+	for (size_t i = 0; i < columns->count; i++) {
+		struct gm_leaf *leaf = &columns->leaves[i];
+		if (leaf->kind == GM_KIND_STRING) {
+			if (!flush_strings(columns, leaf)) return false;
+			continue;
+		}
+		for (uint32_t row = columns->batch_start; row < columns->rows; row++)
+			columns->weight[row] += leaf->null[row] != 0 ? 0 : 8;
+	}
+	return true;
+}
+
+bool gm_columns_advance(struct gm_columns *columns, uint64_t record, uint64_t offset, uint32_t length)
+{
+	uint32_t row = columns->rows++;
+	columns->at++;
+	columns->record[row] = record;
+	columns->offset[row] = offset;
+	columns->length[row] = length;
+	if (columns->at < ROWS_A_BATCH) return true;
+	if (!flush(columns)) return false;
+	begin_batch(columns);
+	return true;
+}
+
+/* --- Chunks ------------------------------------------------------------------------------------------------------- */
+
+/* One allocation for all arrays of a chunk, its size rounded up to one of eight steps per power of two: chunks are used
+ * again, and sizes that are all different would leave each other's blocks unused. */
+static uint8_t *take_slab(struct gm_chunk *chunk, size_t bytes)
+{
+	size_t step = 4096;
+	while (step < bytes / 8) step *= 2;
+	return gm_arena_alloc(&chunk->arena, (bytes + step - 1) / step * step);
+}
+
+struct slab {
+	uint8_t *next; /* NULL: only count */
+	size_t bytes;
+};
+
+/* A copy of n bytes at the next aligned place of the slab. from NULL: room only. */
+static void *slab_copy(struct slab *slab, const void *from, size_t n)
+{
+	uint8_t *at = slab->next;
+	size_t room = (n + 2 * PADDING - 1) / PADDING * PADDING;
+	slab->bytes += room;
+	if (at == NULL) return NULL;
+	slab->next += room;
+	if (from != NULL) memcpy(at, from, n);
+	return at;
+}
+
+static size_t plain_bytes(const struct gm_leaf *leaf, uint32_t rows)
+{
+	size_t total = 0;
+	for (uint32_t i = 0; i < rows; i++)
+		if (leaf->kept[i].bytes != NULL) total += leaf->kept[i].len;
+	return total;
+}
+
+static void fill_plain(const struct gm_leaf *leaf, uint32_t rows, struct gm_vec *vec)
+{
+	uint8_t *to = vec->bytes;
+	uint32_t nulls = 0;
+	for (uint32_t i = 0; i < rows; i++) {
+		struct gm_ref ref = leaf->kept[i];
+		vec->null[i] = ref.bytes == NULL;
+		nulls += vec->null[i];
+		if (ref.bytes != NULL && ref.len > 0) memcpy(to, ref.bytes, ref.len);
+		if (ref.bytes != NULL) to += ref.len;
+		vec->ends[i] = (uint32_t)(to - vec->bytes);
+	}
+	if (nulls == 0 || nulls == rows) vec->null = NULL;
+	if (nulls == rows) vec->repr = GM_REPR_NULL;
+}
+
+/* With a counting slab only the size is found; else the vec is filled. */
+static void copy_strings(struct gm_leaf *leaf, uint32_t rows, struct slab *slab, struct gm_vec *vec)
+{
+	if (!uses_dict(leaf)) {
+		void *bytes = slab_copy(slab, NULL, plain_bytes(leaf, rows));
+		void *ends = slab_copy(slab, NULL, rows * sizeof(uint32_t));
+		void *null = slab_copy(slab, NULL, rows);
+		if (slab->next == NULL) return;
+		*vec =
+		    (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_PLAIN, .null = null, .bytes = bytes, .ends = ends};
+		fill_plain(leaf, rows, vec);
+	} else if (leaf->any_code != 0) {
+		void *codes = slab_copy(slab, leaf->codes, rows * sizeof *leaf->codes);
+		if (slab->next == NULL) return;
+		*vec = (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_DICT, .codes = codes};
+		vec->dict = gm_dict_ref(leaf->dict);
+	}
+}
+
+static void copy_values(const struct gm_leaf *leaf, uint32_t rows, struct slab *slab, struct gm_vec *vec)
+{
+	if (memchr(leaf->null, 0, rows) == NULL) return; /* all null */
+	bool nulls = memchr(leaf->null, 1, rows) != NULL;
+	void *null = nulls ? slab_copy(slab, leaf->null, rows) : NULL;
+	bool boolean = leaf->kind == GM_KIND_BOOLEAN;
+	void *values = slab_copy(slab, leaf->values, rows * (boolean ? 1 : sizeof(int64_t)));
+	if (slab->next == NULL) return;
+	vec->null = null;
+	vec->repr = boolean ? GM_REPR_BOOL : leaf->kind == GM_KIND_DOUBLE ? GM_REPR_F64 : GM_REPR_I64;
+	if (boolean)
+		vec->boolean = values;
+	else if (leaf->kind == GM_KIND_DOUBLE)
+		vec->f64 = values;
+	else
+		vec->i64 = values;
+}
+
+static void copy_rows(struct gm_columns *columns, struct slab *slab, struct gm_chunk *chunk)
+{
+	uint32_t rows = columns->rows;
+	void *record = slab_copy(slab, columns->record, rows * sizeof *columns->record);
+	void *offset = slab_copy(slab, columns->offset, rows * sizeof *columns->offset);
+	void *length = slab_copy(slab, columns->length, rows * sizeof *columns->length);
+	void *weight = slab_copy(slab, NULL, rows * sizeof *chunk->weight);
+	void *fate = slab_copy(slab, NULL, rows);
+	if (slab->next != NULL) {
+		chunk->rows = rows;
+		chunk->record = record;
+		chunk->offset = offset;
+		chunk->length = length;
+		chunk->weight = weight;
+		chunk->fate = memset(fate, GM_FATE_KEEP, rows);
+		for (uint32_t i = 0; i < rows; i++)
+			chunk->weight[i] = columns->weight[i] < UINT32_MAX ? (uint32_t)columns->weight[i] : UINT32_MAX;
+	}
+	for (size_t i = 0; i < columns->count; i++) {
+		struct gm_leaf *leaf = &columns->leaves[i];
+		struct gm_vec *vec = &chunk->vec[i];
+		vec->type = leaf->spec.type;
+		if (leaf->kind == GM_KIND_STRING)
+			copy_strings(leaf, rows, slab, vec);
+		else
+			copy_values(leaf, rows, slab, vec);
+	}
+}
+
+/* Whether the leaf should go on as it does. */
+static void judge(struct gm_leaf *leaf, uint32_t rows)
+{
+	if (leaf->plain) {
+		leaf->values_seen += rows;
+		if (leaf->values_seen < PLAIN_VALUES) return;
+		leaf->plain = false;
+	} else if (leaf->full) {
+		leaf->full = false;
+		gm_dict_unref(leaf->dict);
+		leaf->dict = NULL;
+	} else {
+		if (leaf->dict == NULL || leaf->values_seen < VERDICT_VALUES) return;
+		uint64_t added = leaf->dict->count - leaf->count_then;
+		leaf->plain = added > leaf->values_seen / 8 * 7;
+	}
+	if (leaf->plain) {
+		gm_dict_unref(leaf->dict);
+		leaf->dict = NULL;
+	}
+	leaf->values_seen = 0;
+	leaf->count_then = leaf->dict != NULL ? leaf->dict->count : 0;
+}
+
+/* Starts the largest dictionaries afresh until what remains is well below the limit. Chunks keep the old ones alive. */
+static void limit_dictionaries(struct gm_columns *columns)
+{
+	size_t limit = columns->dict_bytes_max;
+	for (;;) {
+		size_t total = 0, most = 0;
+		struct gm_leaf *largest = NULL;
+		for (size_t i = 0; i < columns->count; i++) {
+			struct gm_leaf *leaf = &columns->leaves[i];
+			size_t bytes = leaf->dict != NULL ? gm_dict_memory_bytes(leaf->dict) : 0;
+			total += bytes;
+			if (bytes <= most) continue;
+			most = bytes;
+			largest = leaf;
+		}
+		if (total <= limit || most < DICT_MIN_BYTES) return;
+		gm_dict_unref(largest->dict);
+		largest->dict = NULL;
+		largest->values_seen = 0;
+		largest->count_then = 0;
+		limit = columns->dict_bytes_max / 2;
+	}
+}
+
+enum gm_code gm_columns_finish(struct gm_columns *columns, struct gm_chunk *chunk, struct gm_error *err)
+{
+	if (!flush(columns)) GM_FAIL(err, GM_NOMEM, "out of memory for a dictionary");
+	struct slab slab = {0};
+	copy_rows(columns, &slab, chunk);
+	slab.next = take_slab(chunk, slab.bytes);
+	if (slab.next == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a chunk of %u rows", columns->rows);
+	copy_rows(columns, &slab, chunk);
+	for (size_t i = 0; i < columns->count; i++)
+		if (columns->leaves[i].kind == GM_KIND_STRING) judge(&columns->leaves[i], columns->rows);
+	limit_dictionaries(columns);
+	return GM_OK;
+}

@@ -1,0 +1,219 @@
+#include "shred/json.h"
+
+#include "base/utf8.h"
+
+#include <stdlib.h>
+
+void gm_json_init(struct gm_json *json)
+{
+	*json = (struct gm_json){.fault = ""};
+}
+
+void gm_json_release(struct gm_json *json)
+{
+	free(json->bits);
+	gm_json_init(json);
+}
+
+static bool is_digit(uint8_t byte)
+{
+	return (uint8_t)(byte - '0') <= 9;
+}
+
+/* 0..15, or 16 for a byte that is no hex digit. */
+static uint32_t hex_value(uint8_t byte)
+{
+	if (is_digit(byte)) return (uint32_t)(byte - '0');
+	uint8_t lower = byte | 0x20;
+	return lower >= 'a' && lower <= 'f' ? (uint32_t)(lower - 'a' + 10) : 16;
+}
+
+/* p is behind a backslash. Returns what follows the escape. */
+static const uint8_t *skip_escape(struct gm_json *json, const uint8_t *p)
+{
+	switch (*p) {
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't': return p + 1;
+	case 'u': break;
+	default: return gm_json_fail(json, p, "an unknown escape in a string");
+	}
+	for (int i = 0; i < 4; i++)
+		if (hex_value(*++p) > 15) return gm_json_fail(json, p, "an escape \\u without four hexadecimal digits");
+	return p + 1;
+}
+
+/* p is the first byte that is not plain. */
+const uint8_t *gm_json_string_slow(struct gm_json *json, const uint8_t *p, uint32_t *flags)
+{
+	uint32_t high = 0;
+	while (*p != '"') {
+		if (*p != '\\') return gm_json_fail(json, p, "a control character in a string");
+		*flags |= GM_TEXT_ESCAPED;
+		p = skip_escape(json, p + 1);
+		if (p == NULL) return NULL;
+		p = gm_scan_string(p, &high);
+	}
+	if (high != 0) *flags |= GM_TEXT_HIGH;
+	return p;
+}
+
+static const uint8_t *skip_digits(struct gm_json *json, const uint8_t *p)
+{
+	if (!is_digit(*p)) return gm_json_fail(json, p, "a digit was expected in a number");
+	while (is_digit(*p)) p++;
+	return p;
+}
+
+const uint8_t *gm_json_number(struct gm_json *json, const uint8_t *p)
+{
+	if (*p == '-') p++;
+	if (*p == '0')
+		p++;
+	else if ((p = skip_digits(json, p)) == NULL)
+		return NULL;
+	if (*p == '.' && (p = skip_digits(json, p + 1)) == NULL) return NULL;
+	if ((*p | 0x20) == 'e') {
+		p++;
+		if (*p == '+' || *p == '-') p++;
+		p = skip_digits(json, p);
+	}
+	return p;
+}
+
+const uint8_t *gm_json_literal(struct gm_json *json, const uint8_t *p)
+{
+	const char *word = *p == 't' ? "true" : *p == 'f' ? "false" : *p == 'n' ? "null" : NULL;
+	if (word == NULL) return gm_json_fail(json, p, "a value was expected");
+	for (; *word != '\0'; word++, p++)
+		if (*p != (uint8_t)*word) return gm_json_fail(json, p, "true, false or null was expected");
+	return p;
+}
+
+static bool push(struct gm_json *json, size_t depth, bool object)
+{
+	if (depth / 64 == json->bit_words) {
+		size_t words = json->bit_words == 0 ? 16 : json->bit_words * 2;
+		uint64_t *bits = realloc(json->bits, words * sizeof *bits);
+		if (bits == NULL) return false;
+		json->bits = bits;
+		json->bit_words = words;
+	}
+	uint64_t bit = UINT64_C(1) << depth % 64;
+	if (object)
+		json->bits[depth / 64] |= bit;
+	else
+		json->bits[depth / 64] &= ~bit;
+	return true;
+}
+
+/* A key and its colon; p is where its quote must be. Returns the first byte of the value. */
+static const uint8_t *skip_key(struct gm_json *json, const uint8_t *p)
+{
+	uint32_t flags;
+	if (*p != '"') return gm_json_fail(json, p, "a key was expected");
+	p = gm_json_string(json, p + 1, &flags);
+	if (p == NULL) return NULL;
+	p = gm_skip_space(p + 1);
+	if (*p != ':') return gm_json_fail(json, p, "':' was expected behind a key");
+	return gm_skip_space(p + 1);
+}
+
+/* The innermost open bracket is an object if in_object; nothing is called recursively, whatever the nesting. */
+const uint8_t *gm_json_skip(struct gm_json *json, const uint8_t *p)
+{
+	size_t depth = 0;
+	bool in_object = false;
+	for (;;) {
+		uint32_t flags;
+		uint8_t first = *p;
+		if (first == '"') {
+			if ((p = gm_json_string(json, p + 1, &flags)) == NULL) return NULL;
+			p++;
+		} else if (first == '{' || first == '[') {
+			in_object = first == '{';
+			if (!push(json, depth++, in_object)) return gm_json_fail(json, p, NULL);
+			p = gm_skip_space(p + 1);
+			if (*p != (in_object ? '}' : ']')) {
+				if (in_object && (p = skip_key(json, p)) == NULL) return NULL;
+				continue;
+			}
+		} else {
+			p = first == '-' || is_digit(first) ? gm_json_number(json, p) : gm_json_literal(json, p);
+			if (p == NULL) return NULL;
+		}
+		/* Behind a value, or at the bracket that closes an empty object or array. */
+		for (;;) {
+			if (depth == 0) return p;
+			p = gm_skip_space(p);
+			if (*p != (in_object ? '}' : ']')) break;
+			p++;
+			depth--;
+			if (depth > 0) in_object = (json->bits[(depth - 1) / 64] >> (depth - 1) % 64 & 1) != 0;
+		}
+		if (*p != ',') return gm_json_fail(json, p, in_object ? "',' or '}' was expected" : "',' or ']' was expected");
+		p = gm_skip_space(p + 1);
+		if (in_object && (p = skip_key(json, p)) == NULL) return NULL;
+	}
+}
+
+static uint32_t hex4(const uint8_t *p)
+{
+	return hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 | hex_value(p[3]);
+}
+
+/* The code point of the escape whose 'u' is at *p, surrogate pairs joined; *p moves behind it. */
+static uint32_t decode_unicode(const uint8_t **p, const uint8_t *end)
+{
+	uint32_t unit = hex4(*p + 1);
+	*p += 5;
+	if ((unit & 0xF800) != 0xD800) return unit;
+	if (unit >= 0xDC00 || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u') return GM_REPLACEMENT;
+	uint32_t low = hex4(*p + 2);
+	if ((low & 0xFC00) != 0xDC00) return GM_REPLACEMENT;
+	*p += 6;
+	return 0x10000 + ((unit & 0x3FF) << 10 | (low & 0x3FF));
+}
+
+size_t gm_json_decode(const uint8_t *p, const uint8_t *end, uint8_t *out)
+{
+	static const uint8_t plain[256] = {
+	    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+	uint8_t *to = out;
+	while (p < end) {
+		const uint8_t *slash = memchr(p, '\\', (size_t)(end - p));
+		size_t run = (size_t)((slash != NULL ? slash : end) - p);
+		memcpy(to, p, run);
+		to += run;
+		p += run;
+		if (p == end) break;
+		p++;
+		if (*p == 'u')
+			to += gm_utf8_encode(decode_unicode(&p, end), to);
+		else
+			*to++ = plain[*p++];
+	}
+	return (size_t)(to - out);
+}
+
+size_t gm_json_compact(const uint8_t *p, const uint8_t *end, uint8_t *out)
+{
+	uint8_t *to = out;
+	while (p < end) {
+		uint8_t byte = *p++;
+		if (gm_is_space(byte)) continue;
+		*to++ = byte;
+		if (byte != '"') continue;
+		do {
+			byte = *p++;
+			*to++ = byte;
+			if (byte == '\\') *to++ = *p++;
+		} while (byte != '"');
+	}
+	return (size_t)(to - out);
+}

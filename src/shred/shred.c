@@ -1,0 +1,507 @@
+/* shred.c - the documents of an object, one after the other: where one begins, what becomes of it, and where to go on
+ * when it is broken.
+ *
+ * Between documents there is white space or nothing. A '[' opens a top-level array, whose elements are read like
+ * documents of their own; its brackets and commas count as separators. A document that is no JSON, is cut off by the
+ * object's end, or is too large makes everything from its start to the next line break that is followed by '{' or '['
+ * one rejected span; the span is handed out as it passes through the window, however long it is. In an array reading
+ * then goes on loosely: commas, a closing bracket, or nothing may come between what follows, for nobody knows what the
+ * span has swallowed.
+ *
+ * Every byte of the object is counted exactly once, as part of a record, a separator, or a rejected span. */
+#include "shred/record.h"
+#include "shred/window.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	MIN_WINDOW_BYTES = 16,
+	MAX_WINDOW_BYTES = 256 * 1024 * 1024,
+	MAX_RECORD_BYTES = 1024 * 1024 * 1024, /* three times this, and a window, still fit the ends of a plain column */
+};
+
+enum place {
+	PLACE_TOP,   /* outside of arrays */
+	PLACE_FIRST, /* behind '[' */
+	PLACE_NEXT,  /* behind a comma of an array */
+	PLACE_AFTER, /* behind an element */
+	PLACE_LOOSE, /* in an array that had a broken element */
+};
+
+struct gm_shredder {
+	struct gm_parser parser;
+	struct gm_window window;
+	struct gm_inflate *inflate;
+	struct gm_chunk_pool *pool;
+	gm_reject_fn *reject;
+	void *context;
+	size_t max_record_bytes;
+	struct gm_shred_books books;
+	enum place place;
+	bool begun;    /* the object's first bytes have been looked at */
+	bool ended;    /* nothing more comes from this object */
+	bool skipping; /* inside a rejected span, `entry` */
+	bool damage_told;
+	struct gm_reject entry;
+	char detail[512];
+	struct gm_leaf **required; /* NULL-terminated */
+};
+
+const char *gm_reason_code(enum gm_reason reason)
+{
+	static const char *const codes[] = {
+#define X(name, code, text) [GM_REASON_##name] = code,
+	    GM_REASONS(X)
+#undef X
+	};
+	return codes[reason];
+}
+
+enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_count,
+                             const struct gm_shred_options *options, struct gm_chunk_pool *pool,
+                             struct gm_shredder **out, struct gm_error *err)
+{
+	enum gm_code rc = GM_OK;
+	size_t window_bytes = options->window_bytes < MIN_WINDOW_BYTES ? MIN_WINDOW_BYTES : options->window_bytes;
+	*out = NULL;
+	if (options->max_record_bytes == 0 || options->max_record_bytes > MAX_RECORD_BYTES ||
+	    window_bytes > MAX_WINDOW_BYTES)
+		GM_FAIL(err, GM_USAGE, "records may be limited to 1 .. %d bytes, the window to %d", (int)MAX_RECORD_BYTES,
+		        (int)MAX_WINDOW_BYTES);
+	struct gm_shredder *shredder = calloc(1, sizeof *shredder);
+	if (shredder == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a shredder");
+	shredder->pool = pool;
+	shredder->ended = true;
+	shredder->max_record_bytes = options->max_record_bytes;
+	/* A few bytes more than the largest record, to see that it ends. */
+	gm_window_init(&shredder->window, window_bytes, options->max_record_bytes + MIN_WINDOW_BYTES);
+	GM_TRY_OUT(gm_parser_init(&shredder->parser, leaves, leaf_count, options->dict_bytes_max, err));
+	shredder->inflate = gm_inflate_new();
+	shredder->required = calloc(leaf_count + 1, sizeof *shredder->required);
+	if (shredder->inflate == NULL || shredder->required == NULL) {
+		rc = gm_error_set(err, GM_NOMEM, "out of memory for a shredder");
+		goto out;
+	}
+	for (size_t i = 0, at = 0; i < leaf_count; i++)
+		if (leaves[i].required) shredder->required[at++] = &shredder->parser.columns.leaves[i];
+	*out = shredder;
+out:
+	if (rc != GM_OK) gm_shredder_free(shredder);
+	return rc;
+}
+
+void gm_shredder_free(struct gm_shredder *shredder)
+{
+	if (shredder == NULL) return;
+	gm_parser_release(&shredder->parser);
+	gm_window_release(&shredder->window);
+	gm_inflate_free(shredder->inflate);
+	free(shredder->required);
+	free(shredder);
+}
+
+void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context)
+{
+	gm_inflate_begin(shredder->inflate, source, context);
+	gm_window_begin(&shredder->window);
+	shredder->reject = reject;
+	shredder->context = context;
+	shredder->books = (struct gm_shred_books){0};
+	shredder->place = PLACE_TOP;
+	shredder->begun = shredder->ended = shredder->skipping = shredder->damage_told = false;
+}
+
+const struct gm_shred_books *gm_shredder_books(const struct gm_shredder *shredder)
+{
+	return &shredder->books;
+}
+
+const uint8_t *gm_shredder_raw(const struct gm_shredder *shredder, const struct gm_chunk *chunk, uint32_t row)
+{
+	return shredder->window.data + (chunk->offset[row] - shredder->window.base);
+}
+
+static uint64_t offset_of(const struct gm_shredder *shredder, const uint8_t *p)
+{
+	return shredder->window.base + (uint64_t)(p - shredder->window.data);
+}
+
+/* --- Rejected spans ----------------------------------------------------------------------------------------------- */
+
+/* Opens an entry for a record that begins at pos. */
+static void open_entry(struct gm_shredder *shredder, enum gm_reason reason, uint64_t damage_offset, const char *column)
+{
+	shredder->entry = (struct gm_reject){.reason = reason,
+	                                     .record = shredder->books.read++,
+	                                     .offset = shredder->window.base + shredder->window.pos,
+	                                     .damage_offset = damage_offset,
+	                                     .column = column,
+	                                     .detail = shredder->detail};
+	shredder->books.quarantined++;
+}
+
+/* Hands out the next `bytes` of the window as part of the entry. */
+static enum gm_code pass_on(struct gm_shredder *shredder, size_t bytes, bool last, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	const uint8_t *data = window->data != NULL ? window->data + window->pos : (const uint8_t *)"";
+	window->pos += bytes;
+	shredder->books.quarantined_bytes += bytes;
+	return shredder->reject(shredder->context, &shredder->entry, data, bytes, last, err);
+}
+
+/* The record at pos cannot be read: skip what must be skipped. */
+static void open_broken(struct gm_shredder *shredder, enum gm_reason reason, uint64_t damage_offset)
+{
+	open_entry(shredder, reason, damage_offset, "");
+	shredder->skipping = true;
+	if (shredder->place != PLACE_TOP) shredder->place = PLACE_LOOSE;
+}
+
+/* Looks for the first line break that is followed by '{' or '['. *end is where the span ends, or how far it is known to
+ * go on: a line break at the end of the window may be one, depending on what comes. */
+static bool find_resumption(const struct gm_window *window, const uint8_t **end)
+{
+	const uint8_t *limit = window->data + window->len, *p = window->data + window->pos;
+	for (;;) {
+		p = gm_scan_line(p, limit);
+		*end = p;
+		if (p == limit) return false;
+		p += p[0] == '\r' && p[1] == '\n' ? 2 : 1; /* behind the limit there is a NUL */
+		if (p == limit) {
+			if (window->ended) *end = limit;
+			return false;
+		}
+		if (*p == '{' || *p == '[') return true;
+	}
+}
+
+static enum gm_code skip_broken(struct gm_shredder *shredder, struct gm_error *err)
+{
+	const struct gm_window *window = &shredder->window;
+	const uint8_t *end;
+	bool found = find_resumption(window, &end);
+	size_t bytes = (size_t)(end - (window->data + window->pos));
+	shredder->skipping = !found && !window->ended;
+	return bytes > 0 || !shredder->skipping ? pass_on(shredder, bytes, !shredder->skipping, err) : GM_OK;
+}
+
+/* --- Records ------------------------------------------------------------------------------------------------------ */
+
+static enum gm_reason reason_of(const struct gm_leaf *leaf)
+{
+	if (leaf->fault == GM_FAULT_RANGE) return GM_REASON_OUT_OF_RANGE;
+	return leaf->spec.required ? GM_REASON_REQUIRED : GM_REASON_CONVERSION;
+}
+
+/* The first leaf, in their order, that forbids the row; NULL: none. A fault under on_error: fail goes before all
+ * others. */
+static const struct gm_leaf *forbidding_leaf(const struct gm_shredder *shredder)
+{
+	const struct gm_columns *columns = &shredder->parser.columns;
+	if (columns->faults == 0) {
+		for (struct gm_leaf **leaf = shredder->required; *leaf != NULL; leaf++)
+			if (gm_leaf_is_null(columns, *leaf)) return *leaf;
+		return NULL;
+	}
+	const struct gm_leaf *first = NULL;
+	for (size_t i = 0; i < columns->count; i++) {
+		const struct gm_leaf *leaf = &columns->leaves[i];
+		bool fault = leaf->fault != GM_FAULT_NONE;
+		if (fault && leaf->spec.on_error == GM_ON_ERROR_FAIL) return leaf;
+		bool forbids = leaf->spec.required ? gm_leaf_is_null(columns, leaf)
+		                                   : fault && leaf->spec.on_error == GM_ON_ERROR_QUARANTINE;
+		if (forbids && first == NULL) first = leaf;
+	}
+	return first;
+}
+
+static enum gm_code fail_value(const struct gm_shredder *shredder, const struct gm_leaf *leaf, uint64_t offset,
+                               struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_VALUE, "column %s: %s (record %" PRIu64 ", at byte %" PRIu64 " of the inflated object)",
+	                   leaf->spec.name,
+	                   leaf->fault == GM_FAULT_RANGE ? "the timestamp is outside the years 0001 to 9999"
+	                                                 : "the value cannot be converted",
+	                   shredder->books.read, offset);
+	if (err != NULL) err->offset = offset;
+	return gm_error_hint(err, GM_VALUE, "on_error: null or quarantine lets the run go on");
+}
+
+/* The record p .. p + length is whole, but a column rejects it. */
+static enum gm_code reject_row(struct gm_shredder *shredder, const struct gm_leaf *leaf, const uint8_t *p,
+                               size_t length, struct gm_error *err)
+{
+	if (leaf->fault != GM_FAULT_NONE && leaf->spec.on_error == GM_ON_ERROR_FAIL)
+		return fail_value(shredder, leaf, offset_of(shredder, p), err);
+	const char *what = "is null or absent";
+	if (leaf->fault == GM_FAULT_RANGE) what = "has a timestamp outside the years 0001 to 9999";
+	if (leaf->fault == GM_FAULT_VALUE) what = "has a value that cannot be converted";
+	(void)snprintf(shredder->detail, sizeof shredder->detail, "column %s %s (%s)", leaf->spec.name, what,
+	               gm_type_name(leaf->spec.type));
+	open_entry(shredder, reason_of(leaf), offset_of(shredder, p), leaf->spec.name);
+	gm_columns_clear_row(&shredder->parser.columns);
+	return pass_on(shredder, length, true, err);
+}
+
+/* Counts what was lost or mended in a row that is kept. */
+static void count_faults(struct gm_shredder *shredder)
+{
+	struct gm_columns *columns = &shredder->parser.columns;
+	if (columns->faults == 0 && !columns->mended) return;
+	for (size_t i = 0; i < columns->count; i++) {
+		struct gm_leaf *leaf = &columns->leaves[i];
+		if (leaf->fault != GM_FAULT_NONE) shredder->books.converted_null++;
+		shredder->books.invalid_utf8 += leaf->mended;
+		leaf->fault = GM_FAULT_NONE;
+		leaf->mended = 0;
+	}
+	columns->faults = 0;
+	columns->mended = false;
+}
+
+static enum gm_code take_row(struct gm_shredder *shredder, const uint8_t *p, size_t length, struct gm_error *err)
+{
+	const struct gm_leaf *leaf = forbidding_leaf(shredder);
+	if (__builtin_expect(leaf != NULL, 0)) return reject_row(shredder, leaf, p, length, err);
+	struct gm_shred_books *books = &shredder->books;
+	count_faults(shredder);
+	books->duplicate_keys += shredder->parser.duplicates;
+	if (!gm_columns_advance(&shredder->parser.columns, books->read, offset_of(shredder, p), (uint32_t)length))
+		GM_FAIL(err, GM_NOMEM, "out of memory for a dictionary");
+	books->read++;
+	books->record_bytes += length;
+	shredder->window.pos += length;
+	return GM_OK;
+}
+
+/* --- Documents ---------------------------------------------------------------------------------------------------- */
+
+/* The end of the value at p that is no object, or NULL with json's fault set. What follows a number or literal must not
+ * look like more of it. */
+static const uint8_t *read_other(struct gm_shredder *shredder, const uint8_t *p)
+{
+	struct gm_json *json = &shredder->parser.json;
+	const struct gm_window *window = &shredder->window;
+	const uint8_t *end = gm_json_skip(json, p);
+	if (end == NULL || *p == '"' || *p == '[' || gm_is_space(*end)) return end;
+	if (end == window->data + window->len) return window->ended ? end : gm_json_fail(json, end, "");
+	return strchr("{[\"],}", *end) != NULL && *end != '\0' ? end : gm_json_fail(json, end, "a value must end here");
+}
+
+static enum gm_code out_of_memory(struct gm_error *err)
+{
+	GM_FAIL(err, GM_NOMEM, "out of memory while reading a record");
+}
+
+/* The document at p is not whole in the window. *more: it may be, with more of the object. */
+static enum gm_code take_cut(struct gm_shredder *shredder, const uint8_t *p, bool *more, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	size_t have = window->len - window->pos;
+	uint64_t end = offset_of(shredder, p) + have;
+	if (have > shredder->max_record_bytes) {
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
+		               shredder->max_record_bytes);
+		open_broken(shredder, GM_REASON_TOO_LARGE, offset_of(shredder, p) + shredder->max_record_bytes);
+	} else if (!window->ended) {
+		*more = true;
+	} else if (window->damaged) {
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s", window->damage.message);
+		open_entry(shredder, GM_REASON_DAMAGED, end, "");
+		shredder->damage_told = true;
+		return pass_on(shredder, have, true, err);
+	} else {
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the object ends inside a document");
+		open_broken(shredder, GM_REASON_TRUNCATED, end);
+	}
+	return GM_OK;
+}
+
+/* The document at p could not be read: json says why. */
+static enum gm_code take_broken(struct gm_shredder *shredder, const uint8_t *p, bool *more, struct gm_error *err)
+{
+	const struct gm_json *json = &shredder->parser.json;
+	if (shredder->parser.no_memory || json->fault == NULL) return out_of_memory(err);
+	gm_columns_clear_row(&shredder->parser.columns);
+	if (json->fault_at >= shredder->window.data + shredder->window.len) return take_cut(shredder, p, more, err);
+	size_t good = (size_t)(json->fault_at - p);
+	bool too_large = good >= shredder->max_record_bytes;
+	if (too_large)
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
+		               shredder->max_record_bytes);
+	else
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s, %zu bytes into the document", json->fault, good);
+	open_broken(shredder, too_large ? GM_REASON_TOO_LARGE : GM_REASON_NOT_JSON,
+	            offset_of(shredder, p) + (too_large ? shredder->max_record_bytes : good));
+	return GM_OK;
+}
+
+/* The value at pos, whatever it is. *more: the window holds too little of it, and nothing was done. */
+static enum gm_code take_value(struct gm_shredder *shredder, bool *more, struct gm_error *err)
+{
+	const uint8_t *p = shredder->window.data + shredder->window.pos;
+	bool object = *p == '{';
+	const uint8_t *end = object ? gm_parser_read(&shredder->parser, p) : read_other(shredder, p);
+	if (__builtin_expect(end == NULL, 0)) return take_broken(shredder, p, more, err);
+	size_t length = (size_t)(end - p);
+	if (__builtin_expect(length > shredder->max_record_bytes, 0)) {
+		gm_columns_clear_row(&shredder->parser.columns);
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
+		               shredder->max_record_bytes);
+		open_broken(shredder, GM_REASON_TOO_LARGE, offset_of(shredder, p) + shredder->max_record_bytes);
+		return GM_OK;
+	}
+	if (shredder->place == PLACE_FIRST || shredder->place == PLACE_NEXT) shredder->place = PLACE_AFTER;
+	if (object) return take_row(shredder, p, length, err);
+	(void)snprintf(shredder->detail, sizeof shredder->detail, "an object was expected");
+	open_entry(shredder, GM_REASON_NOT_OBJECT, offset_of(shredder, p), "");
+	return pass_on(shredder, length, true, err);
+}
+
+static bool in_column_zero(const struct gm_window *window)
+{
+	uint8_t before = window->pos > 0 ? window->data[window->pos - 1] : window->before;
+	return before == '\n' || before == '\r';
+}
+
+/* Whether the byte at pos stands between values; the place changes accordingly. *bad: it must not stand here. */
+static bool take_separator(struct gm_shredder *shredder, bool *bad)
+{
+	struct gm_window *window = &shredder->window;
+	uint8_t byte = window->data[window->pos];
+	enum place place = shredder->place;
+	bool taken = false;
+	switch (byte) {
+	case '[':
+		taken = place == PLACE_TOP || (place == PLACE_LOOSE && in_column_zero(window));
+		if (taken) shredder->place = PLACE_FIRST;
+		break;
+	case ']':
+		taken = place == PLACE_FIRST || place == PLACE_AFTER || place == PLACE_LOOSE;
+		if (taken) shredder->place = PLACE_TOP;
+		break;
+	case ',':
+		taken = place == PLACE_AFTER || place == PLACE_LOOSE;
+		if (place == PLACE_AFTER) shredder->place = PLACE_NEXT;
+		break;
+	default: break;
+	}
+	*bad = !taken && (byte == ']' || byte == ',' || place == PLACE_AFTER);
+	return taken;
+}
+
+/* Moves pos to the next value. False: the window is used up, or *bad: something else stands there. */
+static bool skip_separators(struct gm_shredder *shredder, bool *bad)
+{
+	struct gm_window *window = &shredder->window;
+	size_t start = window->pos;
+	bool taken = true;
+	*bad = false;
+	while (taken) {
+		window->pos = (size_t)(gm_skip_space(window->data + window->pos) - window->data);
+		taken = window->pos < window->len && take_separator(shredder, bad);
+		window->pos += taken;
+	}
+	shredder->books.separator_bytes += window->pos - start;
+	return window->pos < window->len && !*bad;
+}
+
+/* Reads what the window holds, until the chunk is full or *more is needed. */
+static enum gm_code read_window(struct gm_shredder *shredder, bool *more, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	*more = false;
+	while (!*more && shredder->parser.columns.rows < GM_CHUNK_ROWS) {
+		bool bad;
+		if (shredder->skipping) {
+			GM_TRY(skip_broken(shredder, err));
+			*more = shredder->skipping;
+		} else if (skip_separators(shredder, &bad)) {
+			GM_TRY(take_value(shredder, more, err));
+		} else if (bad) {
+			(void)snprintf(shredder->detail, sizeof shredder->detail, "%s",
+			               shredder->place == PLACE_AFTER ? "',' or ']' was expected" : "a value was expected");
+			open_broken(shredder, GM_REASON_NOT_JSON, window->base + window->pos);
+		} else {
+			*more = true;
+		}
+	}
+	return GM_OK;
+}
+
+/* All bytes are read: is there something to be said about the end? */
+static enum gm_code finish_object(struct gm_shredder *shredder, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	uint64_t end = window->base + window->len;
+	if (window->damaged && !shredder->damage_told) {
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s", window->damage.message);
+		open_entry(shredder, GM_REASON_DAMAGED, end, "");
+		return pass_on(shredder, 0, true, err);
+	}
+	if (!window->damaged && shredder->place != PLACE_TOP && shredder->place != PLACE_LOOSE) {
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the object ends inside an array");
+		open_entry(shredder, GM_REASON_TRUNCATED, end, "");
+		return pass_on(shredder, 0, true, err);
+	}
+	return GM_OK;
+}
+
+static enum gm_code refill(struct gm_shredder *shredder, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	GM_TRY(gm_window_refill(window, shredder->inflate, err));
+	gm_columns_begin(&shredder->parser.columns);
+	if (!shredder->begun && window->len >= 3 && memcmp(window->data, "\xEF\xBB\xBF", 3) == 0) {
+		window->pos = 3;
+		shredder->books.separator_bytes = 3;
+	}
+	shredder->begun = true;
+	return GM_OK;
+}
+
+/* Reads rows for one chunk: all that one window gives, at most GM_CHUNK_ROWS. None: the object is at its end. */
+static enum gm_code read_rows(struct gm_shredder *shredder, struct gm_error *err)
+{
+	struct gm_window *window = &shredder->window;
+	const struct gm_columns *columns = &shredder->parser.columns;
+	gm_columns_begin(&shredder->parser.columns);
+	for (;;) {
+		bool more = true;
+		if (shredder->begun) GM_TRY(read_window(shredder, &more, err));
+		if (!more) return GM_OK;
+		if (window->ended) break;
+		if (columns->rows > 0) return GM_OK; /* before the bytes they stand in move */
+		GM_TRY(refill(shredder, err));
+	}
+	shredder->ended = true;
+	return finish_object(shredder, err);
+}
+
+enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots, struct gm_chunk **out,
+                              struct gm_error *err)
+{
+	struct gm_columns *columns = &shredder->parser.columns;
+	*out = NULL;
+	if (shredder->ended) return GM_OK;
+	enum gm_code rc = read_rows(shredder, err);
+	shredder->books.bytes_in = gm_inflate_bytes_in(shredder->inflate);
+	shredder->books.bytes_raw = gm_inflate_bytes_out(shredder->inflate);
+	struct gm_chunk *chunk = NULL;
+	if (rc == GM_OK && columns->rows > 0) {
+		chunk = gm_chunk_take(shredder->pool, (uint32_t)columns->count + extra_slots);
+		rc = chunk == NULL ? gm_error_set(err, GM_NOMEM, "out of memory for a chunk")
+		                   : gm_columns_finish(columns, chunk, err);
+	}
+	if (rc != GM_OK) {
+		shredder->ended = true;
+		gm_chunk_unref(chunk);
+		return rc;
+	}
+	if (chunk != NULL) chunk->first_record = chunk->record[0];
+	*out = chunk;
+	return GM_OK;
+}

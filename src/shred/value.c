@@ -1,0 +1,163 @@
+/* value.c - JSON values into columns, by the table of conversions in docs/input.md: the general way. The usual pairs of
+ * value and column have shorter ways in record.c. */
+#include "shred/record.h"
+
+#include "base/utf8.h"
+#include "shred/convert.h"
+
+static bool out_of_memory(struct gm_parser *parser)
+{
+	parser->no_memory = true;
+	return false;
+}
+
+static void set_fault(struct gm_parser *parser, struct gm_leaf *leaf, enum gm_fault fault)
+{
+	leaf->fault = fault;
+	parser->columns.faults++;
+}
+
+/* Puts n bytes there, ill-formed UTF-8 replaced. */
+static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *bytes, size_t n, bool ascii)
+{
+	struct gm_columns *columns = &parser->columns;
+	if (!ascii && gm_utf8_valid_prefix(bytes, n) < n) {
+		uint64_t replaced = 0;
+		parser->mended.len = 0;
+		if (gm_utf8_mend(bytes, n, &parser->mended, &replaced, NULL) != GM_OK) return out_of_memory(parser);
+		n = parser->mended.len;
+		uint8_t *copy = gm_arena_alloc(&columns->text, n);
+		if (copy == NULL) return out_of_memory(parser);
+		bytes = memcpy(copy, parser->mended.data, n);
+		leaf->mended = (uint32_t)replaced;
+		columns->mended = true;
+	}
+	leaf->refs[columns->at] = (struct gm_ref){bytes, (uint32_t)n};
+	return true;
+}
+
+/* A copy of p..end with escapes decoded, followed by a NUL. */
+static uint8_t *decoded(struct gm_parser *parser, const uint8_t *p, const uint8_t *end, size_t *n)
+{
+	uint8_t *copy = gm_arena_alloc(&parser->columns.text, (size_t)(end - p) + 1);
+	if (copy == NULL) {
+		(void)out_of_memory(parser);
+		return NULL;
+	}
+	*n = gm_json_decode(p, end, copy);
+	copy[*n] = '\0';
+	return copy;
+}
+
+bool gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end,
+                    uint32_t flags)
+{
+	size_t n = (size_t)(end - p);
+	if ((flags & GM_TEXT_ESCAPED) != 0) {
+		p = decoded(parser, p, end, &n);
+		if (p == NULL) return false;
+	}
+	/* Escapes may have stood for anything, but what they decode to is well-formed. */
+	return set_string(parser, leaf, p, n, (flags & GM_TEXT_HIGH) == 0);
+}
+
+static bool store_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end)
+{
+	if (*p == '"') {
+		uint32_t flags;
+		(void)gm_json_string(&parser->json, p + 1, &flags);
+		return gm_parser_text(parser, leaf, p + 1, end - 1, flags);
+	}
+	size_t n = (size_t)(end - p);
+	if (*p != '{' && *p != '[') return set_string(parser, leaf, p, n, true);
+	uint8_t *copy = gm_arena_alloc(&parser->columns.text, n);
+	if (copy == NULL) return out_of_memory(parser);
+	n = gm_json_compact(p, end, copy);
+	return set_string(parser, leaf, copy, n, false);
+}
+
+static void store_integer(struct gm_parser *parser, struct gm_leaf *leaf, int64_t value)
+{
+	uint32_t row = parser->columns.rows;
+	if (value < leaf->low || value > leaf->high) {
+		set_fault(parser, leaf, leaf->spec.type == GM_TYPE_TIMESTAMP ? GM_FAULT_RANGE : GM_FAULT_VALUE);
+		return;
+	}
+	int64_t rest = value % leaf->divide;
+	leaf->i64[row] = value * leaf->multiply / leaf->divide - (rest < 0);
+	leaf->null[row] = 0;
+}
+
+/* The decoded bytes of a JSON string into a column that is not of strings. */
+static void store_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end)
+{
+	uint32_t row = parser->columns.rows;
+	bool good = false, yes = false;
+	int64_t value;
+	switch (leaf->kind) {
+	case GM_KIND_INTEGER:
+		if (gm_text_to_integer(p, end, &value)) {
+			store_integer(parser, leaf, value);
+			return;
+		}
+		break;
+	case GM_KIND_DOUBLE: good = gm_text_to_double(p, end, parser->c, &leaf->f64[row]); break;
+	case GM_KIND_BOOLEAN:
+		good = gm_text_to_boolean(p, end, &yes);
+		if (good) leaf->boolean[row] = yes;
+		break;
+	case GM_KIND_DATE: good = gm_text_to_date(p, end, &leaf->i64[row]); break;
+	default: break;
+	}
+	if (good)
+		leaf->null[row] = 0;
+	else
+		set_fault(parser, leaf, GM_FAULT_VALUE);
+}
+
+static void store_number(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end)
+{
+	uint32_t row = parser->columns.rows;
+	int64_t value;
+	if (leaf->kind == GM_KIND_INTEGER && gm_number_to_integer(p, end, leaf->floor, &value))
+		store_integer(parser, leaf, value);
+	else if (leaf->kind == GM_KIND_DOUBLE && gm_number_to_double(p, end, parser->c, &leaf->f64[row]))
+		leaf->null[row] = 0;
+	else
+		set_fault(parser, leaf, GM_FAULT_VALUE);
+}
+
+static bool store_one(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end)
+{
+	if (leaf->kind == GM_KIND_STRING) return store_string(parser, leaf, p, end);
+	if (*p == '"') {
+		const uint8_t *from = p + 1, *to = end - 1;
+		if (memchr(from, '\\', (size_t)(to - from)) != NULL) {
+			size_t n;
+			from = decoded(parser, from, to, &n);
+			if (from == NULL) return false;
+			to = from + n;
+		}
+		store_text(parser, leaf, from, to);
+	} else if (*p == 't' || *p == 'f') {
+		if (leaf->kind == GM_KIND_BOOLEAN) {
+			leaf->boolean[parser->columns.rows] = *p == 't';
+			leaf->null[parser->columns.rows] = 0;
+		} else {
+			set_fault(parser, leaf, GM_FAULT_VALUE);
+		}
+	} else if (*p == '{' || *p == '[') {
+		set_fault(parser, leaf, GM_FAULT_VALUE);
+	} else {
+		store_number(parser, leaf, p, end);
+	}
+	return true;
+}
+
+const uint8_t *gm_parser_store(struct gm_parser *parser, struct gm_node *node, const uint8_t *p, const uint8_t *end)
+{
+	if (*p == 'n') return end;
+	for (struct gm_leaf *leaf = node->leaf; leaf != NULL; leaf = leaf->same)
+		if (!store_one(parser, leaf, p, end)) return NULL;
+	return end;
+}

@@ -1,0 +1,83 @@
+#include "shred/window.h"
+
+#include "shred/simd.h"
+
+#include <stdlib.h>
+
+/* Refills that a grown buffer outlives its use, so that a run of big records does not allocate for each. */
+enum { KEEP_REFILLS = 16 };
+
+void gm_window_init(struct gm_window *window, size_t size, size_t max)
+{
+	*window = (struct gm_window){.size = size, .max = max < size ? size : max};
+	gm_window_begin(window);
+}
+
+void gm_window_release(struct gm_window *window)
+{
+	free(window->data);
+	window->data = NULL;
+	window->cap = 0;
+}
+
+void gm_window_begin(struct gm_window *window)
+{
+	window->len = window->pos = 0;
+	window->base = 0;
+	window->before = '\n';
+	window->ended = window->damaged = false;
+	window->target = window->size;
+}
+
+/* Slides and makes the allocation fit the target. */
+static enum gm_code resize(struct gm_window *window, size_t cap, struct gm_error *err)
+{
+	size_t tail = window->len - window->pos;
+	uint8_t *data = window->data;
+	if (cap != window->cap) {
+		data = malloc(cap + GM_SLACK);
+		if (data == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a window of %zu bytes", cap);
+	}
+	if (window->pos > 0) window->before = window->data[window->pos - 1];
+	if (tail > 0) memmove(data, window->data + window->pos, tail);
+	if (data != window->data) free(window->data);
+	window->base += window->pos;
+	window->data = data;
+	window->cap = cap;
+	window->len = tail;
+	window->pos = 0;
+	return GM_OK;
+}
+
+/* How much the window is to hold: as ever, unless the record at its start needs more. */
+static size_t next_target(const struct gm_window *window)
+{
+	size_t tail = window->len - window->pos;
+	if (window->pos == 0 && tail == window->target)
+		return window->target > window->max / 2 ? window->max : window->target * 2;
+	return tail < window->size ? window->size : window->target;
+}
+
+enum gm_code gm_window_refill(struct gm_window *window, struct gm_inflate *inflate, struct gm_error *err)
+{
+	window->target = next_target(window);
+	if (window->pos == 0 && window->len == window->target) GM_FAIL(err, GM_BUG, "a full window cannot grow");
+	window->unused = window->target > window->size ? 0 : window->unused + 1;
+	size_t cap = window->cap;
+	if (cap < window->target || window->unused > KEEP_REFILLS) cap = window->target;
+	GM_TRY(resize(window, cap, err));
+	while (window->len < window->target && !window->ended) {
+		size_t got;
+		enum gm_code rc =
+		    gm_inflate_read(inflate, window->data + window->len, window->target - window->len, &got, &window->damage);
+		if (rc != GM_OK && !gm_inflate_damaged(inflate)) {
+			if (err != NULL) *err = window->damage;
+			return rc;
+		}
+		window->damaged = rc != GM_OK;
+		window->len += got;
+		window->ended = got == 0;
+	}
+	memset(window->data + window->len, 0, GM_SLACK);
+	return GM_OK;
+}

@@ -1,0 +1,34 @@
+/* window.h - the part of an object's inflated bytes that is in memory: a buffer that slides over them.
+ *
+ * It is always filled completely before anyone looks, so what is read together depends on the object's bytes alone, not
+ * on how they arrived. It holds `size` bytes, and more, up to `max`, only while a single record needs it. */
+#ifndef GM_SHRED_WINDOW_H
+#define GM_SHRED_WINDOW_H
+
+#include "shred/inflate.h"
+
+struct gm_window {
+	uint8_t *data; /* len bytes, then a NUL and more up to GM_SLACK */
+	size_t len;
+	size_t pos;     /* bytes before it are done with */
+	uint64_t base;  /* offset of data[0] in the object */
+	uint8_t before; /* the byte before data[0] */
+	bool ended;     /* nothing comes behind data[len] */
+	bool damaged;   /* ... because the stream is damaged: `damage` says how */
+	struct gm_error damage;
+	size_t size, max;
+	size_t target;   /* bytes that the window holds when it is full */
+	size_t cap;      /* of the allocation, without the slack */
+	unsigned unused; /* refills since more than `size` was needed */
+};
+
+/* Nothing is allocated before the first refill. */
+void gm_window_init(struct gm_window *window, size_t size, size_t max);
+void gm_window_release(struct gm_window *window);
+/* Starts an object. */
+void gm_window_begin(struct gm_window *window);
+/* Moves what lies behind pos to the front and fills the window; with pos == 0 and a full window it grows. Sets `ended`
+ * when the object is used up or damaged; other failures of the source are returned. */
+enum gm_code gm_window_refill(struct gm_window *window, struct gm_inflate *inflate, struct gm_error *err) GM_CHECK;
+
+#endif
