@@ -2,8 +2,9 @@
  *
  * Keys are 128-bit keyed hashes of partition and unique key (see gm_key_hasher). The newest live in an open-addressing
  * table; when that is full it is sorted and written to a run file, with a bloom filter that stays in memory while the
- * budget allows. A lookup asks the table, then each run (bloom, then one page by interpolation/fences). Runs are merged so
- * that their number stays logarithmic. Order of insertion decides who was first; the answer is independent of memory. */
+ * budget allows. A lookup asks the table, then each run (bloom, then one page by interpolation/fences). Runs are merged
+ * so that their number stays logarithmic. Order of insertion decides who was first; the answer is independent of
+ * memory. */
 #ifndef GM_TABLE_KEYSET_H
 #define GM_TABLE_KEYSET_H
 
@@ -11,7 +12,9 @@
 
 enum { GM_KEY_SECRET_BYTES = 192 };
 
-/* Hashes chunk->key from the partition path and the key columns; sets chunk->no_key for rows with a null or empty key. */
+/* Hashes partition path and key columns to chunk->key; sets chunk->no_key for rows with a null or empty key, and for
+ * those that are not to be kept: it can be the `skip` of gm_keyset_add. Both arrays are made in chunk->arena. One
+ * thread. */
 struct gm_key_hasher;
 enum gm_code gm_key_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], const uint32_t *slots, size_t slot_count,
                                struct gm_key_hasher **out, struct gm_error *err) GM_CHECK;
@@ -19,14 +22,17 @@ void gm_key_hasher_free(struct gm_key_hasher *hasher);
 enum gm_code gm_key_hasher_run(struct gm_key_hasher *hasher, struct gm_chunk *chunk, struct gm_error *err) GM_CHECK;
 
 struct gm_keyset;
-/* spill_directory: a local folder for run files, unlinked at once. */
-enum gm_code gm_keyset_new(size_t memory_bytes, const char *spill_directory, struct gm_keyset **out, struct gm_error *err) GM_CHECK;
+/* spill_directory: a local folder for run files, unlinked at once. Less than 128 KiB of memory is taken as that much.
+ */
+enum gm_code gm_keyset_new(size_t memory_bytes, const char *spill_directory, struct gm_keyset **out,
+                           struct gm_error *err) GM_CHECK;
 void gm_keyset_free(struct gm_keyset *set);
-/* duplicate[i] = 1 if keys[i] was in the set already or stands earlier in keys; skip[i] != 0: not asked, not added. */
+/* duplicate[i] = 1 if keys[i] was in the set already or stands earlier in keys; skip[i] != 0 (skip may
+ * be NULL): not asked, not added. One thread. After a failure the set may hold some of the keys: end the run. */
 enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, uint32_t count,
                            uint8_t *duplicate, struct gm_error *err) GM_CHECK;
 uint64_t gm_keyset_count(const struct gm_keyset *set);
-/* All keys in ascending order, in batches: to write a .keys file. */
+/* All keys in ascending order of (high, low), in batches: to write a .keys file. */
 typedef enum gm_code gm_keyset_fn(void *context, const struct gm_hash128 *keys, size_t count, struct gm_error *err);
 enum gm_code gm_keyset_each(struct gm_keyset *set, gm_keyset_fn *each, void *context, struct gm_error *err) GM_CHECK;
 

@@ -1,0 +1,208 @@
+#include "table/keyrun.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	BLOCK_WORDS = 8, /* of a block of the bloom filter: 32 bytes, one bit set in each word */
+	PREFETCH = 24,   /* keys ahead; measured: less waits, more gains nothing */
+};
+
+/* --- bloom filter: the split-block filter that Parquet has, too --------------------------------------------------- */
+
+/* The sort order takes the top bits of `high`, so the filter takes others: the top of `low`, and the bottom of both. */
+static inline uint32_t *block_of(const struct gm_keyrun *run, struct gm_hash128 key)
+{
+	size_t block = (size_t)(((unsigned __int128)key.low * run->bloom_blocks) >> 64);
+	return run->bloom + block * BLOCK_WORDS;
+}
+
+static inline uint32_t bit_of(struct gm_hash128 key, size_t word)
+{
+	static const uint32_t salt[BLOCK_WORDS] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
+	                                           0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
+	uint32_t bits = (uint32_t)key.low ^ (uint32_t)key.high;
+	return 1U << ((bits * salt[word]) >> 27);
+}
+
+static void bloom_add(struct gm_keyrun *run, struct gm_hash128 key)
+{
+	uint32_t *block = block_of(run, key);
+	for (size_t i = 0; i < BLOCK_WORDS; i++) block[i] |= bit_of(key, i);
+}
+
+static inline bool bloom_may_have(const struct gm_keyrun *run, struct gm_hash128 key)
+{
+	const uint32_t *block = block_of(run, key);
+	uint32_t missing = 0;
+	for (size_t i = 0; i < BLOCK_WORDS; i++) missing |= bit_of(key, i) & ~block[i];
+	return missing == 0;
+}
+
+void gm_keyrun_drop_bloom(struct gm_keyrun *run)
+{
+	free(run->bloom);
+	run->bloom = NULL;
+	run->bloom_blocks = 0;
+}
+
+size_t gm_keyrun_bloom_bytes(const struct gm_keyrun *run)
+{
+	return run->bloom_blocks * BLOCK_WORDS * sizeof(uint32_t);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_keyrun_init(struct gm_keyrun *run, const char *spill_directory, uint64_t count, size_t fence_bytes_max,
+                            size_t bloom_bytes, struct gm_error *err)
+{
+	*run = (struct gm_keyrun){.fd = -1, .count = count, .page_keys = GM_KEYRUN_PAGE_KEYS};
+	while (count / run->page_keys > fence_bytes_max / sizeof *run->fences && run->page_keys < GM_KEYRUN_PAGE_KEYS_MAX)
+		run->page_keys *= 2;
+	uint64_t pages = (count + run->page_keys - 1) / run->page_keys;
+	if (pages > SIZE_MAX / sizeof *run->fences) GM_FAIL(err, GM_NOMEM, "too many keys for this machine");
+	run->fences = malloc((size_t)pages * sizeof *run->fences);
+	if (run->fences == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for spilling keys");
+	run->bloom_blocks = bloom_bytes / (BLOCK_WORDS * sizeof(uint32_t));
+	if (run->bloom_blocks > 0) run->bloom = calloc(run->bloom_blocks, BLOCK_WORDS * sizeof(uint32_t));
+	if (run->bloom == NULL) run->bloom_blocks = 0; /* it is right without, only slower */
+	run->fd = gm_io_temporary(spill_directory);
+	if (run->fd >= 0) return GM_OK;
+	enum gm_code code = gm_error_errno(err, errno, spill_directory, "making a temporary file for keys");
+	gm_keyrun_release(run);
+	return code;
+}
+
+void gm_keyrun_release(struct gm_keyrun *run)
+{
+	if (run->fd >= 0) (void)close(run->fd);
+	free(run->fences);
+	free(run->bloom);
+	*run = (struct gm_keyrun){.fd = -1};
+}
+
+enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+{
+	if (count > run->count - run->filled) GM_FAIL(err, GM_BUG, "a run of keys is longer than announced");
+	for (size_t i = 0; i < count; i++) {
+		uint64_t at = run->filled + i;
+		if (at % run->page_keys == 0) run->fences[at / run->page_keys] = keys[i];
+		if (run->bloom != NULL) bloom_add(run, keys[i]);
+	}
+	if (!gm_io_pwrite(run->fd, keys, count * sizeof *keys, run->filled * sizeof *keys))
+		return gm_error_errno(err, errno, "temporary file", "spilling keys");
+	run->filled += count;
+	return GM_OK;
+}
+
+/* --- looking up --------------------------------------------------------------------------------------------------- */
+
+static enum gm_code read_keys(const struct gm_keyrun *run, uint64_t first, size_t count, struct gm_hash128 *into,
+                              struct gm_error *err)
+{
+	size_t got, bytes = count * sizeof *into;
+	if (!gm_io_pread(run->fd, into, bytes, first * sizeof *into, &got))
+		return gm_error_errno(err, errno, "temporary file", "reading spilled keys");
+	if (got != bytes) GM_FAIL(err, GM_IO, "a temporary file with keys has become shorter");
+	return GM_OK;
+}
+
+/* How many of sorted keys[0 .. count) are <= key. */
+static size_t rank_of(const struct gm_hash128 *keys, size_t count, struct gm_hash128 key)
+{
+	size_t low = 0;
+	while (count > 0) {
+		size_t half = count / 2;
+		if (gm_key_less(key, keys[low + half])) {
+			count = half;
+		} else {
+			low += half + 1;
+			count -= half + 1;
+		}
+	}
+	return low;
+}
+
+static enum gm_code find_one(const struct gm_keyrun *run, struct gm_hash128 *page, struct gm_hash128 key,
+                             uint8_t *duplicate, struct gm_error *err)
+{
+	size_t pages = (size_t)((run->count + run->page_keys - 1) / run->page_keys);
+	size_t rank = rank_of(run->fences, pages, key);
+	if (rank == 0) return GM_OK;
+	uint64_t first = (uint64_t)(rank - 1) * run->page_keys, left = run->count - first;
+	size_t count = left < run->page_keys ? (size_t)left : run->page_keys;
+	GM_TRY(read_keys(run, first, count, page, err));
+	rank = rank_of(page, count, key);
+	if (rank > 0 && gm_key_equal(page[rank - 1], key)) *duplicate = 1;
+	return GM_OK;
+}
+
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_hash128 *page, const struct gm_hash128 *keys,
+                            const uint8_t *skip, uint8_t *duplicate, size_t count, struct gm_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (run->bloom != NULL && i + PREFETCH < count) __builtin_prefetch(block_of(run, keys[i + PREFETCH]));
+		if (duplicate[i] != 0 || (skip != NULL && skip[i] != 0)) continue;
+		if (run->bloom != NULL && !bloom_may_have(run, keys[i])) continue;
+		GM_TRY(find_one(run, page, keys[i], &duplicate[i], err));
+	}
+	return GM_OK;
+}
+
+/* --- merging ------------------------------------------------------------------------------------------------------ */
+
+/* Refills the buffer; at the end of the source it has nothing. */
+static enum gm_code refill(struct gm_keysource *source, struct gm_error *err)
+{
+	uint64_t left = source->size - source->position;
+	source->next = source->have = 0;
+	if (source->run != NULL) {
+		size_t count = left < source->capacity ? (size_t)left : source->capacity;
+		GM_TRY(read_keys(source->run, source->position, count, source->buffer, err));
+		source->position += count;
+		source->have = count;
+		return GM_OK;
+	}
+	while (source->position < source->size && source->have < source->capacity) {
+		struct gm_hash128 key = source->slots[source->position++];
+		if ((key.high | key.low) != 0) source->buffer[source->have++] = key;
+	}
+	return GM_OK;
+}
+
+/* The source whose next key is the smallest. There are a handful, so they are simply compared. */
+static size_t smallest(const struct gm_keysource *sources, size_t source_count)
+{
+	size_t best = 0;
+	for (size_t i = 1; i < source_count; i++) {
+		if (gm_key_less(sources[i].buffer[sources[i].next], sources[best].buffer[sources[best].next])) best = i;
+	}
+	return best;
+}
+
+enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_hash128 *batch,
+                                size_t batch_keys, gm_keyset_fn *each, void *context, struct gm_error *err)
+{
+	size_t filled = 0, live = 0;
+	for (size_t i = 0; i < source_count; i++) {
+		sources[live] = sources[i];
+		GM_TRY(refill(&sources[live], err));
+		if (sources[live].have > 0) live++;
+	}
+	while (live > 0) {
+		struct gm_keysource *source = &sources[smallest(sources, live)];
+		batch[filled++] = source->buffer[source->next++];
+		if (filled == batch_keys) {
+			GM_TRY(each(context, batch, filled, err));
+			filled = 0;
+		}
+		if (source->next < source->have) continue;
+		GM_TRY(refill(source, err));
+		if (source->have == 0) *source = sources[--live];
+	}
+	return filled > 0 ? each(context, batch, filled, err) : GM_OK;
+}

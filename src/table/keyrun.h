@@ -1,0 +1,64 @@
+/* keyrun.h - sorted runs of keys in files: how a keyset keeps what does not fit into memory.
+ *
+ * A run is an unlinked file of 128-bit keys, ascending by (high, low), native byte order: it never outlives its
+ * process. In memory stay the first key of every page ("fences") and, while the budget allows, a split-block bloom
+ * filter, so that a key that is absent costs one cache miss and one that is present costs one read of a page. A run
+ * never changes. */
+#ifndef GM_TABLE_KEYRUN_H
+#define GM_TABLE_KEYRUN_H
+
+#include "column/vec.h"
+#include "table/keyset.h"
+
+enum {
+	GM_KEYRUN_PAGE_KEYS = 256,      /* 4 KiB: what the page cache has anyway */
+	GM_KEYRUN_PAGE_KEYS_MAX = 4096, /* of runs whose fences would get too many */
+};
+
+struct gm_keyrun {
+	int fd; /* -1: none */
+	uint64_t count;
+	uint32_t page_keys;
+	struct gm_hash128 *fences;
+	uint64_t filled; /* keys appended so far */
+	uint32_t *bloom; /* NULL: none */
+	size_t bloom_blocks;
+};
+
+static inline bool gm_key_less(struct gm_hash128 a, struct gm_hash128 b)
+{
+	return a.high != b.high ? a.high < b.high : a.low < b.low;
+}
+static inline bool gm_key_equal(struct gm_hash128 a, struct gm_hash128 b)
+{
+	return a.high == b.high && a.low == b.low;
+}
+
+/* Starts a run of exactly `count` keys (> 0), to be appended in ascending order. bloom_bytes may be 0. */
+enum gm_code gm_keyrun_init(struct gm_keyrun *run, const char *spill_directory, uint64_t count, size_t fence_bytes_max,
+                            size_t bloom_bytes, struct gm_error *err) GM_CHECK;
+enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_hash128 *keys, size_t count,
+                              struct gm_error *err) GM_CHECK;
+void gm_keyrun_drop_bloom(struct gm_keyrun *run);
+size_t gm_keyrun_bloom_bytes(const struct gm_keyrun *run);
+void gm_keyrun_release(struct gm_keyrun *run);
+
+/* Sets duplicate[i] where keys[i] is in the run; keys with skip[i] or duplicate[i] set are not asked. `page` has room
+ * for run->page_keys keys. */
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_hash128 *page, const struct gm_hash128 *keys,
+                            const uint8_t *skip, uint8_t *duplicate, size_t count, struct gm_error *err) GM_CHECK;
+
+/* Sorted keys one after the other, out of a run or of an array with gaps (keys of zero) in it. */
+struct gm_keysource {
+	const struct gm_keyrun *run; /* or NULL: slots */
+	const struct gm_hash128 *slots;
+	uint64_t size, position; /* keys of the run, or slots; how far it has been read */
+	struct gm_hash128 *buffer;
+	size_t capacity, have, next;
+};
+/* Merges sources, whose keys are all different, and hands them out in ascending order in batches of at most batch_keys.
+ */
+enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_hash128 *batch,
+                                size_t batch_keys, gm_keyset_fn *each, void *context, struct gm_error *err) GM_CHECK;
+
+#endif

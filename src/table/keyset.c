@@ -1,0 +1,303 @@
+/* keyset.c - see keyset.h.
+ *
+ * The table in memory is linear probing kept in order: a key's home is its share of the range of all hashes (high *
+ * homes
+ * >> 64), which grows with the key, and a key that finds its place taken by a larger one moves that and what follows
+ * one slot on. So the table is always a sorted array with gaps: it is written to a run, merged, or grown by one pass
+ * from front to back, without sorting, and a search for an absent key ends at the first larger one. There is no
+ * wrap-around: SLACK slots follow the last home, of which the very last stays free as the sentinel of every search.
+ *
+ * Runs hold disjoint keys. When the table is spilled, the next older run joins it if it is no larger, the next older
+ * again if it is no larger than what has come together, and so on; then each run is larger than all newer ones
+ * together: their number is logarithmic, and so is how often a key is rewritten.
+ *
+ * The budget: 5/8 for the table (while it grows, the old half beside the new whole), 2/8 for bloom filters, 1/8 for
+ * buffers and fences. */
+#include "table/keyset.h"
+
+#include "table/keyrun.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	SLACK = 1024,           /* slots behind the last home; clusters of random keys at this load are far shorter */
+	MEMORY_MIN = 128 << 10, /* less is taken as this */
+	HOMES_START = 2048,     /* roughly, of the first table: small sets stay small */
+	PREFETCH = 24,
+	BATCH = 1024, /* keys looked up together */
+	MERGE_BATCH = 2048,
+	MERGE_BUFFER_MAX = 8192, /* keys of a source read at a time */
+	BLOOM_BITS = 10,         /* a key: about 1 % false positives */
+	BLOOM_BITS_MIN = 4,      /* a filter with fewer lets so much through that it is not worth its memory */
+	HUGE_PAGE = 2 << 20,
+};
+
+struct gm_keyset {
+	struct gm_hash128 *slots; /* homes + SLACK; zero: free */
+	size_t homes, used, homes_max;
+	bool has_zero;          /* the key 0, which no slot can hold */
+	struct gm_keyrun *runs; /* oldest, and largest, first */
+	size_t run_count, run_room;
+	uint64_t spilled; /* keys in all runs */
+	size_t memory_bytes;
+	struct gm_hash128 *page; /* room for the largest page of a run */
+	char *spill_directory;
+};
+
+static bool is_free(struct gm_hash128 slot)
+{
+	return (slot.high | slot.low) == 0;
+}
+
+static size_t home_of(struct gm_hash128 key, size_t homes)
+{
+	return (size_t)(((unsigned __int128)key.high * homes) >> 64);
+}
+
+/* --- the table in memory ------------------------------------------------------------------------------------------ */
+
+/* Nearly every access to a large table misses the TLB with 4 KiB pages, and hits with huge ones. */
+static struct gm_hash128 *slots_new(size_t homes)
+{
+	size_t bytes = (homes + SLACK) * sizeof(struct gm_hash128);
+	void *slots = NULL;
+	if (posix_memalign(&slots, bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, bytes) != 0) return NULL;
+	if (bytes >= 2 * HUGE_PAGE) (void)madvise(slots, bytes, MADV_HUGEPAGE);
+	return memset(slots, 0, bytes);
+}
+
+enum added { ADDED, PRESENT, NO_ROOM };
+
+static enum added table_add(struct gm_hash128 *slots, size_t homes, struct gm_hash128 key)
+{
+	const size_t sentinel = homes + SLACK - 1;
+	size_t at = home_of(key, homes);
+	while (!is_free(slots[at]) && gm_key_less(slots[at], key)) at++;
+	if (gm_key_equal(slots[at], key)) return PRESENT;
+	size_t end = at;
+	while (!is_free(slots[end])) end++;
+	if (end == sentinel) return NO_ROOM;
+	memmove(slots + at + 1, slots + at, (end - at) * sizeof *slots);
+	slots[at] = key;
+	return ADDED;
+}
+
+/* Twice the homes. The keys come in order, so each finds its place at once. */
+static enum gm_code table_grow(struct gm_keyset *set, struct gm_error *err)
+{
+	size_t homes = set->homes * 2;
+	struct gm_hash128 *slots = slots_new(homes);
+	if (slots == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for keys");
+	size_t next = 0;
+	for (size_t i = 0; i < set->homes + SLACK; i++) {
+		struct gm_hash128 key = set->slots[i];
+		if (is_free(key)) continue;
+		size_t home = home_of(key, homes);
+		if (next < home) next = home;
+		/* It fits: twice as many homes put a home twice as far from the end of all homes, and the sequence of keys that
+		 * pushes others on is the same at most. So no key stands further behind the last home than it did. */
+		slots[next++] = key;
+	}
+	free(set->slots);
+	set->slots = slots;
+	set->homes = homes;
+	return GM_OK;
+}
+
+/* --- spilling ----------------------------------------------------------------------------------------------------- */
+
+/* What a filter for a run of `count` keys may take: up to BLOOM_BITS a key, and of a short budget its share, for which
+ * the largest run's filter must go if need be. */
+static size_t bloom_allowance(struct gm_keyset *set, uint64_t count, size_t kept_runs)
+{
+	size_t budget = set->memory_bytes / 4, used = 0;
+	uint64_t total = set->spilled + set->used;
+	double want = (double)count * BLOOM_BITS / 8, share = (double)budget * ((double)count / (double)total);
+	if (want > share) want = share;
+	if (want * 8 < (double)count * BLOOM_BITS_MIN) return 0;
+	for (size_t i = 0; i < kept_runs; i++) used += gm_keyrun_bloom_bytes(&set->runs[i]);
+	for (size_t i = 0; i < kept_runs && (double)used + want > (double)budget; i++) {
+		used -= gm_keyrun_bloom_bytes(&set->runs[i]);
+		gm_keyrun_drop_bloom(&set->runs[i]);
+	}
+	return (size_t)want;
+}
+
+/* Merges the table and the runs from `first` on, in order. */
+static enum gm_code merge_from(const struct gm_keyset *set, size_t first, gm_keyset_fn *each, void *context,
+                               struct gm_error *err)
+{
+	size_t count = set->run_count - first + 1;
+	size_t capacity = set->memory_bytes / 16 / sizeof(struct gm_hash128) / count;
+	if (capacity > MERGE_BUFFER_MAX) capacity = MERGE_BUFFER_MAX;
+	if (capacity < GM_KEYRUN_PAGE_KEYS) capacity = GM_KEYRUN_PAGE_KEYS;
+	struct gm_keysource *sources = calloc(count, sizeof *sources);
+	struct gm_hash128 *buffers = malloc((capacity * count + MERGE_BATCH) * sizeof *buffers);
+	enum gm_code rc = GM_NOMEM;
+	if (sources == NULL || buffers == NULL) {
+		(void)gm_error_set(err, GM_NOMEM, "out of memory for merging keys");
+		goto out;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct gm_keyrun *run = i + 1 < count ? &set->runs[first + i] : NULL;
+		sources[i] = (struct gm_keysource){
+		    .run = run,
+		    .slots = set->slots,
+		    .size = run != NULL ? run->count : set->homes + SLACK,
+		    .buffer = buffers + i * capacity,
+		    .capacity = capacity,
+		};
+	}
+	rc = gm_keysource_merge(sources, count, buffers + count * capacity, MERGE_BATCH, each, context, err);
+out:
+	free(sources);
+	free(buffers);
+	return rc;
+}
+
+static enum gm_code append_to_run(void *context, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+{
+	return gm_keyrun_append(context, keys, count, err);
+}
+
+static enum gm_code room_for_run(struct gm_keyset *set, struct gm_error *err)
+{
+	if (set->run_count < set->run_room) return GM_OK;
+	size_t room = set->run_room == 0 ? 8 : 2 * set->run_room;
+	struct gm_keyrun *runs = realloc(set->runs, room * sizeof *runs);
+	if (runs == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for spilling keys");
+	set->runs = runs;
+	set->run_room = room;
+	return GM_OK;
+}
+
+/* Writes the table, and the runs that are to be merged with it, to a new run. On failure the set is as it was. */
+static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
+{
+	size_t first = set->run_count;
+	uint64_t count = set->used;
+	struct gm_keyrun run;
+	GM_TRY(room_for_run(set, err));
+	while (first > 0 && set->runs[first - 1].count <= count) count += set->runs[--first].count;
+	for (size_t i = first; i < set->run_count; i++) gm_keyrun_drop_bloom(&set->runs[i]);
+	size_t bloom_bytes = bloom_allowance(set, count, first);
+	GM_TRY(gm_keyrun_init(&run, set->spill_directory, count, set->memory_bytes / 32, bloom_bytes, err));
+	enum gm_code code = merge_from(set, first, append_to_run, &run, err);
+	if (code == GM_OK && run.filled != count)
+		code = gm_error_set(err, GM_BUG, "a run of keys is shorter than announced");
+	if (code != GM_OK) {
+		gm_keyrun_release(&run);
+		return code;
+	}
+	for (size_t i = first; i < set->run_count; i++) gm_keyrun_release(&set->runs[i]);
+	set->runs[first] = run;
+	set->run_count = first + 1;
+	set->spilled += set->used;
+	set->used = 0;
+	memset(set->slots, 0, (set->homes + SLACK) * sizeof *set->slots);
+	return GM_OK;
+}
+
+/* --- adding ------------------------------------------------------------------------------------------------------- */
+
+static enum gm_code make_room(struct gm_keyset *set, struct gm_error *err)
+{
+	return set->homes < set->homes_max ? table_grow(set, err) : spill(set, err);
+}
+
+/* Three quarters full: a search takes 2.5 slots on average. */
+static bool has_room(const struct gm_keyset *set, size_t more)
+{
+	return set->used + more <= set->homes / 4 * 3;
+}
+
+/* Adds to the table what is not known to be a duplicate; *done < count if there is no room at that key. */
+static void add_to_table(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, size_t count,
+                         uint8_t *duplicate, size_t *done)
+{
+	size_t i = 0;
+	for (; i < count; i++) {
+		if (i + PREFETCH < count) __builtin_prefetch(&set->slots[home_of(keys[i + PREFETCH], set->homes)], 1);
+		if (duplicate[i] != 0 || (skip != NULL && skip[i] != 0)) continue;
+		if (is_free(keys[i])) {
+			duplicate[i] = set->has_zero;
+			set->has_zero = true;
+			continue;
+		}
+		enum added added = table_add(set->slots, set->homes, keys[i]);
+		if (added == NO_ROOM) break;
+		duplicate[i] = added == PRESENT;
+		set->used += added == ADDED;
+	}
+	*done = i;
+}
+
+enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, uint32_t count,
+                           uint8_t *duplicate, struct gm_error *err)
+{
+	size_t done, batch;
+	memset(duplicate, 0, count);
+	for (size_t at = 0; at < count; at += done) {
+		batch = count - at < BATCH ? count - at : BATCH;
+		while (!has_room(set, batch)) GM_TRY(make_room(set, err));
+		const uint8_t *skipped = skip != NULL ? skip + at : NULL;
+		for (size_t i = 0; i < set->run_count; i++)
+			GM_TRY(gm_keyrun_find(&set->runs[i], set->page, keys + at, skipped, duplicate + at, batch, err));
+		add_to_table(set, keys + at, skipped, batch, duplicate + at, &done);
+		/* Keys that are not random may crowd at the end. Those not added are asked again: the table may be a run now.
+		 */
+		if (done < batch) GM_TRY(make_room(set, err));
+	}
+	return GM_OK;
+}
+
+uint64_t gm_keyset_count(const struct gm_keyset *set)
+{
+	return set->spilled + set->used + (set->has_zero ? 1 : 0);
+}
+
+enum gm_code gm_keyset_each(struct gm_keyset *set, gm_keyset_fn *each, void *context, struct gm_error *err)
+{
+	static const struct gm_hash128 zero = {0};
+	if (set->has_zero) GM_TRY(each(context, &zero, 1, err));
+	return merge_from(set, 0, each, context, err);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_keyset_new(size_t memory_bytes, const char *spill_directory, struct gm_keyset **out,
+                           struct gm_error *err)
+{
+	*out = NULL;
+	struct gm_keyset *set = calloc(1, sizeof *set);
+	if (set == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a set of keys");
+	set->memory_bytes = memory_bytes < MEMORY_MIN ? MEMORY_MIN : memory_bytes;
+	/* Each table is half the next, down from the largest: so the old and the new one together keep to the budget. */
+	size_t most = set->memory_bytes / 8 * 5 / sizeof *set->slots - SLACK;
+	set->homes = most;
+	while (set->homes / 2 >= HOMES_START) set->homes /= 2;
+	set->homes_max = set->homes;
+	while (set->homes_max * 2 <= most) set->homes_max *= 2;
+	set->slots = slots_new(set->homes);
+	set->page = malloc(GM_KEYRUN_PAGE_KEYS_MAX * sizeof *set->page);
+	set->spill_directory = strdup(spill_directory);
+	if (set->slots == NULL || set->page == NULL || set->spill_directory == NULL) {
+		gm_keyset_free(set);
+		GM_FAIL(err, GM_NOMEM, "out of memory for a set of keys");
+	}
+	*out = set;
+	return GM_OK;
+}
+
+void gm_keyset_free(struct gm_keyset *set)
+{
+	if (set == NULL) return;
+	for (size_t i = 0; i < set->run_count; i++) gm_keyrun_release(&set->runs[i]);
+	free(set->runs);
+	free(set->slots);
+	free(set->page);
+	free(set->spill_directory);
+	free(set);
+}
