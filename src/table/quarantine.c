@@ -50,12 +50,14 @@ struct gm_quarantine {
 static enum gm_code start(struct gm_quarantine *quarantine, struct gm_error *err)
 {
 	if (quarantine->staged != NULL) return GM_OK;
-	quarantine->hash = XXH3_createState();
+	if (quarantine->hash == NULL) quarantine->hash = XXH3_createState();
 	if (quarantine->hash == NULL || XXH3_128bits_reset(quarantine->hash) != XXH_OK)
 		GM_FAIL(err, GM_NOMEM, "out of memory for the quarantine");
-	int rc = deflateInit2(&quarantine->stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
-	if (rc != Z_OK) GM_FAIL(err, rc == Z_MEM_ERROR ? GM_NOMEM : GM_BUG, "deflate cannot start (%d)", rc);
-	quarantine->deflating = true;
+	if (!quarantine->deflating) {
+		int rc = deflateInit2(&quarantine->stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
+		if (rc != Z_OK) GM_FAIL(err, rc == Z_MEM_ERROR ? GM_NOMEM : GM_BUG, "deflate cannot start (%d)", rc);
+		quarantine->deflating = true;
+	}
 	quarantine->header.os = OS_UNKNOWN;
 	if (deflateSetHeader(&quarantine->stream, &quarantine->header) != Z_OK) GM_FAIL(err, GM_BUG, "no gzip header");
 	return gm_store_stage_open(quarantine->store, quarantine->final_key, quarantine->work_prefix, &quarantine->staged,

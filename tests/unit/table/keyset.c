@@ -1,0 +1,244 @@
+/* The key set against a bitmap of what was added: random keys, tiny budgets, crowded keys, failing disks. */
+#include "table/keyset.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static struct gm_error failure;
+
+#define must(call)                                                       \
+	do {                                                                 \
+		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
+	} while (0)
+
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15U;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+	return x ^ (x >> 31);
+}
+
+/* How number i becomes a key: at random, or in the ways that hashes never look. */
+enum shape { RANDOM, COUNTING_LOW, COUNTING_HIGH, AT_THE_END, SHAPES };
+
+static struct gm_hash128 key_of(uint64_t i, enum shape shape)
+{
+	switch (shape) {
+	case COUNTING_LOW: return (struct gm_hash128){.low = i};
+	case COUNTING_HIGH: return (struct gm_hash128){.high = i};
+	case AT_THE_END: return (struct gm_hash128){.high = UINT64_MAX, .low = UINT64_MAX - i};
+	default: return (struct gm_hash128){.low = mix(2 * i), .high = mix(2 * i + 1)};
+	}
+}
+
+struct order {
+	struct gm_hash128 last;
+	uint64_t count;
+};
+
+static enum gm_code check_order(void *context, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+{
+	struct order *order = context;
+	for (size_t i = 0; i < count; i++) {
+		bool above = keys[i].high != order->last.high ? keys[i].high > order->last.high : keys[i].low > order->last.low;
+		if (order->count > 0 && !above) GM_FAIL(err, GM_BUG, "out of order at %llu", (unsigned long long)order->count);
+		order->last = keys[i];
+		order->count++;
+	}
+	return GM_OK;
+}
+
+/* Adds `total` draws from `distinct` numbers in batches of varying size, some skipped, and compares every answer. */
+static void compare(size_t memory_bytes, uint64_t distinct, uint64_t total, enum shape shape)
+{
+	enum { MOST = 4096 };
+	struct gm_keyset *set;
+	uint8_t *seen = calloc(1, distinct);
+	struct gm_hash128 *keys = malloc(MOST * sizeof *keys);
+	uint8_t *skip = malloc(MOST), *duplicate = malloc(MOST), *expected = malloc(MOST);
+	uint64_t random = memory_bytes ^ distinct, added = 0;
+	assert_true(seen != NULL && keys != NULL && skip != NULL && duplicate != NULL && expected != NULL);
+	must(gm_keyset_new(memory_bytes, "/tmp", &set, &failure));
+	for (uint64_t done = 0; done < total;) {
+		random = mix(random);
+		uint32_t count = (uint32_t)(random % 7 == 0 ? random / 7 % 20 : random / 7 % MOST);
+		if (count > total - done) count = (uint32_t)(total - done);
+		bool skipping = random >> 63 != 0;
+		for (uint32_t i = 0; i < count; i++) {
+			random = mix(random);
+			/* Mostly new numbers in their turn, now and then an old one. */
+			uint64_t number = random % 4 != 0 ? (done + i) % distinct : random / 4 % distinct;
+			keys[i] = key_of(number, shape);
+			skip[i] = skipping && random >> 60 == 0;
+			expected[i] = !skip[i] && seen[number] != 0;
+			if (!skip[i] && seen[number] == 0) {
+				seen[number] = 1;
+				added++;
+			}
+		}
+		must(gm_keyset_add(set, keys, skipping ? skip : NULL, count, duplicate, &failure));
+		assert_memory_equal(duplicate, expected, count);
+		assert_int_equal(gm_keyset_count(set), added);
+		done += count;
+	}
+	for (int twice = 0; twice < 2; twice++) {
+		struct order order = {0};
+		must(gm_keyset_each(set, check_order, &order, &failure));
+		assert_int_equal(order.count, added);
+	}
+	gm_keyset_free(set);
+	free(seen);
+	free(keys);
+	free(skip);
+	free(duplicate);
+	free(expected);
+}
+
+static void answers_are_exact_in_any_memory(void **state)
+{
+	(void)state;
+	static const size_t budgets[] = {0, 200 << 10, 1 << 20, 64 << 20};
+	for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++) {
+		compare(budgets[i], 1, 5000, RANDOM);
+		compare(budgets[i], 100000, 200000, RANDOM);
+		compare(budgets[i], 300000, 400000, RANDOM);
+	}
+}
+
+static void crowded_keys_are_only_slow(void **state)
+{
+	(void)state;
+	for (enum shape shape = COUNTING_LOW; shape < SHAPES; shape++) {
+		compare(0, 30000, 50000, shape);
+		compare(8 << 20, 10000, 20000, shape);
+	}
+}
+
+static void an_empty_set_has_no_keys(void **state)
+{
+	(void)state;
+	struct gm_keyset *set;
+	struct order order = {0};
+	uint8_t duplicate[1];
+	must(gm_keyset_new(0, "/nonexistent", &set, &failure)); /* not needed before something is spilled */
+	must(gm_keyset_each(set, check_order, &order, &failure));
+	must(gm_keyset_add(set, NULL, NULL, 0, duplicate, &failure));
+	assert_int_equal(order.count, 0);
+	assert_int_equal(gm_keyset_count(set), 0);
+	gm_keyset_free(set);
+	gm_keyset_free(NULL);
+}
+
+static enum gm_code fill(const char *directory, uint64_t total)
+{
+	enum { BATCH = 1000 };
+	struct gm_hash128 keys[BATCH];
+	uint8_t duplicate[BATCH];
+	struct gm_keyset *set;
+	must(gm_keyset_new(0, directory, &set, &failure));
+	enum gm_code code = GM_OK;
+	for (uint64_t at = 0; at < total && code == GM_OK; at += BATCH) {
+		for (uint64_t i = 0; i < BATCH; i++) keys[i] = key_of(at + i, RANDOM);
+		code = gm_keyset_add(set, keys, NULL, BATCH, duplicate, &failure);
+	}
+	gm_keyset_free(set);
+	return code;
+}
+
+static void failing_disks_are_told(void **state)
+{
+	(void)state;
+	struct rlimit old, small;
+	assert_int_equal(fill("/nonexistent", 100000), GM_NOT_FOUND);
+	assert_string_equal(failure.object, "/nonexistent");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	small = (struct rlimit){.rlim_cur = 200000, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(fill("/tmp", 100000), GM_NOSPACE);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(fill("/tmp", 100000), GM_OK);
+}
+
+static enum gm_code stop(void *context, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+{
+	(void)keys;
+	(void)count;
+	++*(int *)context;
+	GM_FAIL(err, GM_INTERRUPTED, "enough");
+}
+
+static void each_can_be_stopped(void **state)
+{
+	(void)state;
+	struct gm_keyset *set;
+	int calls = 0;
+	struct gm_hash128 keys[3] = {{0, 0}, {1, 0}, {0, 1}};
+	uint8_t duplicate[3];
+	must(gm_keyset_new(0, "/tmp", &set, &failure));
+	must(gm_keyset_add(set, keys, NULL, 3, duplicate, &failure));
+	assert_int_equal(gm_keyset_each(set, stop, &calls, &failure), GM_INTERRUPTED);
+	assert_int_equal(calls, 1);
+	gm_keyset_free(set);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Not a judgement, a figure to look at; the answers are checked all the same. */
+static void millions_of_keys(void **state)
+{
+	(void)state;
+	enum { KEYS = 3000000, BATCH = 4096 };
+	static const size_t budgets[] = {4 << 20, 32 << 20, 256 << 20};
+	struct gm_hash128 *keys = malloc(BATCH * sizeof *keys);
+	uint8_t *duplicate = malloc(BATCH);
+	assert_true(keys != NULL && duplicate != NULL);
+	for (size_t b = 0; b < sizeof budgets / sizeof budgets[0]; b++) {
+		struct gm_keyset *set;
+		must(gm_keyset_new(budgets[b], "/tmp", &set, &failure));
+		double spent[2] = {0};
+		for (int twice = 0; twice < 2; twice++) {
+			for (uint64_t at = 0; at < KEYS; at += BATCH) {
+				uint32_t count = KEYS - at < BATCH ? (uint32_t)(KEYS - at) : BATCH;
+				for (uint64_t i = 0; i < count; i++) keys[i] = key_of(at + i, RANDOM);
+				double from = seconds();
+				must(gm_keyset_add(set, keys, NULL, count, duplicate, &failure));
+				spent[twice] += seconds() - from;
+				for (uint32_t i = 0; i < count; i++) assert_int_equal(duplicate[i], twice);
+			}
+		}
+		print_message("%3zu MiB: %.0f ns for a new key, %.0f ns for an old one, of %d\n", budgets[b] >> 20,
+		              spent[0] / KEYS * 1e9, spent[1] / KEYS * 1e9, KEYS);
+		gm_keyset_free(set);
+	}
+	free(keys);
+	free(duplicate);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(answers_are_exact_in_any_memory),
+	    cmocka_unit_test(crowded_keys_are_only_slow),
+	    cmocka_unit_test(an_empty_set_has_no_keys),
+	    cmocka_unit_test(failing_disks_are_told),
+	    cmocka_unit_test(each_can_be_stopped),
+	    cmocka_unit_test(millions_of_keys),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
