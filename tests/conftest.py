@@ -35,7 +35,7 @@ def tiny_job(tmp_path):
 def sample(tmp_path_factory):
     """30,000 generated access records in several objects: read only."""
     path = tmp_path_factory.mktemp("sample") / "input"
-    harness.gristmill("generate", path, "--records", "30000", "--seed", "5")
+    harness.gristmill("generate", path, "--records", "30000", "--seed", "5", "--bad", "0.002", "--quiet")
     return path
 
 
