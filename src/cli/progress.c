@@ -85,19 +85,28 @@ static void add(struct line *line, const char *format, ...)
 	if (n > 0) line->bytes += (size_t)n < LINE_BYTES - line->bytes ? (size_t)n : LINE_BYTES - line->bytes - 1;
 }
 
+/* One write, so that lines of several processes in one log stay whole. */
+static void print_line(const struct line *line)
+{
+	fwrite(line->text, 1, line->bytes, stderr);
+	fflush(stderr);
+}
+
 static void plain_line(const struct gm_cli_progress *p, double time)
 {
 	char number[GM_CLI_NUMBER_BYTES];
 	const struct gm_progress *at = &p->last;
 	struct rate rate = rate_of(p, time);
-	fprintf(stderr, "gristmill: %s: %llu/%llu objects", at->phase, (unsigned long long)at->objects_done,
-	        (unsigned long long)at->objects);
-	if (at->bytes > 0) fprintf(stderr, ", %.0f %%", rate.done * 100);
-	if (at->records > 0) fprintf(stderr, ", %s records", gm_cli_count(number, at->records));
+	struct line line = {.bytes = 0};
+	add(&line, "gristmill: %s: %llu/%llu objects", at->phase, (unsigned long long)at->objects_done,
+	    (unsigned long long)at->objects);
+	if (at->bytes > 0) add(&line, ", %.0f %%", rate.done * 100);
+	if (at->records > 0) add(&line, ", %s records", gm_cli_count(number, at->records));
 	if (at->bytes_raw > 0 && rate.seconds > settle_seconds)
-		fprintf(stderr, ", %s/s", gm_cli_bytes(number, rate.raw_per_second));
-	if (rate.rest >= 0 && rate.done < 1) fprintf(stderr, ", %s left", gm_cli_duration(number, rate.rest));
-	fputc('\n', stderr);
+		add(&line, ", %s/s", gm_cli_bytes(number, rate.raw_per_second));
+	if (rate.rest >= 0 && rate.done < 1) add(&line, ", %s left", gm_cli_duration(number, rate.rest));
+	add(&line, "\n");
+	print_line(&line);
 }
 
 static void add_clock(struct line *line, double seconds)
@@ -133,15 +142,15 @@ static void add_figures(struct line *line, const struct gm_cli_progress *p, doub
 }
 
 /* Eighths of a character, for terminals that speak UTF-8. */
-static void print_bar(const struct gm_cli_progress *p, double done, size_t width)
+static void add_bar(struct line *line, const struct gm_cli_progress *p, double done, size_t width)
 {
 	static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
 	size_t filled = (size_t)(done * (double)width * 8), whole = filled / 8, part = p->blocks ? filled % 8 : 0;
-	fputs(p->color ? "\033[32m" : "", stderr);
-	for (size_t i = 0; i < whole; i++) fputs(p->blocks ? "█" : "=", stderr);
-	fputs(eighths[part], stderr);
-	fputs(p->color ? "\033[0m" : "", stderr);
-	for (size_t i = whole + (part > 0); i < width; i++) fputs(p->blocks ? " " : "-", stderr);
+	add(line, "[%s", p->color ? "\033[32m" : "");
+	for (size_t i = 0; i < whole; i++) add(line, "%s", p->blocks ? "█" : "=");
+	add(line, "%s%s", eighths[part], p->color ? "\033[0m" : "");
+	for (size_t i = whole + (part > 0); i < width; i++) add(line, "%s", p->blocks ? " " : "-");
+	add(line, "]");
 }
 
 /* One line, redrawn in place; the width is asked for each time, so a resized window is no event. The last column stays
@@ -149,24 +158,20 @@ static void print_bar(const struct gm_cli_progress *p, double done, size_t width
 static void draw(struct gm_cli_progress *p, double time)
 {
 	enum { BRACKETS = 2, PHASE = 9 };
+	const size_t least = PHASE + BRACKETS + BAR_MIN;
 	size_t columns = gm_cli_width(STDERR_FILENO, 80) - 1;
-	struct line figures = {.bytes = 0};
-	add_figures(&figures, p, time,
-	            columns > PHASE + BRACKETS + BAR_MIN ? columns - PHASE - BRACKETS - BAR_MIN : columns);
+	struct line figures = {.bytes = 0}, line = {.bytes = 0};
+	add_figures(&figures, p, time, columns > least ? columns - least : columns);
 	size_t room = columns > figures.bytes ? columns - figures.bytes : 0;
-	fputs("\r\033[K", stderr);
+	add(&line, "\r\033[K");
 	if (room >= PHASE) {
-		fprintf(stderr, "%-*.*s", PHASE, PHASE - 1, p->last.phase);
+		add(&line, "%-*.*s", PHASE, PHASE - 1, p->last.phase);
 		room -= PHASE;
 	}
-	if (room >= BRACKETS + BAR_MIN) {
-		size_t width = room - BRACKETS < BAR_MAX ? room - BRACKETS : BAR_MAX;
-		fputc('[', stderr);
-		print_bar(p, rate_of(p, time).done, width);
-		fputc(']', stderr);
-	}
-	fputs(figures.text, stderr);
-	fflush(stderr);
+	if (room >= BRACKETS + BAR_MIN)
+		add_bar(&line, p, rate_of(p, time).done, room - BRACKETS < BAR_MAX ? room - BRACKETS : BAR_MAX);
+	add(&line, "%s", figures.text);
+	print_line(&line);
 	p->shown = true;
 }
 
