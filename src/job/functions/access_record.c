@@ -125,7 +125,7 @@ static bool ascii_id(const uint8_t *word, size_t n)
 }
 
 /* Copies one word of the path without what is neither \w nor a slash, and without what follows a semicolon. Returns its
- * length and moves *at behind it, to a slash or to the end, where byte `end` is a slash put there by the caller. */
+ * length and moves *at behind it, to the next slash; the caller has put one behind the end. */
 static size_t copy_word(const uint8_t **at, uint8_t *to)
 {
 	const uint8_t *from = *at;
@@ -139,7 +139,7 @@ static size_t copy_word(const uint8_t **at, uint8_t *to)
 	return (size_t)(to - start);
 }
 
-/* path[0..n) begins with a slash and is followed by a writable byte. */
+/* path[0..n) begins with a slash; path[n] may be written. */
 static enum gm_code ascii_path(uint8_t *path, size_t n, struct gm_buf *out, struct gm_value *result,
                                struct gm_error *err)
 {
@@ -155,7 +155,6 @@ static enum gm_code ascii_path(uint8_t *path, size_t n, struct gm_buf *out, stru
 	const uint8_t *at = path, *end = path + n;
 	path[n] = '/';
 	while (at < end) {
-		/* The stopper at the end completes no marker: both need to be followed by more, or end in their own slash. */
 		size_t left = (size_t)(end - at);
 		if (begins(at, left, GM_TEXT(access_marker))) return result_literal(result, access_rule, err);
 		schema = schema || begins(at, left, GM_TEXT(schema_marker));

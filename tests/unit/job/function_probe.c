@@ -24,7 +24,7 @@ GM_API uint32_t probe_simple_case(uint32_t code_point, int upper);
 enum { OUT_MAX_BYTES = 1 << 26 };
 
 static gm_function_fn normalize_ascii, normalize_general, full_lower, full_lower_general, lower_general, upper_general,
-	mend, iso, date_pattern;
+    mend, iso, date_pattern;
 
 static enum gm_code normalize_ascii(struct gm_function_scratch *scratch, const struct gm_value *args, size_t count,
                                     struct gm_value *result, struct gm_error *err)
@@ -110,41 +110,40 @@ static enum gm_code date_pattern(struct gm_function_scratch *scratch, const stru
 static const struct {
 	const char *name;
 	gm_function_fn *call;
-	bool takes_null;
 } probes[] = {
-	{"synapse_normalize_url", gm_fn_synapse_normalize_url, false},
-	{"synapse_client", gm_fn_synapse_client, true},
-	{"synapse_client_version", gm_fn_synapse_client_version, false},
-	{"synapse_entity_id", gm_fn_synapse_entity_id, false},
-	{"strip_leading_zeros", gm_fn_strip_leading_zeros, false},
-	{"lower", gm_fn_lower, false},
-	{"upper", gm_fn_upper, false},
-	{"trim", gm_fn_trim, false},
-	{"ltrim", gm_fn_ltrim, false},
-	{"rtrim", gm_fn_rtrim, false},
-	{"replace", gm_fn_replace, false},
-	{"length", gm_fn_length, false},
-	{"substr", gm_fn_substr, false},
-	{"strpos", gm_fn_strpos, false},
-	{"split_part", gm_fn_split_part, false},
-	{"concat", gm_fn_concat, false},
-	{"url_decode", gm_fn_url_decode, false},
-	{"reverse", gm_fn_reverse, false},
-	{"starts_with", gm_fn_starts_with, false},
-	{"lpad", gm_fn_lpad, false},
-	{"rpad", gm_fn_rpad, false},
-	{"chr", gm_fn_chr, false},
-	{"codepoint", gm_fn_codepoint, false},
-	{"abs", gm_fn_abs, false},
-	{"normalize_ascii", normalize_ascii, false},
-	{"normalize_general", normalize_general, false},
-	{"full_lower", full_lower, false},
-	{"full_lower_general", full_lower_general, false},
-	{"lower_general", lower_general, false},
-	{"upper_general", upper_general, false},
-	{"mend", mend, false},
-	{"iso", iso, false},
-	{"date_pattern", date_pattern, false},
+    {"synapse_normalize_url", gm_fn_synapse_normalize_url},
+    {"synapse_client", gm_fn_synapse_client},
+    {"synapse_client_version", gm_fn_synapse_client_version},
+    {"synapse_entity_id", gm_fn_synapse_entity_id},
+    {"strip_leading_zeros", gm_fn_strip_leading_zeros},
+    {"lower", gm_fn_lower},
+    {"upper", gm_fn_upper},
+    {"trim", gm_fn_trim},
+    {"ltrim", gm_fn_ltrim},
+    {"rtrim", gm_fn_rtrim},
+    {"replace", gm_fn_replace},
+    {"length", gm_fn_length},
+    {"substr", gm_fn_substr},
+    {"strpos", gm_fn_strpos},
+    {"split_part", gm_fn_split_part},
+    {"concat", gm_fn_concat},
+    {"url_decode", gm_fn_url_decode},
+    {"reverse", gm_fn_reverse},
+    {"starts_with", gm_fn_starts_with},
+    {"lpad", gm_fn_lpad},
+    {"rpad", gm_fn_rpad},
+    {"chr", gm_fn_chr},
+    {"codepoint", gm_fn_codepoint},
+    {"abs", gm_fn_abs},
+    {"normalize_ascii", normalize_ascii},
+    {"normalize_general", normalize_general},
+    {"full_lower", full_lower},
+    {"full_lower_general", full_lower_general},
+    {"lower_general", lower_general},
+    {"upper_general", upper_general},
+    {"mend", mend},
+    {"iso", iso},
+    {"date_pattern", date_pattern},
 };
 
 /* Arguments are copied into blocks of their exact size, so that a sanitizer sees what reads past them. */
