@@ -134,6 +134,13 @@ enum gm_code gm_load_value(struct gm_loader *loader, const struct gm_key *key, c
                            char *base) GM_CHECK;
 enum gm_code gm_load_path(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node,
                           char *base) GM_CHECK;
+/* Whether `unit` applies: to timestamps that are read, and to dates computed from what is read, which is a timestamp.
+ */
+static inline bool gm_load_has_unit(const struct gm_column *column)
+{
+	if (column->from_len == 0) return false;
+	return column->type == GM_TYPE_TIMESTAMP || (column->type == GM_TYPE_DATE && column->expr != NULL);
+}
 /* Reads column->fallback as the column's type into fallback_value; false: it does not fit. */
 bool gm_load_fallback(struct gm_column *column);
 /* Equal but for the case of ASCII letters. */

@@ -20,14 +20,12 @@ static struct gm_quoted quoted(const char *text)
 
 static enum gm_code check_unit(struct gm_loader *loader, const struct gm_column *column, const struct gm_node *unit)
 {
-	if (unit == NULL) return GM_OK;
+	if (unit == NULL || gm_load_has_unit(column)) return GM_OK;
 	if (column->type != GM_TYPE_TIMESTAMP)
 		return gm_load_fail(loader, unit->place, "column %s is a %s: only a timestamp has a unit",
 		                    quoted(column->name).text, gm_type_name(column->type));
-	if (column->from_len == 0)
-		return gm_load_fail(loader, unit->place, "column %s has a unit, but no 'from' that it could apply to",
-		                    quoted(column->name).text);
-	return GM_OK;
+	return gm_load_fail(loader, unit->place, "column %s has a unit, but no 'from' that it could apply to",
+	                    quoted(column->name).text);
 }
 
 static enum gm_code check_fallback(struct gm_loader *loader, struct gm_column *column, const struct gm_node *fallback)

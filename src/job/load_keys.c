@@ -92,7 +92,7 @@ const struct gm_key gm_keys[] = {
     {GM_SECTION_COLUMN, "expr", GM_KEY_EXPR, IN_COLUMN(expr), .place_offset = offsetof(struct gm_column, expr_place),
      .help = "The value as an expression over the columns. With from, the column's own name is the value read."},
     {GM_SECTION_COLUMN, "unit", GM_KEY_WORD, .fallback = "ms", .words = units, .later = no_words, IN_COLUMN(unit),
-     .help = "Unit since 1970 of a timestamp that is read as a number."},
+     .help = "What a number since 1970 counts that is read into a timestamp."},
     {GM_SECTION_COLUMN, "required", GM_KEY_BOOLEAN, .fallback = "false", IN_COLUMN(required),
      .help = "A record without this value goes to quarantine."},
     {GM_SECTION_COLUMN, "default", GM_KEY_VALUE, IN_COLUMN(fallback),

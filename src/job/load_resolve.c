@@ -50,7 +50,7 @@ static json_t *json_column(const struct gm_column *c)
 	          set(object, "required", json_boolean(c->required)) &&
 	          set(object, "on_error", json_string(gm_load_word(GM_SECTION_COLUMN, "on_error", c->on_error)));
 	if (ok && c->from_len > 0) ok = set(object, "from", gm_load_json_path(c));
-	if (ok && c->from_len > 0 && c->type == GM_TYPE_TIMESTAMP)
+	if (ok && gm_load_has_unit(c))
 		ok = set(object, "unit", json_string(gm_load_word(GM_SECTION_COLUMN, "unit", c->unit)));
 	if (ok && c->expr != NULL) ok = set(object, "expr", json_string(c->expr));
 	if (ok && c->fallback != NULL) ok = set(object, "default", json_stringn(c->fallback, c->fallback_bytes));

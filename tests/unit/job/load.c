@@ -497,6 +497,9 @@ static void hash_follows_meaning(void **state)
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, on_error: fail}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, default: 2024-01-01}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a}\nwhere: a is not null\n")));
+	static const char *const date = JOB_WITH("  - {name: a, type: date, from: a, expr: date(a)}\n");
+	assert_true(same_hash(date, JOB_WITH("  - {name: a, type: date, from: a, unit: ms, expr: date(a)}\n")));
+	assert_false(same_hash(date, JOB_WITH("  - {name: a, type: date, from: a, unit: s, expr: date(a)}\n")));
 	assert_false(same_hash(base, "id: u\n" JOB_WITH("  - {name: a, type: timestamp, from: a}\n")));
 }
 
@@ -567,6 +570,10 @@ static void guide(void **state)
 		const char *end = strstr(at + 2, "\n### "), *found = strstr(at, row);
 		if (found == NULL || (end != NULL && found > end)) fail_msg("the guide does not explain %s %s", section, row);
 	}
+	char *example = strstr(text, "```yaml\njob: visits\n") + strlen("```yaml\n"), *close = strstr(example, "```");
+	*close = '\0';
+	gm_job_free(load(example)); /* the first example is a job that loads */
+	*close = '`';
 	const char *from = strstr(text, "\n## Every key\n"), *to = strstr(text, "\n## Expressions");
 	assert_non_null(from);
 	assert_non_null(to);
