@@ -11,8 +11,8 @@
  * again if it is no larger than what has come together, and so on; then each run is larger than all newer ones
  * together: their number is logarithmic, and so is how often a key is rewritten.
  *
- * The budget: 5/8 for the table (while it grows, the old half beside the new whole), 2/8 for bloom filters, 1/8 for
- * buffers and fences. */
+ * The budget: 10/16 for the table, 4/16 for bloom filters, 1/16 each for fences and for buffers while runs are merged.
+ */
 #include "table/keyset.h"
 
 #include "table/keyrun.h"
@@ -58,14 +58,18 @@ static size_t home_of(struct gm_hash128 key, size_t homes)
 
 /* --- the table in memory ------------------------------------------------------------------------------------------ */
 
-/* Nearly every access to a large table misses the TLB with 4 KiB pages, and hits with huge ones. */
-static struct gm_hash128 *slots_new(size_t homes)
+static size_t table_bytes(size_t homes)
 {
-	size_t bytes = (homes + SLACK) * sizeof(struct gm_hash128);
-	void *slots = NULL;
-	if (posix_memalign(&slots, bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, bytes) != 0) return NULL;
-	if (bytes >= 2 * HUGE_PAGE) (void)madvise(slots, bytes, MADV_HUGEPAGE);
-	return memset(slots, 0, bytes);
+	return (homes + SLACK) * sizeof(struct gm_hash128);
+}
+
+/* Addresses for the largest table this set may have. They cost nothing before they are touched, and a table that is
+ * doubled stays where it is: no page is ever cleared twice. */
+static struct gm_hash128 *slots_reserve(size_t homes_max)
+{
+	void *slots =
+	    mmap(NULL, table_bytes(homes_max), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return slots != MAP_FAILED ? slots : NULL;
 }
 
 enum added { ADDED, PRESENT, NO_ROOM };
@@ -84,26 +88,27 @@ static enum added table_add(struct gm_hash128 *slots, size_t homes, struct gm_ha
 	return ADDED;
 }
 
-/* Twice the homes. The keys come in order, so each finds its place at once. */
-static enum gm_code table_grow(struct gm_keyset *set, struct gm_error *err)
+/* Twice the homes, in place: the table moves to the upper half, then its keys, which come in order, are put to their
+ * new places in one pass. That never overtakes itself: a home is at least as far from the end of all homes as it was,
+ * and the keys that push a key on are at most as many, so a key's new place is no further behind the last home than its
+ * old one was, and the old one has moved with the last home. */
+static void table_grow(struct gm_keyset *set)
 {
-	size_t homes = set->homes * 2;
-	struct gm_hash128 *slots = slots_new(homes);
-	if (slots == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for keys");
-	size_t next = 0;
-	for (size_t i = 0; i < set->homes + SLACK; i++) {
-		struct gm_hash128 key = set->slots[i];
+	size_t old = set->homes, homes = 2 * old, next = 0;
+	struct gm_hash128 *slots = set->slots;
+	set->homes = homes;
+	/* Nearly every access to a large table misses the TLB with 4 KiB pages, and hits with huge ones. */
+	if (table_bytes(homes) >= 2 * HUGE_PAGE) (void)madvise(slots, table_bytes(homes), MADV_HUGEPAGE);
+	memmove(slots + old, slots, table_bytes(old));
+	memset(slots, 0, old * sizeof *slots);
+	for (size_t from = old; from < homes + SLACK; from++) {
+		struct gm_hash128 key = slots[from];
 		if (is_free(key)) continue;
 		size_t home = home_of(key, homes);
 		if (next < home) next = home;
-		/* It fits: twice as many homes put a home twice as far from the end of all homes, and the sequence of keys that
-		 * pushes others on is the same at most. So no key stands further behind the last home than it did. */
+		slots[from] = (struct gm_hash128){0};
 		slots[next++] = key;
 	}
-	free(set->slots);
-	set->slots = slots;
-	set->homes = homes;
-	return GM_OK;
 }
 
 /* --- spilling ----------------------------------------------------------------------------------------------------- */
@@ -196,7 +201,7 @@ static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
 	set->run_count = first + 1;
 	set->spilled += set->used;
 	set->used = 0;
-	memset(set->slots, 0, (set->homes + SLACK) * sizeof *set->slots);
+	memset(set->slots, 0, table_bytes(set->homes));
 	return GM_OK;
 }
 
@@ -204,7 +209,9 @@ static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
 
 static enum gm_code make_room(struct gm_keyset *set, struct gm_error *err)
 {
-	return set->homes < set->homes_max ? table_grow(set, err) : spill(set, err);
+	if (set->homes >= set->homes_max) return spill(set, err);
+	table_grow(set);
+	return GM_OK;
 }
 
 /* Three quarters full: a search takes 2.5 slots on average. */
@@ -274,13 +281,12 @@ enum gm_code gm_keyset_new(size_t memory_bytes, const char *spill_directory, str
 	struct gm_keyset *set = calloc(1, sizeof *set);
 	if (set == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a set of keys");
 	set->memory_bytes = memory_bytes < MEMORY_MIN ? MEMORY_MIN : memory_bytes;
-	/* Each table is half the next, down from the largest: so the old and the new one together keep to the budget. */
 	size_t most = set->memory_bytes / 8 * 5 / sizeof *set->slots - SLACK;
 	set->homes = most;
 	while (set->homes / 2 >= HOMES_START) set->homes /= 2;
 	set->homes_max = set->homes;
 	while (set->homes_max * 2 <= most) set->homes_max *= 2;
-	set->slots = slots_new(set->homes);
+	set->slots = slots_reserve(set->homes_max);
 	set->page = malloc(GM_KEYRUN_PAGE_KEYS_MAX * sizeof *set->page);
 	set->spill_directory = strdup(spill_directory);
 	if (set->slots == NULL || set->page == NULL || set->spill_directory == NULL) {
@@ -296,7 +302,7 @@ void gm_keyset_free(struct gm_keyset *set)
 	if (set == NULL) return;
 	for (size_t i = 0; i < set->run_count; i++) gm_keyrun_release(&set->runs[i]);
 	free(set->runs);
-	free(set->slots);
+	if (set->slots != NULL) (void)munmap(set->slots, table_bytes(set->homes_max));
 	free(set->page);
 	free(set->spill_directory);
 	free(set);
