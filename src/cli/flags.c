@@ -198,7 +198,7 @@ static bool read_value(const struct gm_cli_flag *flag, char *text, void *field)
 	uint64_t count;
 	double decimal;
 	switch (flag->kind) {
-	case GM_CLI_SWITCH: *(bool *)field = true; return true;
+	case GM_CLI_SWITCH: break; /* has none */
 	case GM_CLI_TEXT: *(const char **)field = text; return text[0] != '\0';
 	case GM_CLI_SIZE: return gm_cli_read_size(text, field) && *(uint64_t *)field > 0;
 	case GM_CLI_TIME: return gm_cli_read_time(text, field);
@@ -290,17 +290,21 @@ static int parse_flag(struct parser *parser)
 		if (equals != NULL) *equals = '\0';
 		return unknown_flag(command, name);
 	}
-	if (flag->value == NULL && value != NULL)
-		return gm_cli_usage("", "%s: --%s takes no value", command->name, flag->name);
+	void *field = (char *)parser->options + flag->offset;
+	if (flag->kind == GM_CLI_SWITCH) {
+		if (value != NULL) return gm_cli_usage("", "%s: --%s takes no value", command->name, flag->name);
+		*(bool *)field = true;
+		return GM_CLI_GO_ON;
+	}
 	char wants[160];
 	describe(flag, wants, sizeof wants);
-	if (flag->value != NULL && value == NULL) value = *++parser->next;
-	if (flag->value != NULL && value == NULL) return gm_cli_usage("", "%s: --%s %s", command->name, flag->name, wants);
+	if (value == NULL) value = *++parser->next;
+	if (value == NULL) return gm_cli_usage("", "%s: --%s %s", command->name, flag->name, wants);
 	if (!make_room(parser, flag)) {
 		fputs("gristmill: out of memory\n", stderr);
 		return GM_CLI_FAILED;
 	}
-	if (!read_value(flag, value, (char *)parser->options + flag->offset))
+	if (!read_value(flag, value, field))
 		return gm_cli_usage("", "%s: --%s %s, not '%s'", command->name, flag->name, wants, value);
 	return GM_CLI_GO_ON;
 }

@@ -264,8 +264,9 @@ static void print_files(FILE *out, const struct gm_run_result *result)
 	size_t count = 0;
 	for (; at != NULL && count < result->file_count; count++) {
 		const struct gm_file *file = &result->files[count];
-		at[count] = (struct partition){label_of(file), file->rows, 1, file->bytes};
-		if (at[count].label == NULL) break;
+		char *label = label_of(file);
+		if (label == NULL) break;
+		at[count] = (struct partition){label, file->rows, 1, file->bytes};
 	}
 	if (at != NULL && count == result->file_count) {
 		count = merge(at, count);
