@@ -110,7 +110,8 @@ static enum gm_code nested_levels(struct task *task)
 	uint8_t max_definition = task->leaf->max_definition, max_repetition = task->leaf->max_repetition;
 	const char *name = task->leaf->node->name;
 	chunk->slots = levels->count;
-	if ((max_definition > 0 && levels->definition == NULL) || (max_repetition > 0 && levels->repetition == NULL))
+	if (levels->count > 0 &&
+	    ((max_definition > 0 && levels->definition == NULL) || (max_repetition > 0 && levels->repetition == NULL)))
 		GM_FAIL(task->err, GM_BUG, "the column %s has no levels", name);
 	uint64_t values = 0, rows = 0;
 	for (uint64_t i = 0; i < levels->count; i++) {
