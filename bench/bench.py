@@ -57,7 +57,7 @@ def make_input(binary, records, seed):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         print(f"generating {records:,} records into {folder.relative_to(ROOT)}", file=sys.stderr)
-        run([binary, "generate", folder / "in", "--records", records, "--seed", seed])
+        run([binary, "generate", folder / "in", "--records", records, "--seed", seed, "--bad", 0, "--quiet"])
         (folder / "done").touch()
     return folder / "in"
 

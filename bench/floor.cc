@@ -43,65 +43,66 @@ static size_t inflate_all(const std::vector<uint8_t> &in, std::vector<uint8_t> &
 	}
 }
 
-static uint64_t visit(ondemand::value value)
+// Strings are left as they stand (no unescaping), numbers and booleans are read.
+static uint64_t visit(ondemand::object object)
 {
 	uint64_t sum = 0;
-	switch (value.type()) {
-	case ondemand::json_type::object:
-		for (auto field : value.get_object()) sum += visit(field.value());
-		return sum;
-	case ondemand::json_type::array:
-		for (auto item : value.get_array()) sum += visit(item.value());
-		return sum;
-	case ondemand::json_type::number: {
-		int64_t number = 0;
-		if (value.get_int64().get(number) == SUCCESS) return static_cast<uint64_t>(number);
-		return 1;
+	for (auto field : object) {
+		ondemand::value value;
+		ondemand::json_type type;
+		if (field.value().get(value) || value.type().get(type)) return sum;
+		if (type == ondemand::json_type::object) {
+			ondemand::object inner;
+			if (!value.get_object().get(inner)) sum += visit(inner);
+		} else if (type == ondemand::json_type::string) {
+			ondemand::raw_json_string text;
+			if (!value.get_raw_json_string().get(text)) sum += static_cast<uint8_t>(text.raw()[0]);
+		} else if (type == ondemand::json_type::number) {
+			int64_t number;
+			if (!value.get_int64().get(number)) sum += static_cast<uint64_t>(number);
+		} else if (type == ondemand::json_type::boolean) {
+			bool flag;
+			if (!value.get_bool().get(flag)) sum += flag;
+		}
 	}
-	case ondemand::json_type::string: {
-		std::string_view text;
-		if (value.get_string().get(text) == SUCCESS) return text.size();
-		return 1;
-	}
-	case ondemand::json_type::boolean: return 2;
-	default: return 3;
-	}
+	return sum;
+}
+
+static bool read_all(const std::filesystem::path &path, std::vector<uint8_t> &into)
+{
+	into.resize(std::filesystem::file_size(path));
+	std::ifstream stream(path, std::ios::binary);
+	return static_cast<bool>(stream.read(reinterpret_cast<char *>(into.data()), static_cast<std::streamsize>(into.size())));
 }
 
 int main(int argc, char **argv)
 {
 	if (argc != 2) return 2;
-	std::vector<uint8_t> raw(64u << 20);
+	std::vector<uint8_t> packed, raw(64u << 20);
 	ondemand::parser parser;
-	uint64_t records = 0, bytes = 0, sum = 0, bad = 0;
+	uint64_t records = 0, bytes = 0, sum = 0;
 	for (auto &entry : std::filesystem::recursive_directory_iterator(argv[1])) {
 		if (entry.path().extension() != ".gz") continue;
-		std::ifstream stream(entry.path(), std::ios::binary);
-		std::vector<uint8_t> packed((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+		if (!read_all(entry.path(), packed)) return 1;
 		size_t length = inflate_all(packed, raw);
 		if (raw.size() < length + SIMDJSON_PADDING) raw.resize(length + SIMDJSON_PADDING);
 		bytes += length;
-		// Line by line: one bad record must not end the scan (iterate_many would stop there).
 		const char *at = reinterpret_cast<const char *>(raw.data()), *end = at + length;
 		while (at < end) {
 			const char *stop = static_cast<const char *>(memchr(at, '\n', static_cast<size_t>(end - at)));
 			if (stop == nullptr) stop = end;
-			size_t size = static_cast<size_t>(stop - at);
-			size_t room = static_cast<size_t>(reinterpret_cast<const char *>(raw.data()) + raw.size() - at);
-			if (size > 0) {
+			ondemand::document document;
+			ondemand::object object;
+			size_t room = static_cast<size_t>(end - at) + SIMDJSON_PADDING;
+			if (stop > at && !parser.iterate(at, static_cast<size_t>(stop - at), room).get(document) &&
+			    !document.get_object().get(object)) {
 				records++;
-				try {
-					auto document = parser.iterate(at, size, room);
-					ondemand::object object = document.get_object();
-					for (auto field : object) sum += visit(field.value());
-				} catch (const simdjson_error &) {
-					bad++;
-				}
+				sum += visit(object);
 			}
 			at = stop + 1;
 		}
 	}
-	printf("%llu records, %llu bytes, %llu bad, checksum %llx\n", static_cast<unsigned long long>(records),
-	       static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(bad), static_cast<unsigned long long>(sum));
-	return 0;
+	printf("%llu records, %llu bytes, checksum %llx\n", static_cast<unsigned long long>(records),
+	       static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(sum));
+	return records > 0 ? 0 : 1;
 }
