@@ -20,19 +20,19 @@ static inline struct gm_place gm_place_at(struct gm_place place, const char *tex
 }
 
 struct gm_column {
-	const char *name, *comment;  /* comment "" if none */
+	const char *name, *comment; /* comment "" if none */
 	enum gm_type type;
-	const char *const *from;     /* path of keys; from_len 0: none */
+	const char *const *from; /* path of keys; from_len 0: none */
 	const size_t *from_bytes;
 	size_t from_len;
-	const char *expr;            /* NULL: none. With `from` too, the column's own name in expr is the value read. */
+	const char *expr; /* NULL: none. With `from` too, the column's own name in expr is the value read. */
 	enum gm_time_unit unit;
 	bool required;
 	enum gm_on_error on_error;
-	const char *fallback;        /* `default:` as text, NULL: none; it fits the type, and the next two hold its value */
+	const char *fallback; /* `default:` as text, NULL: none; it fits the type, and the next two hold its value */
 	size_t fallback_bytes;
 	union {
-		int64_t i64;             /* int, bigint, boolean (0, 1), date, timestamp: as in a vec */
+		int64_t i64; /* int, bigint, boolean (0, 1), date, timestamp: as in a vec */
 		double f64;
 	} fallback_value;
 	struct gm_place place, expr_place;
@@ -40,8 +40,8 @@ struct gm_column {
 
 struct gm_job {
 	struct gm_arena arena;
-	const char *path;            /* of the job file, for messages */
-	const char *id;              /* `id`, else `job` */
+	const char *path; /* of the job file, for messages */
+	const char *id;   /* `id`, else `job` */
 	const char *name;
 	struct {
 		const char *location;
@@ -52,20 +52,20 @@ struct gm_job {
 		const char *database, *name, *comment; /* "" if none */
 		struct gm_column *partitions; /* of partition_by: expr is set, from is not; none: one unpartitioned folder */
 		size_t partition_count;
-		size_t *unique_by;            /* indices of columns */
+		size_t *unique_by; /* indices of columns */
 		size_t unique_count;
 		enum { GM_COMPRESSION_ZSTD, GM_COMPRESSION_SNAPPY, GM_COMPRESSION_NONE } compression;
 		int compression_level;
-		uint64_t file_bytes;          /* target size, 128 MiB */
+		uint64_t file_bytes; /* target size, 128 MiB */
 	} table;
 	unsigned int catalog_requested; /* 1: `catalog.type: glue`; this version has no catalog sync and says so */
-	const char *where;           /* NULL: none */
+	const char *where;              /* NULL: none */
 	struct gm_place where_place;
 	struct gm_column *columns;
 	size_t column_count;
-	const char *resolved;        /* canonical JSON of everything that can change a row or a byte; locations left out */
-	uint64_t hash[2];            /* XXH3-128 of `resolved`: high, low */
-	struct gm_program *program;  /* the compiled expressions */
+	const char *resolved;       /* canonical JSON of everything that can change a row or a byte; locations left out */
+	uint64_t hash[2];           /* XXH3-128 of `resolved`: high, low */
+	struct gm_program *program; /* the compiled expressions */
 };
 
 /* gm_job_load over bytes in memory; `path` is for messages alone. */

@@ -20,24 +20,18 @@
 /* --- Errors --------------------------------------------------------------------------------------------------------
  */
 
-enum gm_code gm_load_fail(struct gm_loader *loader, struct gm_place place, const char *format, ...)
+void gm_load_report(struct gm_loader *loader, struct gm_place place, const char *format, ...)
 {
 	char text[sizeof loader->err->message];
 	va_list args;
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	enum gm_code rc = gm_error_set(loader->err, GM_JOB, "%s", text);
-	if (loader->err != NULL) {
-		loader->err->line = place.line;
-		loader->err->column = place.column;
-	}
-	return gm_error_object(loader->err, rc, loader->job->path, strlen(loader->job->path));
-}
-
-enum gm_code gm_load_nomem(struct gm_loader *loader)
-{
-	return gm_error_set(loader->err, GM_NOMEM, "no memory for the job file");
+	(void)gm_error_set(loader->err, GM_JOB, "%s", text);
+	(void)gm_error_object(loader->err, GM_JOB, loader->job->path, strlen(loader->job->path));
+	if (loader->err == NULL) return;
+	loader->err->line = place.line;
+	loader->err->column = place.column;
 }
 
 enum gm_code gm_load_hint_words(struct gm_loader *loader, enum gm_code code, const char *wanted, size_t bytes,

@@ -55,13 +55,17 @@ struct gm_loader {
 	const struct gm_node *unique_by, *id; /* NULL: not given */
 };
 
-/* JOB at a place of the file. */
-enum gm_code gm_load_fail(struct gm_loader *loader, struct gm_place place, const char *format, ...)
+/* JOB at a place of the file: fills the error and is the code. */
+#define gm_load_fail(loader, place, ...) (gm_load_report((loader), (place), __VA_ARGS__), GM_JOB)
+void gm_load_report(struct gm_loader *loader, struct gm_place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+static inline enum gm_code gm_load_nomem(struct gm_loader *loader)
+{
+	return gm_error_set(loader->err, GM_NOMEM, "no memory for the job file");
+}
 /* The hint "did you mean ...?" or, when nothing is near, "<what>: word, word, ...". NULL ends the words. */
 enum gm_code gm_load_hint_words(struct gm_loader *loader, enum gm_code code, const char *wanted, size_t bytes,
                                 const char *what, const char *const *words);
-enum gm_code gm_load_nomem(struct gm_loader *loader);
 
 /* A text as messages show it: in single quotes, control characters escaped, cut when long. */
 struct gm_quoted {

@@ -204,7 +204,7 @@ enum gm_code gm_load_tree(struct gm_loader *loader, const void *bytes, size_t n,
 	enum gm_code rc = read_events(&r);
 	yaml_parser_delete(&r.parser);
 	if (rc != GM_OK) return rc;
-	if (r.root == NULL) return gm_load_fail(loader, (struct gm_place){.line = 1, .column = 1}, "the file is empty");
+	if (r.root == NULL) return gm_load_fail(loader, place_of_offset(bytes, 0), "the file is empty");
 	*root = r.root;
 	return GM_OK;
 }

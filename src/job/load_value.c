@@ -371,6 +371,7 @@ enum gm_code gm_load_value(struct gm_loader *loader, const struct gm_key *key, c
 		return GM_OK;
 	default: break;
 	}
+	if (!keep) return GM_OK;
 	memcpy(at, &scalar->text, sizeof scalar->text);
 	if (key->kind == GM_KEY_VALUE) memcpy(at + sizeof scalar->text, &scalar->bytes, sizeof scalar->bytes);
 	if (key->kind == GM_KEY_EXPR) memcpy(base + key->place_offset, &scalar->text_place, sizeof scalar->text_place);
