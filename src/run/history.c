@@ -75,14 +75,14 @@ static enum gm_code add_known(struct gm_history *history, const char *key, struc
 static enum gm_code add_inputs(struct gm_history *history, const json_t *run, struct gm_error *err)
 {
 	const json_t *inputs;
-	GM_TRY(gm_json_array(run, "inputs", &inputs, err));
+	GM_TRY(gm_member_array(run, "inputs", &inputs, err));
 	for (size_t i = 0; i < json_array_size(inputs); i++) {
 		const json_t *input = json_array_get(inputs, i);
 		const char *key;
 		uint64_t size, mtime;
-		GM_TRY(gm_json_string(input, "key", &key, err));
-		GM_TRY(gm_json_number(input, "size", &size, err));
-		GM_TRY(gm_json_number(input, "mtime_us", &mtime, err));
+		GM_TRY(gm_member_string(input, "key", &key, err));
+		GM_TRY(gm_member_number(input, "size", &size, err));
+		GM_TRY(gm_member_number(input, "mtime_us", &mtime, err));
 		GM_TRY(add_known(history, key, (struct gm_known_object){size, (int64_t)mtime}, err));
 	}
 	return GM_OK;

@@ -143,14 +143,14 @@ enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t
 	return rc;
 }
 
-enum gm_code gm_json_string(const json_t *object, const char *member, const char **out, struct gm_error *err)
+enum gm_code gm_member_string(const json_t *object, const char *member, const char **out, struct gm_error *err)
 {
 	*out = json_string_value(json_object_get(object, member));
 	if (*out == NULL) GM_FAIL(err, GM_CORRUPT, "the text \"%s\" is missing", member);
 	return GM_OK;
 }
 
-enum gm_code gm_json_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err)
+enum gm_code gm_member_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err)
 {
 	const json_t *value = json_object_get(object, member);
 	if (!json_is_integer(value)) GM_FAIL(err, GM_CORRUPT, "the number \"%s\" is missing", member);
@@ -158,7 +158,7 @@ enum gm_code gm_json_number(const json_t *object, const char *member, uint64_t *
 	return GM_OK;
 }
 
-enum gm_code gm_json_array(const json_t *object, const char *member, const json_t **out, struct gm_error *err)
+enum gm_code gm_member_array(const json_t *object, const char *member, const json_t **out, struct gm_error *err)
 {
 	*out = json_object_get(object, member);
 	if (!json_is_array(*out)) GM_FAIL(err, GM_CORRUPT, "the list \"%s\" is missing", member);
@@ -170,10 +170,10 @@ void gm_hex128(const uint64_t hash[2], char out[GM_HEX128_BYTES])
 	(void)snprintf(out, GM_HEX128_BYTES, "%016" PRIx64 "%016" PRIx64, hash[1], hash[0]);
 }
 
-enum gm_code gm_json_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err)
+enum gm_code gm_member_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err)
 {
 	const char *text;
-	GM_TRY(gm_json_string(object, member, &text, err));
+	GM_TRY(gm_member_string(object, member, &text, err));
 	if (strlen(text) != GM_HEX128_BYTES - 1 || sscanf(text, "%16" SCNx64 "%16" SCNx64, &out[1], &out[0]) != 2)
 		GM_FAIL(err, GM_CORRUPT, "the hash \"%s\" is not 32 hex digits", member);
 	return GM_OK;

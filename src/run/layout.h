@@ -41,12 +41,14 @@ enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out,
 /* Writes put-if-absent; the bytes depend on the value alone. EXISTS is passed on. */
 enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err) GM_CHECK;
 /* Members that must be there: CORRUPT otherwise, naming the member. The string lives as long as object. */
-enum gm_code gm_json_string(const json_t *object, const char *member, const char **out, struct gm_error *err) GM_CHECK;
-enum gm_code gm_json_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err) GM_CHECK;
-enum gm_code gm_json_array(const json_t *object, const char *member, const json_t **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_member_string(const json_t *object, const char *member, const char **out,
+                              struct gm_error *err) GM_CHECK;
+enum gm_code gm_member_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_member_array(const json_t *object, const char *member, const json_t **out,
+                             struct gm_error *err) GM_CHECK;
 /* 128-bit hashes are 32 hex digits, high half first. */
 enum { GM_HEX128_BYTES = 33 };
 void gm_hex128(const uint64_t hash[2], char out[GM_HEX128_BYTES]);
-enum gm_code gm_json_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err) GM_CHECK;
+enum gm_code gm_member_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err) GM_CHECK;
 
 #endif

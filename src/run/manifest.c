@@ -33,7 +33,7 @@ json_t *gm_balance_json(const struct gm_balance *balance)
 
 static enum gm_code parse_balance(const json_t *json, struct gm_balance *balance, struct gm_error *err)
 {
-#define X(field) GM_TRY(gm_json_number(json, #field, &balance->field, err));
+#define X(field) GM_TRY(gm_member_number(json, #field, &balance->field, err));
 	BALANCE_FIELDS(X)
 #undef X
 	return GM_OK;
@@ -160,7 +160,7 @@ static enum gm_code copy_string(struct gm_arena *arena, const json_t *object, co
                                 struct gm_error *err)
 {
 	const char *text;
-	GM_TRY(gm_json_string(object, member, &text, err));
+	GM_TRY(gm_member_string(object, member, &text, err));
 	*out = gm_arena_strndup(arena, text, strlen(text));
 	if (*out == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
 	return GM_OK;
@@ -171,15 +171,15 @@ static enum gm_code parse_file(struct gm_arena *arena, const json_t *json, struc
 {
 	GM_TRY(copy_string(arena, json, "path", &file->path, err));
 	GM_TRY(copy_string(arena, json, "token", &file->token, err));
-	GM_TRY(gm_json_number(json, "bytes", &file->bytes, err));
+	GM_TRY(gm_member_number(json, "bytes", &file->bytes, err));
 	if (!gm_store_key_valid(file->path)) GM_FAIL(err, GM_CORRUPT, "a file's path would leave the table");
-	return gm_json_hash(json, "hash", file->hash, err);
+	return gm_member_hash(json, "hash", file->hash, err);
 }
 
 static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
 {
 	const json_t *files, *quarantine = json_object_get(json, "quarantine");
-	GM_TRY(gm_json_array(json, "files", &files, err));
+	GM_TRY(gm_member_array(json, "files", &files, err));
 	manifest->files = gm_arena_zalloc(&manifest->arena, (json_array_size(files) + 1) * sizeof *manifest->files);
 	if (manifest->files == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
 	for (size_t i = 0; i < json_array_size(files); i++) {
@@ -188,7 +188,7 @@ static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest
 		GM_TRY(parse_file(&manifest->arena, object, file, err));
 		GM_TRY(copy_string(&manifest->arena, object, "partition", &file->partition, err));
 		GM_TRY(copy_string(&manifest->arena, object, "stats", &file->stats, err));
-		GM_TRY(gm_json_number(object, "rows", &file->rows, err));
+		GM_TRY(gm_member_number(object, "rows", &file->rows, err));
 	}
 	if (quarantine == NULL) return GM_OK;
 	return parse_file(&manifest->arena, quarantine, &manifest->files[manifest->file_count++], err);
@@ -197,7 +197,7 @@ static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest
 static enum gm_code parse_objects(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
 {
 	const json_t *objects;
-	GM_TRY(gm_json_array(json, "objects", &objects, err));
+	GM_TRY(gm_member_array(json, "objects", &objects, err));
 	manifest->objects = gm_arena_zalloc(&manifest->arena, (json_array_size(objects) + 1) * sizeof *manifest->objects);
 	if (manifest->objects == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
 	for (size_t i = 0; i < json_array_size(objects); i++) {

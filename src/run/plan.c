@@ -254,10 +254,10 @@ static enum gm_code read_input(struct gm_plan *plan, const json_t *json, struct 
 	struct gm_input *input = &plan->inputs[plan->input_count];
 	const char *key, *etag;
 	uint64_t mtime;
-	GM_TRY(gm_json_string(json, "key", &key, err));
-	GM_TRY(gm_json_string(json, "etag", &etag, err));
-	GM_TRY(gm_json_number(json, "size", &input->size, err));
-	GM_TRY(gm_json_number(json, "mtime_us", &mtime, err));
+	GM_TRY(gm_member_string(json, "key", &key, err));
+	GM_TRY(gm_member_string(json, "etag", &etag, err));
+	GM_TRY(gm_member_number(json, "size", &input->size, err));
+	GM_TRY(gm_member_number(json, "mtime_us", &mtime, err));
 	input->mtime_us = (int64_t)mtime;
 	input->key = gm_arena_strndup(&plan->arena, key, strlen(key));
 	input->etag = gm_arena_strndup(&plan->arena, etag, strlen(etag));
@@ -272,7 +272,7 @@ static enum gm_code read_units(struct gm_plan *plan, const json_t *units, struct
 	size_t total = 0;
 	const json_t *inputs;
 	for (size_t i = 0; i < json_array_size(units); i++) {
-		GM_TRY(gm_json_array(json_array_get(units, i), "inputs", &inputs, err));
+		GM_TRY(gm_member_array(json_array_get(units, i), "inputs", &inputs, err));
 		total += json_array_size(inputs);
 	}
 	plan->unit_count = json_array_size(units);
@@ -280,7 +280,7 @@ static enum gm_code read_units(struct gm_plan *plan, const json_t *units, struct
 	plan->inputs = gm_arena_alloc(&plan->arena, (total + 1) * sizeof *plan->inputs);
 	if (plan->units == NULL || plan->inputs == NULL) return out_of_memory(err);
 	for (size_t i = 0; i < plan->unit_count; i++) {
-		GM_TRY(gm_json_array(json_array_get(units, i), "inputs", &inputs, err));
+		GM_TRY(gm_member_array(json_array_get(units, i), "inputs", &inputs, err));
 		plan->units[i].inputs = &plan->inputs[plan->input_count];
 		plan->units[i].count = json_array_size(inputs);
 		for (size_t k = 0; k < plan->units[i].count; k++) GM_TRY(read_input(plan, json_array_get(inputs, k), err));
@@ -293,14 +293,14 @@ static enum gm_code plan_from_json(struct gm_plan *plan, const json_t *json, str
 {
 	const char *engine, *job_hash;
 	const json_t *units;
-	GM_TRY(gm_json_number(json, "plan", &plan->number, err));
-	GM_TRY(gm_json_number(json, "parent", &plan->parent, err));
-	GM_TRY(gm_json_number(json, "file_bytes", &plan->file_bytes, err));
-	GM_TRY(gm_json_number(json, "group_rows", &plan->group_rows, err));
-	GM_TRY(gm_json_number(json, "group_weight", &plan->group_weight, err));
-	GM_TRY(gm_json_string(json, "engine", &engine, err));
-	GM_TRY(gm_json_string(json, "job_hash", &job_hash, err));
-	GM_TRY(gm_json_array(json, "units", &units, err));
+	GM_TRY(gm_member_number(json, "plan", &plan->number, err));
+	GM_TRY(gm_member_number(json, "parent", &plan->parent, err));
+	GM_TRY(gm_member_number(json, "file_bytes", &plan->file_bytes, err));
+	GM_TRY(gm_member_number(json, "group_rows", &plan->group_rows, err));
+	GM_TRY(gm_member_number(json, "group_weight", &plan->group_weight, err));
+	GM_TRY(gm_member_string(json, "engine", &engine, err));
+	GM_TRY(gm_member_string(json, "job_hash", &job_hash, err));
+	GM_TRY(gm_member_array(json, "units", &units, err));
 	if (strlen(job_hash) >= sizeof plan->job_hash) GM_FAIL(err, GM_CORRUPT, "the hash \"job_hash\" is too long");
 	memcpy(plan->job_hash, job_hash, strlen(job_hash) + 1);
 	plan->engine = gm_arena_strndup(&plan->arena, engine, strlen(engine));
