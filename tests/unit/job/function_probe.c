@@ -170,8 +170,9 @@ int probe_call(const char *name, const struct probe_value *args, size_t count, s
 	static struct gm_buf kept = {.max_bytes = OUT_MAX_BYTES};
 	struct gm_value values[GM_FUNCTION_MAX_ARGS] = {0}, value = {0};
 	int rc = -1;
-	if (count > GM_FUNCTION_MAX_ARGS || !take_args(args, count, values)) return -2;
-	for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
+	if (count > GM_FUNCTION_MAX_ARGS) return -2;
+	if (!take_args(args, count, values)) rc = -2;
+	for (size_t i = 0; rc == -1 && i < sizeof probes / sizeof probes[0]; i++) {
 		if (strcmp(name, probes[i].name) != 0) continue;
 		scratch.out.len = kept.len = 0;
 		rc = (int)probes[i].call(&scratch, values, count, &value, NULL);

@@ -156,7 +156,7 @@ static const struct {
     {"/repo/v1/schema/type/registered/", "/schema/type/registered/#"},
     {"/v1/a;b/c;/d;;e/;", "/a/c/d/"},
     {"/v1/a%2f1", "/a/#"},
-    {"/v1/%73yn1/%53yn1", "/#/Syn1"},    /* decoded after lower-casing, and not lower-cased again */
+    {"/v1/%73yn1/%53yn1", "/#/Syn1"},   /* decoded after lower-casing, and not lower-cased again */
     {"/v1/%2541/%4/%/%%41", "/#/#//A"}, /* decoded once; what is no escape stays, and % is no word */
     {"/v\t1/\x1C"
      "a b\n",
