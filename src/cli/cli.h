@@ -103,8 +103,8 @@ void gm_cli_print_safe(FILE *out, const char *text, size_t bytes);
 int gm_cli_status_of(enum gm_code code);
 /* The same for gm_job_load and gm_job_describe, where a file that is missing or unreadable is wrong usage. */
 int gm_cli_load_status(enum gm_code code);
-/* Flushes standard output. What could not be written turns success into failure. */
-int gm_cli_finish(int status);
+/* Flushes standard output; the exit status. What could not be reported or written turns success into failure. */
+int gm_cli_finish(int status, bool reported);
 /* The code point at text[0..n), n > 0, and its length; U+FFFD with *used 1 where the bytes are no UTF-8. */
 uint32_t gm_cli_code_point(const char *text, size_t n, size_t *used);
 

@@ -38,17 +38,17 @@ int gm_cli_check(const struct gm_cli_command *command, char **arguments)
 	char *text = NULL;
 	int status = gm_cli_parse(command, arguments, &o, &path);
 	if (status == GM_CLI_GO_ON) {
+		bool reported = true;
 		enum gm_code code = describe(&o, path, &text, &err);
-		status = gm_cli_load_status(code);
 		if (code == GM_OK) {
 			size_t n = strlen(text);
 			fputs(text, stdout);
 			if (n == 0 || text[n - 1] != '\n') fputc('\n', stdout);
 		} else {
 			gm_cli_print_error(&err);
-			if (o.json) (void)gm_cli_report_error_json(stdout, &err);
+			if (o.json) reported = gm_cli_report_error_json(stdout, &err);
 		}
-		status = gm_cli_finish(status);
+		status = gm_cli_finish(gm_cli_load_status(code), reported);
 	}
 	free(text);
 	free(o.settings.at);

@@ -38,7 +38,7 @@ static void print_text(const char *directory, const struct gm_generate_result *r
 	       gm_cli_count(n[6], r->bad));
 }
 
-static void print_json(const struct gm_generate_result *r, const struct gm_error *err)
+static bool print_json(const struct gm_generate_result *r, const struct gm_error *err)
 {
 	json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "objects", (json_int_t)r->objects, "records",
 	                           (json_int_t)r->records, "duplicates", (json_int_t)r->duplicates, "late",
@@ -48,7 +48,7 @@ static void print_json(const struct gm_generate_result *r, const struct gm_error
 		json_decref(object);
 		object = NULL;
 	}
-	(void)gm_cli_json_print(stdout, object);
+	return gm_cli_json_print(stdout, object);
 }
 
 static enum gm_code generate(const struct options *o, const char *directory, struct gm_generate_options options,
@@ -93,9 +93,10 @@ int gm_cli_generate(const struct gm_cli_command *command, char **arguments)
 	if (status != GM_CLI_GO_ON) return status;
 	enum gm_code code = generate(&o, directory, d, &result, &err);
 	if (code != GM_OK) gm_cli_print_error(&err);
+	bool reported = true;
 	if (o.json)
-		print_json(&result, code != GM_OK ? &err : NULL);
+		reported = print_json(&result, code != GM_OK ? &err : NULL);
 	else if (!o.quiet && code == GM_OK)
 		print_text(directory, &result);
-	return gm_cli_finish(gm_cli_status_of(code));
+	return gm_cli_finish(gm_cli_status_of(code), reported);
 }

@@ -78,11 +78,11 @@ static enum gm_code preview(const struct options *o, const struct gm_job *job, s
 	return gm_preview(job, o->rows, &options, add_row, rows, balance, err);
 }
 
-static void report(struct rows *rows, const struct gm_balance *balance, const struct gm_error *err)
+static bool report(struct rows *rows, const struct gm_balance *balance, const struct gm_error *err)
 {
 	if (!rows->json) {
 		if (err == NULL) gm_cli_grid_print(stdout, &rows->grid, gm_cli_width(STDOUT_FILENO, PIPE_WIDTH));
-		return;
+		return true;
 	}
 	json_t *object = json_object();
 	bool ok = object != NULL && json_object_set(object, "columns", rows->columns) == 0 &&
@@ -93,7 +93,7 @@ static void report(struct rows *rows, const struct gm_balance *balance, const st
 		json_decref(object);
 		object = NULL;
 	}
-	(void)gm_cli_json_print(stdout, object);
+	return gm_cli_json_print(stdout, object);
 }
 
 /* Loads, previews and prints; returns the exit status. */
@@ -115,8 +115,7 @@ static int load_and_preview(const struct options *o, const char *path, struct ro
 		fputs("gristmill: out of memory for the rows\n", stderr);
 		return GM_CLI_FAILED;
 	}
-	report(rows, &balance, code != GM_OK ? &err : NULL);
-	return status;
+	return gm_cli_finish(status, report(rows, &balance, code != GM_OK ? &err : NULL));
 }
 
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments)
@@ -126,7 +125,7 @@ int gm_cli_preview(const struct gm_cli_command *command, char **arguments)
 	int status = gm_cli_parse(command, arguments, &o, &path);
 	if (status == GM_CLI_GO_ON) {
 		struct rows rows = {.json = o.json, .columns = json_array(), .rows = json_array()};
-		status = gm_cli_finish(load_and_preview(&o, path, &rows));
+		status = load_and_preview(&o, path, &rows);
 		json_decref(rows.columns);
 		json_decref(rows.rows);
 		gm_cli_grid_release(&rows.grid);

@@ -32,12 +32,11 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
 
-static void report(const struct options *o, const struct gm_run_result *result, const struct gm_error *err)
+static bool report(const struct options *o, const struct gm_run_result *result, const struct gm_error *err)
 {
-	if (o->json)
-		(void)gm_cli_report_json(stdout, result, err);
-	else if (!o->quiet && (err == NULL || err->code == GM_QUARANTINE))
-		gm_cli_report_text(stdout, result, o->dry_run);
+	if (o->json) return gm_cli_report_json(stdout, result, err);
+	if (!o->quiet && (err == NULL || err->code == GM_QUARANTINE)) gm_cli_report_text(stdout, result, o->dry_run);
+	return true;
 }
 
 static enum gm_code run(const struct options *o, const struct gm_job *job, struct gm_run_result *result,
@@ -78,8 +77,8 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 			status = gm_cli_status_of(code);
 		}
 		if (code != GM_OK) gm_cli_print_error(&err);
-		report(&o, &result, code != GM_OK ? &err : NULL);
-		status = gm_cli_finish(status);
+		bool reported = report(&o, &result, code != GM_OK ? &err : NULL);
+		status = gm_cli_finish(status, reported);
 	}
 	gm_run_result_clear(&result);
 	gm_job_free(job);

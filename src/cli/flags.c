@@ -340,7 +340,7 @@ int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *o
 			continue;
 		} else if (is_help(*parser.next)) {
 			gm_cli_print_command_help(stdout, command);
-			return gm_cli_finish(GM_CLI_DONE);
+			return gm_cli_finish(GM_CLI_DONE, true);
 		} else if ((*parser.next)[1] != '-') {
 			status = gm_cli_usage("flags are written --like-this", "%s: unknown flag %s", command->name, *parser.next);
 		} else {

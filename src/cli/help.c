@@ -109,7 +109,7 @@ static int print_job_help(void)
 	}
 	fputs(text, stdout);
 	free(text);
-	return gm_cli_finish(GM_CLI_DONE);
+	return gm_cli_finish(GM_CLI_DONE, true);
 }
 
 int gm_cli_help(const struct gm_cli_command *command, char **arguments)
@@ -119,11 +119,11 @@ int gm_cli_help(const struct gm_cli_command *command, char **arguments)
 	if (status != GM_CLI_GO_ON) return status;
 	if (topic == NULL) {
 		gm_cli_print_help(stdout);
-		return gm_cli_finish(GM_CLI_DONE);
+		return gm_cli_finish(GM_CLI_DONE, true);
 	}
 	if (strcmp(topic, "job") == 0) return print_job_help();
 	const struct gm_cli_command *about = gm_cli_find_command(topic);
 	if (about == NULL) return gm_cli_unknown_command(topic);
 	gm_cli_print_command_help(stdout, about);
-	return gm_cli_finish(GM_CLI_DONE);
+	return gm_cli_finish(GM_CLI_DONE, true);
 }

@@ -64,7 +64,7 @@ static void occupy_standard_streams(void)
 static int print_version(void)
 {
 	printf("gristmill %s\n%s\n", gm_version(), gm_engine_id());
-	return gm_cli_finish(GM_CLI_DONE);
+	return gm_cli_finish(GM_CLI_DONE, true);
 }
 
 int main(int argc, char **argv)
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0) return print_version();
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		gm_cli_print_help(stdout);
-		return gm_cli_finish(GM_CLI_DONE);
+		return gm_cli_finish(GM_CLI_DONE, true);
 	}
 	if (argv[1][0] == '-') return gm_cli_usage("'gristmill help' shows the usage", "unknown flag %s", argv[1]);
 	const struct gm_cli_command *command = gm_cli_find_command(argv[1]);

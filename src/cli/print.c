@@ -142,15 +142,17 @@ static bool reader_is_gone(void)
 	return errno == EPIPE || (errno == 0 && poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0);
 }
 
-int gm_cli_finish(int status)
+int gm_cli_finish(int status, bool reported)
 {
 	errno = 0;
 	bool failed = fflush(stdout) != 0 || ferror(stdout);
 	/* `| head` has what it wanted: no failure, no message. */
-	if (!failed || reader_is_gone()) return status;
-	fprintf(stderr, "gristmill: cannot write to standard output%s%s\n", errno != 0 ? ": " : "",
-	        errno != 0 ? strerror(errno) : "");
-	return status == GM_CLI_DONE ? GM_CLI_FAILED : status;
+	if (failed && !reader_is_gone()) {
+		fprintf(stderr, "gristmill: cannot write to standard output%s%s\n", errno != 0 ? ": " : "",
+		        errno != 0 ? strerror(errno) : "");
+		reported = false;
+	}
+	return status == GM_CLI_DONE && !reported ? GM_CLI_FAILED : status;
 }
 
 /* --- Numbers ------------------------------------------------------------------------------------------------------ */

@@ -135,14 +135,16 @@ struct json_t *gm_cli_json_error(const struct gm_error *err)
 
 bool gm_cli_json_print(FILE *out, struct json_t *object)
 {
-	if (object == NULL) {
-		fputs("gristmill: out of memory for the JSON report\n", stderr);
+	/* All of it or nothing: half an object helps nobody. What cannot be written shows when the stream is flushed. */
+	char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	json_decref(object);
+	if (text == NULL) {
+		fputs("gristmill: out of memory for the JSON object\n", stderr);
 		return false;
 	}
-	/* What cannot be written shows when the stream is flushed. */
-	(void)json_dumpf(object, out, JSON_COMPACT);
+	fputs(text, out);
 	fputc('\n', out);
-	json_decref(object);
+	free(text);
 	return true;
 }
 
