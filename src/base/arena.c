@@ -116,6 +116,7 @@ enum gm_code gm_buf_reserve(struct gm_buf *buf, size_t more, struct gm_error *er
 	if (more > buf->max_bytes || buf->len > buf->max_bytes - more)
 		GM_FAIL(err, GM_VALUE, "a buffer would exceed its limit of %zu bytes", buf->max_bytes);
 	size_t cap = buf->cap < 64 ? 64 : buf->cap;
+	if (cap > buf->max_bytes) cap = buf->max_bytes;
 	while (cap < buf->len + more) cap = cap <= buf->max_bytes / 2 ? cap * 2 : buf->max_bytes;
 	uint8_t *data = realloc(buf->data, cap);
 	if (data == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a buffer of %zu bytes", cap);
