@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 /* AddressSanitizer asks this program: an impossible malloc gives NULL, as without it. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1";
