@@ -250,6 +250,8 @@ static enum gm_code check_site(struct gm_expr_typer *typer, const struct gm_ast 
 	enum gm_code code = site->prepare(values, node->argc, &state, &node->day_grain, typer->err);
 	if (code == GM_OK) site->release(state);
 	if (code != GM_JOB && code != GM_VALUE) return code;
+	for (arg = ast->args; typer->err != NULL && arg != NULL && typer->err->column > 0; arg = arg->next)
+		if (--typer->err->column == 0) literal = arg;
 	/* Offsets within the literal are those of the expression only where no quote was doubled. */
 	size_t offset = literal->offset;
 	bool exact = literal->kind == GM_AST_STRING && literal->end - literal->offset == literal->text_bytes + 2;
@@ -257,7 +259,10 @@ static enum gm_code check_site(struct gm_expr_typer *typer, const struct gm_ast 
 	char message[400] = "a literal cannot be used";
 	if (typer->err != NULL) memcpy(message, typer->err->message, sizeof message - 1);
 	message[sizeof message - 1] = '\0';
-	return gm_expr_fail_code(typer->source, offset, GM_JOB, typer->err, message);
+	char hint[sizeof typer->err->hint] = "";
+	if (typer->err != NULL) memcpy(hint, typer->err->hint, sizeof hint);
+	code = gm_expr_fail_code(typer->source, offset, GM_JOB, typer->err, message);
+	return gm_error_hint(typer->err, code, "%s", hint);
 }
 
 static enum gm_code type_native(struct gm_expr_typer *typer, const struct gm_ast *ast,

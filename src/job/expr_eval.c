@@ -20,14 +20,15 @@ static enum gm_code no_memory(struct gm_error *err)
 	GM_FAIL(err, GM_NOMEM, "out of memory for expressions");
 }
 
-/* A failure of preparing or calling that ends the run, with the place of the call. */
-static enum gm_code fail_at(const struct gm_expr_node *node, enum gm_code code, struct gm_error *err)
+/* A failure of preparing or calling that ends the run, with the place of the call: `as` unless the fault is ours. */
+static enum gm_code fail_at(const struct gm_expr_node *node, enum gm_code code, enum gm_code as, struct gm_error *err)
 {
 	char message[sizeof err->message] = "";
-	if (code == GM_NOMEM || code == GM_BUG || err == NULL) return code;
+	if (code == GM_NOMEM || code == GM_BUG) return code;
+	if (err == NULL) return as;
 	memcpy(message, err->message, sizeof message);
 	message[400] = '\0';
-	return gm_expr_fail_code(node->source, node->offset, GM_VALUE, err, message);
+	return gm_expr_fail_code(node->source, node->offset, as, err, message);
 }
 
 static enum gm_code prepare_node(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_error *err)
@@ -36,7 +37,7 @@ static enum gm_code prepare_node(struct gm_expr_machine *m, const struct gm_expr
 	if (node->op == GM_EXPR_SQL) {
 		if (m->sqlite == NULL) GM_TRY(gm_sqlite_open(&m->sqlite, err));
 		enum gm_code code = gm_sqlite_prepare(m->sqlite, node->sql, &m->statements[node->index], err);
-		return code == GM_OK ? GM_OK : fail_at(node, code, err);
+		return code == GM_OK ? GM_OK : fail_at(node, code, GM_JOB, err);
 	}
 	if (node->op != GM_EXPR_CALL || node->function->site == NULL) return GM_OK;
 	struct gm_value values[GM_FUNCTION_MAX_ARGS] = {0};
@@ -44,7 +45,7 @@ static enum gm_code prepare_node(struct gm_expr_machine *m, const struct gm_expr
 		if (node->args[i]->op == GM_EXPR_CONST) values[i] = node->args[i]->value;
 	bool day_grain;
 	enum gm_code code = node->function->site->prepare(values, node->argc, &m->states[node->index], &day_grain, err);
-	return code == GM_OK ? GM_OK : fail_at(node, code, err);
+	return code == GM_OK ? GM_OK : fail_at(node, code, GM_JOB, err);
 }
 
 enum gm_code gm_expr_machine_init(struct gm_expr_machine *m, const struct gm_program *program, struct gm_error *err)
@@ -272,6 +273,16 @@ static void eval_try(struct gm_expr_machine *m, const struct gm_expr_node *node)
 	if (arg->error != 0) set_null(&m->scalars[node->index], node->type);
 }
 
+static void eval_fails(struct gm_expr_machine *m, const struct gm_expr_node *node)
+{
+	bool fails = false;
+	for (size_t i = 0; i < node->argc; i++) {
+		const struct gm_expr_scalar *arg = arg_of(m, node, i);
+		fails = fails || arg->error != 0 || arg->value.null;
+	}
+	set_boolean(&m->scalars[node->index], fails);
+}
+
 static enum gm_code eval_path(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_error *err)
 {
 	struct gm_expr_scalar *out = &m->scalars[node->index];
@@ -383,7 +394,8 @@ static enum gm_code concat(struct gm_function_scratch *scratch, const struct gm_
                            struct gm_value *result, struct gm_error *err)
 {
 	for (size_t i = 0; i < count; i++) GM_TRY(gm_buf_append(&scratch->out, args[i].bytes, args[i].len, err));
-	*result = (struct gm_value){.type = GM_TYPE_STRING, .len = (uint32_t)scratch->out.len, .bytes = scratch->out.data};
+	*result = (struct gm_value){.type = GM_TYPE_STRING, .len = (uint32_t)scratch->out.len};
+	result->bytes = scratch->out.data != NULL ? scratch->out.data : (const uint8_t *)"";
 	return GM_OK;
 }
 
@@ -456,8 +468,8 @@ static bool gather(struct gm_expr_machine *m, const struct gm_expr_node *node)
 static bool well_typed(const struct gm_expr_node *node, const struct gm_value *value)
 {
 	if (value->null) return true;
-	if (value->type == GM_TYPE_TIMESTAMP) return value->i64 >= GM_TIME_MIN && value->i64 <= GM_TIME_MAX;
-	return value->type == node->type;
+	if (value->type != node->type) return false;
+	return node->type != GM_TYPE_TIMESTAMP || (value->i64 >= GM_TIME_MIN && value->i64 <= GM_TIME_MAX);
 }
 
 static enum gm_code eval_with_args(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_error *err)
@@ -478,10 +490,11 @@ static enum gm_code eval_with_args(struct gm_expr_machine *m, const struct gm_ex
 		return GM_OK;
 	}
 	*out = (struct gm_expr_scalar){.value = {.type = node->type, .null = true}};
-	if (code == GM_OK) code = gm_error_set(&failure, GM_VALUE, "the result is not a %s", gm_type_name(node->type));
+	if (code == GM_OK)
+		code = gm_error_set(&failure, GM_VALUE, "the result is not a valid %s", gm_type_name(node->type));
 	if (code == GM_VALUE) return note_failure(m, out, &failure, err);
 	if (err != NULL) *err = failure;
-	return fail_at(node, code, err);
+	return fail_at(node, code, GM_VALUE, err);
 }
 
 enum gm_code gm_expr_eval(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_error *err)
@@ -497,6 +510,7 @@ enum gm_code gm_expr_eval(struct gm_expr_machine *m, const struct gm_expr_node *
 	case GM_EXPR_DISTINCT: eval_distinct(m, node); return GM_OK;
 	case GM_EXPR_IS_NULL: eval_is_null(m, node); return GM_OK;
 	case GM_EXPR_TRY: eval_try(m, node); return GM_OK;
+	case GM_EXPR_FAILS: eval_fails(m, node); return GM_OK;
 	case GM_EXPR_PATH: return eval_path(m, node, err);
 	default: return eval_with_args(m, node, err);
 	}

@@ -83,6 +83,8 @@ enum gm_code gm_expr_intern(struct gm_program *program, const struct gm_expr_nod
 		memcpy(copy->args, node->args, node->argc * sizeof(struct gm_expr_node *));
 	}
 	copy->index = (uint32_t)program->node_count;
+	copy->uses_sqlite = node->op == GM_EXPR_SQL;
+	for (size_t i = 0; i < node->argc; i++) copy->uses_sqlite = copy->uses_sqlite || node->args[i]->uses_sqlite;
 	copy->next_alike = *bucket;
 	*bucket = copy;
 	program->nodes[program->node_count++] = copy;

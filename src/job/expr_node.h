@@ -34,6 +34,7 @@ enum gm_expr_op {
 	GM_EXPR_TRY, /* a failure becomes null */
 	GM_EXPR_CAST,
 	GM_EXPR_WIDEN, /* int to bigint or double, bigint to double, date to timestamp */
+	GM_EXPR_FAILS, /* whether any argument failed or is null */
 	GM_EXPR_PATH,  /* the Hive path of the partition values */
 };
 
@@ -43,6 +44,7 @@ struct gm_expr_node {
 	enum gm_ast_kind compare; /* COMPARE: EQ .. GE */
 	bool untyped;             /* CONST: NULL that has not met a type yet */
 	bool day_grain;           /* CALL: over its argument's UTC day */
+	bool uses_sqlite;         /* it or an argument of an argument ... is SQL */
 	uint32_t index;           /* in the program; arguments have smaller ones */
 	uint32_t slot;            /* LEAF: of the chunk */
 	size_t argc;
@@ -58,6 +60,7 @@ struct gm_expr_node {
 	struct gm_expr_node *base; /* NULL: constant; itself: a leaf or pivot */
 	bool base_day;             /* base's UTC day, not base */
 	bool vector;
+	bool lazy; /* a vector only for chunks in which a partition value failed */
 };
 
 struct gm_expr_step {
@@ -65,6 +68,7 @@ struct gm_expr_step {
 	struct gm_expr_node **inputs;
 	size_t input_count;           /* 0: a constant */
 	bool day;                     /* the one input's UTC day */
+	bool lazy;                    /* as its node says */
 	bool cheap;                   /* evaluating costs no more than remembering */
 	struct gm_expr_node **region; /* in order of evaluation; the last is `node` */
 	size_t region_count;
@@ -94,6 +98,7 @@ struct gm_program {
 	struct gm_expr_source where_source;
 	struct gm_expr_node *where; /* NULL: none */
 	struct gm_expr_node *path;  /* NULL: no partitions */
+	struct gm_expr_node *check; /* NULL: no partitions; whether any of their values failed or is null and must not */
 	struct gm_expr_step *steps;
 	size_t step_count;
 	uint32_t extra_slots;

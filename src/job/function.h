@@ -32,7 +32,8 @@ typedef enum gm_code gm_function_fn(struct gm_function_scratch *scratch, const s
 /* What a function does once per place it is called from, and per thread: compile a pattern, read a date format.
  * `constant_args` has bit i set where argument i must be a literal; prepare sees those arguments alone (the others have
  * no value) and sets *state, which it may keep beyond the call, and *day_grain (see below) where that depends on a
- * literal. It fails with JOB and err->offset, the fault's place within the literal. `call` then does what gm_function's
+ * literal. It fails with JOB, err->column being the argument's number (from 1) and err->offset the fault's place
+ * within the literal. `call` then does what gm_function's
  * own `call` does, faster. */
 struct gm_function_site {
 	uint8_t constant_args;

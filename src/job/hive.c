@@ -29,7 +29,8 @@ static enum gm_code append_escaped(struct gm_buf *out, const uint8_t *bytes, siz
 	return GM_OK;
 }
 
-static enum gm_code append_value(struct gm_buf *out, const struct gm_value *value, struct gm_error *err)
+static enum gm_code append_value(struct gm_buf *out, const char *name, const struct gm_value *value,
+                                 struct gm_error *err)
 {
 	char text[GM_TIME_TEXT_BYTES];
 	bool empty = value->null || (value->type == GM_TYPE_STRING && value->len == 0);
@@ -43,12 +44,13 @@ static enum gm_code append_value(struct gm_buf *out, const struct gm_value *valu
 	default: GM_FAIL(err, GM_BUG, "a partition cannot be of type %s", gm_type_name(value->type));
 	}
 	/* Partition values are handed on as C strings. */
-	if (memchr(value->bytes, 0, value->len) != NULL) GM_FAIL(err, GM_VALUE, "a partition value holds a NUL character");
+	if (memchr(value->bytes, 0, value->len) != NULL)
+		GM_FAIL(err, GM_VALUE, "the value of partition %s holds a NUL character", name);
 	/* Three bytes for one at worst; so a long value need not be escaped to be refused. */
 	size_t before = out->len;
 	if (value->len <= GM_HIVE_VALUE_BYTES_MAX) GM_TRY(append_escaped(out, value->bytes, value->len, err));
 	if (value->len > GM_HIVE_VALUE_BYTES_MAX || out->len - before > GM_HIVE_VALUE_BYTES_MAX)
-		GM_FAIL(err, GM_VALUE, "a partition value is longer than %d bytes", GM_HIVE_VALUE_BYTES_MAX);
+		GM_FAIL(err, GM_VALUE, "the value of partition %s is longer than %d bytes", name, GM_HIVE_VALUE_BYTES_MAX);
 	return GM_OK;
 }
 
@@ -57,7 +59,7 @@ enum gm_code gm_hive_append(struct gm_buf *out, const char *name, const struct g
 	if (out->len > 0) GM_TRY(gm_buf_append(out, "/", 1, err));
 	GM_TRY(append_escaped(out, (const uint8_t *)name, strlen(name), err));
 	GM_TRY(gm_buf_append(out, "=", 1, err));
-	GM_TRY(append_value(out, value, err));
+	GM_TRY(append_value(out, name, value, err));
 	if (out->len > GM_HIVE_PATH_BYTES_MAX)
 		GM_FAIL(err, GM_VALUE, "a partition's path is longer than %d bytes", GM_HIVE_PATH_BYTES_MAX);
 	return GM_OK;
