@@ -38,9 +38,11 @@ static void must(enum gm_code rc, const struct gm_error *err, const char *name)
 static void write_schema(const char *name, const struct model *model)
 {
 	FILE *file = create(name, ".schema.json");
-	for (size_t i = 0; i < model->column_count; i++)
-		(void)fprintf(file, "%s\"%s\":\"%s\"", i == 0 ? "{" : ",", model->nodes[i].name,
-		              gm_type_name(model->nodes[i].type));
+	for (size_t i = 0; i < model->column_count; i++) {
+		(void)fputs(i == 0 ? "{" : ",", file);
+		model_print_string(file, (const uint8_t *)model->nodes[i].name, strlen(model->nodes[i].name));
+		(void)fprintf(file, ":\"%s\"", gm_type_name(model->nodes[i].type));
+	}
 	(void)fputs("}\n", file);
 	(void)fclose(file);
 }
