@@ -39,11 +39,27 @@ static enum gm_code take(struct gm_buf *out, char **text, struct gm_error *err)
 	return GM_OK;
 }
 
-/* What is printed on one line has no line breaks or other control characters. */
+/* What is printed on one line has no line breaks or other control characters, and no runs of blanks. */
 static void flatten(char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7F) *text = ' ';
+	char *out = text;
+	for (; *text != '\0'; text++) {
+		bool blank = (unsigned char)*text <= 0x20 || *text == 0x7F;
+		if (!blank || (text[1] != '\0' && (unsigned char)text[1] > 0x20)) *out++ = blank ? ' ' : *text;
+	}
+	*out = '\0';
+}
+
+/* Cuts what would make a table too wide; the JSON form has all of it. */
+static void shorten(char *text, size_t width)
+{
+	size_t seen = 0;
+	if (width_of(text) <= width) return;
+	while (seen < width - 3) {
+		text++;
+		seen += ((unsigned char)*text & 0xC0) != 0x80;
+	}
+	memcpy(text, "...", 4);
 }
 
 static bool dotted(const struct gm_column *column)
@@ -109,6 +125,7 @@ static enum gm_code fill_row(struct gm_arena *arena, const struct gm_column *col
 	for (size_t i = 0; i < CELLS; i++) {
 		if (row->cell[i] == NULL) GM_FAIL(err, GM_NOMEM, "no memory to describe the job");
 		flatten(row->cell[i]);
+		if (i < CELLS - 1) shorten(row->cell[i], CELL_WIDTH_MAX);
 	}
 	return GM_OK;
 }
@@ -119,7 +136,6 @@ static enum gm_code print_rows(struct gm_buf *out, const struct row *rows, size_
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < CELLS; k++) {
 			size_t w = width_of(rows[i].cell[k]);
-			if (w > CELL_WIDTH_MAX) w = CELL_WIDTH_MAX;
 			if (w > width[k]) width[k] = w;
 		}
 	for (size_t i = 0; i < count; i++) {
