@@ -11,6 +11,14 @@
 /* One call moves at most this much: Linux stops at 2 GiB - 4 KiB anyway, other systems refuse more. */
 enum { STEP = 1 << 30 };
 
+int gm_io_openat(int folder, const char *name, int flags, mode_t mode)
+{
+	int fd;
+	do fd = openat(folder, name, flags, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 bool gm_io_write(int fd, const void *bytes, size_t n)
 {
 	const uint8_t *from = bytes;
@@ -93,9 +101,7 @@ bool gm_io_random_hex(char out[33])
 
 int gm_io_temporary(const char *folder)
 {
-	int fd;
-	do fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	while (fd < 0 && errno == EINTR);
+	int fd = gm_io_openat(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	/* A file system (or an old overlay) without O_TMPFILE says one of these: make a name and drop it at once. */
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
 	static const char name[] = "/.gm-XXXXXX.tmp";

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+/* openat(); mode only counts for what is created. -1: see errno. */
+int gm_io_openat(int folder, const char *name, int flags, mode_t mode);
 /* Writes all bytes at the descriptor's position (append) or at offset. */
 bool gm_io_write(int fd, const void *bytes, size_t n);
 bool gm_io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset);

@@ -79,14 +79,6 @@ static enum gm_code fail(const struct gm_directory *dir, const char *key, enum g
 	return name_object(dir, key, gm_error_set(err, code, "%s", text), err);
 }
 
-static int open_again(int folder, const char *name, int flags, mode_t mode)
-{
-	int fd;
-	do fd = openat(folder, name, flags, mode);
-	while (fd < 0 && errno == EINTR);
-	return fd;
-}
-
 /* Some file systems (CIFS, some FUSE) have no fsync for folders and say so: nothing better can be done there. */
 static bool sync_folder(int folder)
 {
@@ -101,12 +93,12 @@ static bool sync_folder(int folder)
 static int enter_part(struct gm_directory *dir, int at, const char *part, const char *whole, size_t bytes, bool create)
 {
 	bool made = false;
-	int fd = open_again(at, part, FOLDER_FLAGS, 0);
+	int fd = gm_io_openat(at, part, FOLDER_FLAGS, 0);
 	if (!create) return fd;
 	if (fd < 0 && errno == ENOENT) {
 		made = mkdirat(at, part, 0777) == 0;
 		if (!made && errno != EEXIST) return -1;
-		fd = open_again(at, part, FOLDER_FLAGS, 0);
+		fd = gm_io_openat(at, part, FOLDER_FLAGS, 0);
 	}
 	if (fd < 0) return -1;
 	uint64_t hash = XXH3_64bits(whole, bytes);
@@ -178,7 +170,7 @@ static enum gm_code dir_stat(struct gm_store *store, const char *key, struct gm_
 static enum gm_code open_file(struct gm_directory *dir, const char *key, int *fd, struct stat *info,
                               struct gm_error *err)
 {
-	*fd = open_again(dir->root, key, READ_FLAGS, 0);
+	*fd = gm_io_openat(dir->root, key, READ_FLAGS, 0);
 	/* ENXIO: a socket, or a device without its driver. */
 	if (*fd < 0 && errno == ENXIO) return fail(dir, key, GM_NOT_FOUND, "it is not a file", err);
 	if (*fd < 0) return gm_directory_fail(dir, key, errno, "opening it", err);
@@ -306,7 +298,7 @@ static enum gm_code dir_put(struct gm_store *store, const char *key, const void 
 	int folder, file;
 	const char *leaf;
 	GM_TRY(gm_directory_enter(dir, key, true, &folder, &leaf, err));
-	file = gm_io_random_hex(temp + 1) ? open_again(folder, strcat(temp, ".tmp"), CREATE_FLAGS, 0666) : -1;
+	file = gm_io_random_hex(temp + 1) ? gm_io_openat(folder, strcat(temp, ".tmp"), CREATE_FLAGS, 0666) : -1;
 	enum gm_code code = GM_OK;
 	if (file < 0) {
 		code = gm_directory_fail(dir, key, errno, "making a temporary file beside it", err);
@@ -379,7 +371,7 @@ static enum gm_code dir_stage_open(struct gm_store *store, const char *final_key
 		free(staged);
 		return code;
 	}
-	staged->file = open_again(folder, leaf, CREATE_FLAGS, 0666);
+	staged->file = gm_io_openat(folder, leaf, CREATE_FLAGS, 0666);
 	if (staged->file < 0) code = gm_directory_fail(dir, staged->token, errno, "making it", err);
 	(void)close(folder);
 	if (code != GM_OK) {
@@ -538,7 +530,7 @@ static bool sync_parent(char *path, size_t end)
 	while (n > 0 && path[n - 1] != '/') n--;
 	char kept = path[n];
 	path[n] = '\0';
-	int fd = open_again(AT_FDCWD, n > 0 ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int fd = gm_io_openat(AT_FDCWD, n > 0 ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	path[n] = kept;
 	if (fd < 0) return errno == EACCES; /* a folder one may write to but not read: then one cannot */
 	bool synced = sync_folder(fd);
@@ -575,9 +567,9 @@ enum gm_code gm_store_open_directory(const char *path, bool create, struct gm_st
 		code = gm_error_set(err, GM_NOMEM, "out of memory for a folder");
 		goto out;
 	}
-	dir->root = open_again(AT_FDCWD, path, ROOT_FLAGS, 0);
+	dir->root = gm_io_openat(AT_FDCWD, path, ROOT_FLAGS, 0);
 	if (dir->root < 0 && errno == ENOENT && create && make_folders(location))
-		dir->root = open_again(AT_FDCWD, path, ROOT_FLAGS, 0);
+		dir->root = gm_io_openat(AT_FDCWD, path, ROOT_FLAGS, 0);
 	if (dir->root < 0 && errno == ENOTDIR) {
 		code = gm_error_object(err, gm_error_set(err, GM_NOT_FOUND, "it is not a folder"), path, strlen(path));
 	} else if (dir->root < 0) {

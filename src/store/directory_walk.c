@@ -6,6 +6,8 @@
  * times, each time for the next names in order: memory is bounded, a folder of ordinary size is read once. */
 #include "store/directory.h"
 
+#include "base/io.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -149,9 +151,8 @@ static enum gm_code fill(struct walk *walk, struct frame *frame, bool *loop, str
 	*loop = false;
 	frame->names.len = frame->starts.len = frame->next = 0;
 	frame->more = false;
-	int fd;
-	do fd = openat(walk->dir->root, walk->key[0] != '\0' ? walk->key : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd < 0 && errno == EINTR);
+	int fd =
+	    gm_io_openat(walk->dir->root, walk->key[0] != '\0' ? walk->key : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return GM_OK;
 	DIR *stream = fd >= 0 && fstat(fd, &info) == 0 ? fdopendir(fd) : NULL;
 	if (stream == NULL) {
@@ -322,7 +323,7 @@ static enum gm_code remove_step(struct gm_directory *dir, struct gm_buf *path, i
 		return GM_OK;
 	}
 	if (code != GM_OK) return code;
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = gm_io_openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
 	if (stream != NULL) {
 		code = empty_folder(dir, stream, path, &deeper, err);
