@@ -207,7 +207,7 @@ def test_the_bar_fits_the_terminal(columns, tmp_path):
     assert status == 0 and (len(drawn) > 1 or columns < 5)
     assert all(len(bar) < columns for bar in drawn[1:-1])
     if columns >= 40:
-        assert drawn[0].startswith("generate [") and "\x1b[32m" in text
+        assert drawn[0] == "generate" and drawn[1].startswith("generate [") and "\x1b[32m" in text
     assert "records in" in text.split("\r\x1b[K")[-1]
 
 

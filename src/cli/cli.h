@@ -125,7 +125,8 @@ int gm_cli_signal(void);
 
 struct gm_cli_progress {
 	bool quiet, terminal, bar, color, blocks;
-	bool shown;            /* the bar stands on the screen */
+	bool shown;            /* the bar stands on the screen; the first line has been printed */
+	bool untold;           /* figures that no line has told yet */
 	bool stopping;         /* the user has been told that we stop */
 	const char *phase;     /* last seen */
 	double started, drawn; /* by a monotonic clock, seconds */

@@ -98,9 +98,10 @@ static void plain_line(const struct gm_cli_progress *p, double time)
 	const struct gm_progress *at = &p->last;
 	struct rate rate = rate_of(p, time);
 	struct line line = {.bytes = 0};
-	add(&line, "gristmill: %s: %llu/%llu objects", at->phase, (unsigned long long)at->objects_done,
-	    (unsigned long long)at->objects);
-	if (at->bytes > 0) add(&line, ", %.0f %%", rate.done * 100);
+	add(&line, "gristmill: %s", at->phase);
+	if (at->objects > 0)
+		add(&line, ": %llu/%llu objects", (unsigned long long)at->objects_done, (unsigned long long)at->objects);
+	if (at->objects > 0 && at->bytes > 0) add(&line, ", %.0f %%", rate.done * 100);
 	if (at->records > 0) add(&line, ", %s records", gm_cli_count(number, at->records));
 	if (at->bytes_raw > 0 && rate.seconds > settle_seconds)
 		add(&line, ", %s/s", gm_cli_bytes(number, rate.raw_per_second));
@@ -116,6 +117,12 @@ static void add_clock(struct line *line, double seconds)
 		add(line, "%llu:%02llu:%02llu", whole / 3600, whole / 60 % 60, whole % 60);
 	else
 		add(line, "%llu:%02llu", whole / 60, whole % 60);
+}
+
+/* Planning and publishing count nothing. */
+static bool has_figures(const struct gm_progress *at)
+{
+	return at->objects_done > 0 || at->bytes_done > 0 || at->records > 0;
 }
 
 /* What stands right of the bar, most important first, as much as fits into `columns`. */
@@ -161,6 +168,12 @@ static void draw(struct gm_cli_progress *p, double time)
 	const size_t least = PHASE + BRACKETS + BAR_MIN;
 	size_t columns = gm_cli_width(STDERR_FILENO, 80) - 1;
 	struct line figures = {.bytes = 0}, line = {.bytes = 0};
+	if (!has_figures(&p->last)) {
+		add(&line, "\r\033[K%.*s", (int)columns, p->last.phase);
+		print_line(&line);
+		p->shown = true;
+		return;
+	}
 	add_figures(&figures, p, time, columns > least ? columns - least : columns);
 	size_t room = columns > figures.bytes ? columns - figures.bytes : 0;
 	add(&line, "\r\033[K");
@@ -177,8 +190,8 @@ static void draw(struct gm_cli_progress *p, double time)
 
 static void clear_bar(struct gm_cli_progress *p)
 {
-	if (p->shown) fputs("\r\033[K", stderr);
-	p->shown = false;
+	if (p->bar && p->shown) fputs("\r\033[K", stderr);
+	if (p->bar) p->shown = false;
 }
 
 /* --- Calls of the library ----------------------------------------------------------------------------------------- */
@@ -191,26 +204,46 @@ static void tell_stopping(struct gm_cli_progress *p)
 	fputs("gristmill: stopping; once more to kill\n", stderr);
 }
 
+/* Plain lines: the start, what a phase had done when it ended, and every ten seconds in between. Phases that are over
+ * at once and have nothing to count are not worth a line. */
+static void show_line(struct gm_cli_progress *p, double time, bool new_phase)
+{
+	bool first = new_phase && !p->shown;
+	if (new_phase) p->drawn = time - line_seconds + settle_seconds;
+	if (!first && time - p->drawn < line_seconds) return;
+	plain_line(p, time);
+	p->shown = true;
+	p->drawn = time;
+	p->untold = false;
+}
+
+static void tell_rest(struct gm_cli_progress *p, double time)
+{
+	if (p->untold && !p->quiet && !p->bar) plain_line(p, time);
+	p->untold = false;
+}
+
 void gm_cli_progress_show(void *context, const struct gm_progress *progress)
 {
 	struct gm_cli_progress *p = context;
 	double time = now();
 	bool new_phase = p->phase == NULL || strcmp(p->phase, progress->phase) != 0;
-	p->last = *progress;
 	if (new_phase) {
+		tell_rest(p, time);
 		p->phase = progress->phase;
 		p->phase_started = time;
 		p->phase_bytes = progress->bytes_done;
 	}
+	p->last = *progress;
+	p->untold = has_figures(progress);
 	tell_stopping(p);
 	if (p->quiet) return;
-	/* A line for each phase, then one every ten seconds; the bar when an eye can follow. */
-	if (!new_phase && time - p->drawn < (p->bar ? bar_seconds : line_seconds)) return;
-	p->drawn = time;
-	if (p->bar)
+	if (!p->bar) {
+		show_line(p, time, new_phase);
+	} else if (new_phase || time - p->drawn >= bar_seconds) {
+		p->drawn = time;
 		draw(p, time);
-	else
-		plain_line(p, time);
+	}
 }
 
 void gm_cli_progress_notice(void *context, const char *line)
@@ -225,9 +258,7 @@ void gm_cli_progress_notice(void *context, const char *line)
 
 void gm_cli_progress_end(struct gm_cli_progress *p)
 {
-	if (p->bar)
-		clear_bar(p);
-	else if (!p->quiet && p->phase != NULL)
-		plain_line(p, now());
+	if (p->bar) clear_bar(p);
+	tell_rest(p, now());
 	fflush(stderr);
 }
