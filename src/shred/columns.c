@@ -9,7 +9,7 @@
 
 enum {
 	ROWS_A_BATCH = 256,
-	BLOCK = 64,                 /* values looked up together */
+	BLOCK = 64, /* values looked up together */
 	LARGE_SLOTS = 4096,         /* dictionaries from here on are out of the nearest cache: worth prefetching */
 	VERDICT_VALUES = 4096,      /* values between two looks at a dictionary's use */
 	PLAIN_VALUES = 1024 * 1024, /* values without dictionary before it is tried again */

@@ -65,8 +65,9 @@ const uint8_t *gm_json_string_slow(struct gm_json *json, const uint8_t *p, uint3
 
 static const uint8_t *skip_digits(struct gm_json *json, const uint8_t *p)
 {
-	if (!is_digit(*p)) return gm_json_fail(json, p, "a digit was expected in a number");
-	while (is_digit(*p)) p++;
+	uint32_t n = gm_count_digits(gm_load8(p));
+	if (n == 0) return gm_json_fail(json, p, "a digit was expected in a number");
+	for (p += n; n == 8; p += n) n = gm_count_digits(gm_load8(p));
 	return p;
 }
 

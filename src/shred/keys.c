@@ -5,6 +5,8 @@
 
 enum {
 	LEARN_KEYS = 64, /* unknown keys remembered per object */
+	AROUND = 4,        /* ," and ": */
+	MAX_GUESSED = GM_KEY_TEXT - AROUND,
 	MIN_SLOTS = 256, /* at least twice LEARN_KEYS and the wanted ones */
 };
 
@@ -37,21 +39,23 @@ static void set_text(struct gm_keys *keys, struct gm_key *key, const uint8_t *na
 	key->next = &keys->none;
 	key->name = name;
 	key->name_bytes = (uint32_t)n;
-	if (n > GM_KEY_TEXT - 2 || needs_escape(name, n)) {
-		key->mask = keys->none.mask;
+	if (n > MAX_GUESSED || needs_escape(name, n)) {
+		key->mask = key->name_mask = keys->none.mask;
 		return;
 	}
-	key->text[0] = key->text[n + 1] = '"';
-	memcpy(key->text + 1, name, n);
-	key->len = (uint32_t)n + 2;
+	key->len = (uint32_t)n + AROUND;
+	key->text[0] = ',';
+	key->text[1] = key->text[n + 2] = '"';
+	key->text[n + 3] = ':';
+	key->name = memcpy(key->text + 2, name, n);
 	key->mask = ~UINT64_C(0) >> (64 - key->len);
-	key->name = key->text + 1;
+	key->name_mask = key->mask >> 2;
 }
 
 struct gm_key *gm_keys_find(struct gm_keys *keys, struct gm_node *node, const uint8_t *name, size_t n, bool learn)
 {
 	struct gm_key **slot = find_slot(node, name, n);
-	if (*slot != NULL || !learn || node->learnt == LEARN_KEYS || n > GM_KEY_TEXT - 2) return *slot;
+	if (*slot != NULL || !learn || node->learnt == LEARN_KEYS || n > MAX_GUESSED) return *slot;
 	struct gm_key *key = gm_arena_zalloc(&keys->arena, sizeof *key);
 	if (key == NULL) return NULL; /* it stays unknown */
 	set_text(keys, key, name, n);
@@ -103,6 +107,8 @@ static struct gm_node *child_of(struct gm_keys *keys, struct gm_node *node, cons
 	if (child == NULL) return NULL;
 	set_text(keys, key, (const uint8_t *)copy, n);
 	key->node = child;
+	key->action = GM_ACTION_OTHER;
+	child->key = key;
 	*slot = key;
 	return child;
 }
@@ -110,7 +116,7 @@ static struct gm_node *child_of(struct gm_keys *keys, struct gm_node *node, cons
 enum gm_code gm_keys_build(struct gm_keys *keys, const struct gm_shred_leaf *leaves, size_t count,
                            struct gm_node **node_of, struct gm_error *err)
 {
-	*keys = (struct gm_keys){.none.mask = UINT64_C(1) << 63};
+	*keys = (struct gm_keys){.none.mask = UINT64_C(1) << 63, .none.name_mask = UINT64_C(1) << 63};
 	gm_arena_init(&keys->arena, 16 * 1024);
 	keys->none.next = &keys->none;
 	keys->root = new_node(keys, NULL);

@@ -13,20 +13,25 @@
 struct gm_leaf;
 struct gm_node;
 
+enum gm_action { GM_ACTION_SKIP, GM_ACTION_STRING, GM_ACTION_INTEGER, GM_ACTION_OTHER };
+
 struct gm_key {
-	uint8_t text[GM_KEY_TEXT]; /* the key in quotes as it stands in a document */
-	uint64_t mask; /* a bit for each byte of text; a bit too high to match where the key is too long for it */
-	uint32_t len;  /* of text */
+	uint8_t text[GM_KEY_TEXT + 8]; /* the usual way to a value: ,"key": */
+	uint64_t mask;                 /* for gm_match_key: all of text; matches nothing where the key is too long for it */
+	uint64_t name_mask;            /* from the opening quote to the closing one */
+	uint32_t len;                  /* of text */
 	uint32_t name_bytes;
 	const uint8_t *name;
-	struct gm_key *next;  /* the one that followed last time; never NULL */
-	struct gm_node *node; /* NULL: not wanted */
+	enum gm_action action; /* what to do with the value: the most usual cases at a glance */
+	struct gm_leaf *leaf;  /* STRING, INTEGER: the one leaf that wants it */
+	struct gm_node *node;  /* NULL: not wanted */
+	struct gm_key *next;   /* the one that followed last time; never NULL */
 };
 
 struct gm_node {
 	struct gm_node *parent, *child, *sibling;
 	struct gm_leaf *leaf;  /* the first of the leaves that want this value, or NULL */
-	bool single;           /* one leaf and no child */
+	struct gm_key *key;    /* its name in the parent; NULL: the root */
 	uint64_t seen;         /* the serial number of the last record that had it */
 	struct gm_key *first;  /* the guess for an object's first key; never NULL */
 	struct gm_key **slots; /* hash table of the keys below; NULL without children */
@@ -41,7 +46,7 @@ struct gm_keys {
 	size_t node_count;
 };
 
-/* Builds the tree. node_of[i] becomes the node of leaf i, whose `leaf` and `single` are the caller's to fill. */
+/* Builds the tree. node_of[i] becomes the node of leaf i, whose `leaf` and `key->action` are the caller's to fill. */
 enum gm_code gm_keys_build(struct gm_keys *keys, const struct gm_shred_leaf *leaves, size_t count,
                            struct gm_node **node_of, struct gm_error *err) GM_CHECK;
 void gm_keys_release(struct gm_keys *keys);

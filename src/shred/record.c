@@ -31,7 +31,12 @@ enum gm_code gm_parser_init(struct gm_parser *parser, const struct gm_shred_leaf
 		struct gm_leaf *leaf = &parser->columns.leaves[i];
 		leaf->same = node_of[i]->leaf;
 		node_of[i]->leaf = leaf;
-		node_of[i]->single = leaf->same == NULL && node_of[i]->child == NULL;
+		bool alone = leaf->same == NULL && node_of[i]->child == NULL;
+		struct gm_key *key = node_of[i]->key;
+		key->leaf = leaf;
+		key->action = GM_ACTION_OTHER;
+		if (alone && leaf->kind == GM_KIND_STRING) key->action = GM_ACTION_STRING;
+		if (alone && leaf->kind == GM_KIND_INTEGER) key->action = GM_ACTION_INTEGER;
 	}
 out:
 	free(node_of);
@@ -83,37 +88,11 @@ static const uint8_t *read_key(struct gm_parser *parser, struct gm_node *node, c
 	return end + 1;
 }
 
-/* Any value for a node that is more than one leaf of the value's own kind. */
+/* Any value for any node. */
 static const uint8_t *read_value(struct gm_parser *parser, struct gm_node *node, const uint8_t *p)
 {
 	const uint8_t *end = gm_json_skip(&parser->json, p);
 	return end == NULL ? NULL : gm_parser_store(parser, node, p, end);
-}
-
-static inline const uint8_t *read_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p)
-{
-	uint32_t flags;
-	const uint8_t *start = p + 1, *end = gm_json_string(&parser->json, start, &flags);
-	if (__builtin_expect(end == NULL, 0)) return NULL;
-	if (__builtin_expect(flags != 0, 0)) return gm_parser_text(parser, leaf, start, end, flags) ? end + 1 : NULL;
-	leaf->refs[parser->columns.at] = (struct gm_ref){start, (uint32_t)(end - start)};
-	return end + 1;
-}
-
-/* Digits that surely fit, nothing else: what nearly every number is. Returns NULL for all others. */
-static inline const uint8_t *read_digits(struct gm_leaf *leaf, uint32_t row, const uint8_t *p)
-{
-	const uint8_t *start = p;
-	int64_t value = 0;
-	for (; (uint8_t)(*p - '0') <= 9; p++) {
-		if (p - start == 18) return NULL;
-		value = value * 10 + (*p - '0');
-	}
-	bool plain = p > start && (*start != '0' || p == start + 1) && *p != '.' && (*p | 0x20) != 'e';
-	if (!plain || value < leaf->low || value > leaf->high) return NULL;
-	leaf->i64[row] = leaf->divide == 1 ? value * leaf->multiply : value / leaf->divide;
-	leaf->null[row] = 0;
-	return p;
 }
 
 static inline bool is_null(const uint8_t *p)
@@ -121,19 +100,40 @@ static inline bool is_null(const uint8_t *p)
 	return memcmp(p, "null", 4) == 0;
 }
 
-/* The value of a single leaf. */
-static inline const uint8_t *read_leaf(struct gm_parser *parser, struct gm_node *node, const uint8_t *p)
+static inline const uint8_t *read_string(struct gm_parser *parser, const struct gm_key *key, const uint8_t *p)
 {
-	struct gm_leaf *leaf = node->leaf;
-	if (*p == '"') {
-		if (leaf->kind == GM_KIND_STRING) return read_string(parser, leaf, p);
-	} else if (is_null(p)) {
-		return p + 4;
-	} else if (leaf->kind == GM_KIND_INTEGER) {
-		const uint8_t *end = read_digits(leaf, parser->columns.rows, p);
-		if (end != NULL) return end;
+	if (*p != '"') return is_null(p) ? p + 4 : read_value(parser, key->node, p);
+	uint32_t flags;
+	const uint8_t *start = p + 1, *end = gm_json_string(&parser->json, start, &flags);
+	if (__builtin_expect(end == NULL, 0)) return NULL;
+	if (__builtin_expect(flags != 0, 0)) return gm_parser_text(parser, key->leaf, start, end, flags) ? end + 1 : NULL;
+	key->leaf->refs[parser->columns.at] = (struct gm_ref){start, (uint32_t)(end - start)};
+	return end + 1;
+}
+
+/* Up to sixteen digits and nothing else is what nearly every number is; all others go the general way. */
+static inline const uint8_t *read_integer(struct gm_parser *parser, const struct gm_key *key, const uint8_t *p)
+{
+	struct gm_leaf *leaf = key->leaf;
+	uint64_t word = gm_load8(p);
+	uint32_t n = gm_count_digits(word);
+	if (n == 0) return is_null(p) ? p + 4 : read_value(parser, key->node, p);
+	int64_t value = (int64_t)gm_digits_value(word, n);
+	const uint8_t *end = p + n;
+	if (n == 8) {
+		static const int64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+		word = gm_load8(end);
+		n = gm_count_digits(word);
+		if (n > 0) value = value * powers[n] + (int64_t)gm_digits_value(word, n);
+		end += n;
 	}
-	return read_value(parser, node, p);
+	/* A digit or letter here means more of a number, or none at all. */
+	bool plain = (*end == ',' || *end == '}' || gm_is_space(*end)) && (*p != '0' || end == p + 1);
+	if (!plain || value < leaf->low || value > leaf->high) return read_value(parser, key->node, p);
+	uint32_t row = parser->columns.rows;
+	leaf->i64[row] = leaf->divide == 1 ? value * leaf->multiply : value / leaf->divide;
+	leaf->null[row] = 0;
+	return end;
 }
 
 /* Not wanted: strings and nulls are the usual. */
@@ -147,57 +147,66 @@ static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t 
 	return is_null(p) ? p + 4 : gm_json_skip(&parser->json, p);
 }
 
-/* One pass, no recursion: an object that is wanted for what is below it opens a frame, and there are as many of those
- * as the longest path has keys; all others are skipped as values. */
+/* A key that does not stand where and how it was guessed; p is where its quote must be. *key was the guess and becomes what it
+ * is, NULL if it is not wanted. Returns the first byte of the value. */
+static const uint8_t *find_key(struct gm_parser *parser, struct gm_node *node, const uint8_t *p, struct gm_key **key)
+{
+	if (gm_match_key(p, (*key)->text + 1, (*key)->name_mask))
+		p += (*key)->name_bytes + 2;
+	else if ((p = read_key(parser, node, p, key)) == NULL)
+		return NULL;
+	p = gm_skip_space(p);
+	if (*p != ':') return gm_json_fail(&parser->json, p, "':' was expected behind a key");
+	return gm_skip_space(p + 1);
+}
+
+/* One pass, no recursion: an object that is wanted for what is below it opens a frame, and there are as many of those as the
+ * longest path has keys; all others are skipped as values. */
 const uint8_t *gm_parser_read(struct gm_parser *parser, const uint8_t *p)
 {
 	struct gm_json *json = &parser->json;
 	struct gm_frame *top = parser->stack;
 	struct gm_node *node = parser->keys.root;
-	struct gm_key **guess;
+	struct gm_key **guess, *key;
 	uint64_t serial = ++parser->serial;
 	parser->duplicates = 0;
 
 object: /* p is at '{' */
 	guess = &node->first;
-	p++;
-	if (*p == '"') goto key;
-	p = gm_skip_space(p);
-	if (*p == '}') goto close;
-key : {
-	struct gm_key *key = *guess;
-	if (__builtin_expect(gm_match_key(p, key->text, key->len, key->mask), 1)) {
+	key = *guess;
+	if (gm_match_key(p + 1, key->text + 1, key->mask >> 1)) {
 		p += key->len;
-	} else {
-		p = read_key(parser, node, p, &key);
+		goto value;
+	}
+	p = gm_skip_space(p + 1);
+	if (*p == '}') goto close;
+key: /* p is where a key must be */
+	p = find_key(parser, node, p, &key);
+	if (p == NULL) return NULL;
+	if (key == NULL) {
+		p = skip_value(parser, p);
 		if (p == NULL) return NULL;
-		if (key != NULL) *guess = key;
+		goto after;
 	}
-	if (*p != ':') {
-		p = gm_skip_space(p);
-		if (*p != ':') return gm_json_fail(json, p, "':' was expected behind a key");
-	}
-	p++;
+	*guess = key;
+value: /* of `key`; p is at it, or at white space before it */
 	if (*p <= ' ') p = gm_skip_space(p);
-	struct gm_node *to = NULL;
-	if (key != NULL) {
-		guess = &key->next;
-		to = key->node;
-	}
-	if (to == NULL) {
+	guess = &key->next;
+	if (key->action == GM_ACTION_SKIP) {
 		p = skip_value(parser, p);
 	} else {
+		struct gm_node *to = key->node;
 		if (__builtin_expect(to->seen == serial, 0)) forget_subtree(parser, to);
 		to->seen = serial;
-		if (to->single) {
-			p = read_leaf(parser, to, p);
+		if (key->action == GM_ACTION_STRING) {
+			p = read_string(parser, key, p);
+		} else if (key->action == GM_ACTION_INTEGER) {
+			p = read_integer(parser, key, p);
 		} else {
 			const uint8_t *start = p;
-			if (to->leaf != NULL || *p != '{') p = read_value(parser, to, p);
+			if (to->leaf != NULL || *p != '{' || to->child == NULL) p = read_value(parser, to, p);
 			if (p != NULL && *start == '{' && to->child != NULL) {
-				top->node = node;
-				top->guess = guess;
-				top++;
+				*top++ = (struct gm_frame){node, guess};
 				node = to;
 				p = start;
 				goto object;
@@ -205,15 +214,16 @@ key : {
 		}
 	}
 	if (__builtin_expect(p == NULL, 0)) return NULL;
-}
 after: /* p is behind a value */
-	if (*p != ',' && *p != '}') p = gm_skip_space(p);
+	key = *guess;
+	if (__builtin_expect(gm_match_key(p, key->text, key->mask), 1)) {
+		p += key->len;
+		goto value;
+	}
+	p = gm_skip_space(p);
 	if (*p == ',') {
-		p++;
-		if (*p == '"') goto key;
-		p = gm_skip_space(p);
-		if (*p == '"') goto key;
-		return gm_json_fail(json, p, "a key was expected");
+		p = gm_skip_space(p + 1);
+		goto key;
 	}
 	if (*p != '}') return gm_json_fail(json, p, "',' or '}' was expected");
 close: /* p is at '}' */

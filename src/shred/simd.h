@@ -16,7 +16,7 @@
 
 enum {
 	GM_SLACK = 64,
-	GM_KEY_TEXT = 32, /* bytes of a key that are compared at once, quotes included */
+	GM_KEY_TEXT = 32, /* bytes that gm_match_key compares */
 };
 
 static inline uint64_t gm_load8(const uint8_t *p)
@@ -50,45 +50,52 @@ static inline const uint8_t *gm_scan_string_portable(const uint8_t *p, uint32_t 
 	}
 }
 
-/* Whether the bytes at p begin with the `len` bytes of text; both have GM_KEY_TEXT readable bytes. */
-static inline bool gm_match_key_portable(const uint8_t *p, const uint8_t *text, uint32_t len)
+/* Whether the bytes at p equal those at text wherever the mask has a bit; 32 bytes can be read at both. A mask with a bit
+ * above the lowest 32 never matches. */
+static inline bool gm_match_key_portable(const uint8_t *p, const uint8_t *text, uint64_t mask)
 {
-	uint32_t i = 0;
-	for (; i + 8 <= len; i += 8)
-		if (gm_load8(p + i) != gm_load8(text + i)) return false;
-	uint64_t rest = len - i == 0 ? 0 : ~UINT64_C(0) >> (64 - 8 * (len - i));
-	return rest == 0 || ((gm_load8(p + i) ^ gm_load8(text + i)) & rest) == 0;
+	if (mask >> GM_KEY_TEXT != 0) return false;
+	for (; mask != 0; mask >>= 8, p += 8, text += 8) {
+		/* Each of eight bits becomes a byte. */
+		uint64_t bytes = (mask & 0xFF) * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+		bytes = ((bytes + UINT64_C(0x7F7F7F7F7F7F7F7F)) | bytes) >> 7 & UINT64_C(0x0101010101010101);
+		if (((gm_load8(p) ^ gm_load8(text)) & bytes * 0xFF) != 0) return false;
+	}
+	return true;
 }
 
 #ifdef __SSE2__
 
+static inline __m128i gm_load16(const uint8_t *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* The scan itself only notes whether any byte it has loaded was not ASCII. That may have stood behind the end, so it is
+ * looked at again, but hardly ever. */
 static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 {
 	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
-	uint32_t seen = 0;
+	const uint8_t *start = p;
+	__m128i seen = _mm_setzero_si128();
 	for (;; p += 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i x = gm_load16(p);
 		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash));
 		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(x, control), x));
-		uint32_t stop = (uint32_t)_mm_movemask_epi8(hit), tops = (uint32_t)_mm_movemask_epi8(x);
-		if (stop != 0) {
-			*high |= seen | (tops & (stop ^ (stop - 1)));
-			return p + __builtin_ctz(stop);
-		}
-		seen |= tops;
+		uint32_t stop = (uint32_t)_mm_movemask_epi8(hit);
+		seen = _mm_or_si128(seen, x);
+		if (stop == 0) continue;
+		if (__builtin_expect(_mm_movemask_epi8(seen) != 0, 0)) return gm_scan_string_portable(start, high);
+		return p + __builtin_ctz(stop);
 	}
 }
 
-/* `mask` has a bit for each of the bytes to be compared. */
-static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint32_t len, uint64_t mask)
+static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint64_t mask)
 {
-	(void)len;
-	__m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)p),
-	                           _mm_loadu_si128((const __m128i *)(const void *)text));
-	__m128i b = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 16)),
-	                           _mm_loadu_si128((const __m128i *)(const void *)(text + 16)));
+	__m128i a = _mm_cmpeq_epi8(gm_load16(p), gm_load16(text));
+	__m128i b = _mm_cmpeq_epi8(gm_load16(p + 16), gm_load16(text + 16));
 	uint64_t equal = (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << 16;
-	return (equal & mask) == mask;
+	return (mask & ~equal) == 0;
 }
 
 /* The first line feed or carriage return in p..end, or end. */
@@ -96,7 +103,7 @@ static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 {
 	const __m128i feed = _mm_set1_epi8('\n'), ret = _mm_set1_epi8('\r');
 	for (; p < end; p += 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i x = gm_load16(p);
 		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, feed), _mm_cmpeq_epi8(x, ret));
 		uint32_t stop = (uint32_t)_mm_movemask_epi8(hit);
 		if (stop == 0) continue;
@@ -113,9 +120,9 @@ static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 	return gm_scan_string_portable(p, high);
 }
 
-static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint32_t len, uint64_t mask)
+static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint64_t mask)
 {
-	return mask >> GM_KEY_TEXT == 0 && gm_match_key_portable(p, text, len);
+	return gm_match_key_portable(p, text, mask);
 }
 
 static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
@@ -125,6 +132,26 @@ static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 }
 
 #endif
+
+/* How many of the eight bytes at p, from the first on, are digits. */
+static inline uint32_t gm_count_digits(uint64_t word)
+{
+	/* 0..9 stay below the top bit when 0x46 is added and when 0x30 is taken off. Carries and borrows reach only bytes
+	 * above one that is no digit. */
+	uint64_t other = ((word + UINT64_C(0x4646464646464646)) | (word - UINT64_C(0x3030303030303030))) &
+	                 UINT64_C(0x8080808080808080);
+	return other == 0 ? 8 : (uint32_t)__builtin_ctzll(other) / 8;
+}
+
+/* The value of the first n (1..8) digits of word. */
+static inline uint64_t gm_digits_value(uint64_t word, uint32_t n)
+{
+	word = (word << (64 - 8 * n)) & UINT64_C(0x0F0F0F0F0F0F0F0F); /* leading zeros take the place of the rest */
+	word = word * 10 + (word >> 8);
+	word &= UINT64_C(0x00FF00FF00FF00FF);
+	word = (word & 0xFFFF) * 1000000 + (word >> 16 & 0xFFFF) * 10000 + (word >> 32 & 0xFFFF) * 100 + (word >> 48);
+	return word;
+}
 
 static inline bool gm_is_space(uint8_t byte)
 {
