@@ -13,8 +13,7 @@
 
 enum { TEXT_MAX = 64 << 20 };
 
-/* --- Pieces of text ------------------------------------------------------------------------------------------------
- */
+/* --- Pieces of text --------------------------------------------------------------------------------------------- */
 
 /* Columns a terminal needs, near enough: characters. */
 static size_t width_of(const char *text)
@@ -86,8 +85,7 @@ static char *path_text(struct gm_arena *arena, const struct gm_column *column)
 	return text;
 }
 
-/* --- Text ----------------------------------------------------------------------------------------------------------
- */
+/* --- Text ------------------------------------------------------------------------------------------------------- */
 
 enum { CELLS = 6, CELL_WIDTH_MAX = 52 };
 struct row {
@@ -207,8 +205,7 @@ static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const
 	return gm_buf_printf(out, err, "hash       %016" PRIx64 "%016" PRIx64 "\n\n", job->hash[0], job->hash[1]);
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------
- */
+/* --- JSON ------------------------------------------------------------------------------------------------------- */
 
 /* `resolved` with what it leaves out: locations, names, comments, how columns are evaluated. */
 static bool add_columns(const struct gm_job *job, json_t *columns)
@@ -273,8 +270,7 @@ out:
 	return rc;
 }
 
-/* --- Help ----------------------------------------------------------------------------------------------------------
- */
+/* --- Help ------------------------------------------------------------------------------------------------------- */
 
 static const char *kind_text(enum gm_key_kind kind)
 {

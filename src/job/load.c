@@ -17,8 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- Errors --------------------------------------------------------------------------------------------------------
- */
+/* --- Errors ----------------------------------------------------------------------------------------------------- */
 
 void gm_load_report(struct gm_loader *loader, struct gm_place place, const char *format, ...)
 {
@@ -52,8 +51,7 @@ enum gm_code gm_load_hint_words(struct gm_loader *loader, enum gm_code code, con
 	return gm_error_hint(loader->err, code, "%s: %s", what, list);
 }
 
-/* --- Mappings ------------------------------------------------------------------------------------------------------
- */
+/* --- Mappings --------------------------------------------------------------------------------------------------- */
 
 /* "source" or "an entry of columns", for messages. */
 static const char *section_words(enum gm_key_section section)
@@ -113,8 +111,7 @@ static enum gm_code collect(struct gm_loader *loader, enum gm_key_section sectio
 static enum gm_code read_section(struct gm_loader *loader, enum gm_key_section section, const struct gm_node *mapping,
                                  char *base);
 
-/* --- Lists of columns ----------------------------------------------------------------------------------------------
- */
+/* --- Lists of columns ------------------------------------------------------------------------------------------- */
 
 static enum gm_code read_list(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *list,
                               char *base)
@@ -138,8 +135,7 @@ static enum gm_code read_list(struct gm_loader *loader, const struct gm_key *key
 	return GM_OK;
 }
 
-/* --- Values --------------------------------------------------------------------------------------------------------
- */
+/* --- Values ----------------------------------------------------------------------------------------------------- */
 
 static enum gm_code read_scalar(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node,
                                 char *base)
@@ -240,8 +236,7 @@ static enum gm_code read_section(struct gm_loader *loader, enum gm_key_section s
 	return finish_section(loader, section, &seen, base);
 }
 
-/* --- The whole -----------------------------------------------------------------------------------------------------
- */
+/* --- The whole -------------------------------------------------------------------------------------------------- */
 
 static enum gm_code load(struct gm_loader *loader, const void *bytes, size_t n)
 {

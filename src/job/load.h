@@ -23,7 +23,7 @@ enum {
 	GM_LOAD_ID_MAX = 128,
 };
 
-/* --- The tree ----------------------------------------------------------------------------------------------------- */
+/* --- The tree --------------------------------------------------------------------------------------------------- */
 
 enum gm_node_kind { GM_NODE_SCALAR, GM_NODE_LIST, GM_NODE_MAPPING };
 struct gm_node {
@@ -40,7 +40,7 @@ struct gm_node {
 	size_t count; /* of items, keys and values each */
 };
 
-/* --- The loader --------------------------------------------------------------------------------------------------- */
+/* --- The loader ------------------------------------------------------------------------------------------------- */
 
 struct gm_load_name { /* a ${NAME} that the file uses */
 	const char *name;
@@ -83,7 +83,7 @@ enum gm_code gm_load_note_names(struct gm_loader *loader, const struct gm_node *
 /* USAGE if a --set names what the file never used. */
 enum gm_code gm_load_check_settings(struct gm_loader *loader) GM_CHECK;
 
-/* --- The table of keys -------------------------------------------------------------------------------------------- */
+/* --- The table of keys ------------------------------------------------------------------------------------------ */
 
 enum gm_key_section {
 	GM_SECTION_JOB,
@@ -131,7 +131,7 @@ enum { GM_KEYS_MAX = 64 }; /* gm_key_count is smaller */
 /* "source", "columns[]", ...; "" for the top level. */
 const char *gm_section_name(enum gm_key_section section);
 
-/* --- Values ------------------------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------------------------- */
 
 /* Reads a scalar (expanded already) as the key says and stores it at base + offset. */
 enum gm_code gm_load_value(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *scalar,
@@ -152,7 +152,7 @@ bool gm_load_same_name(const char *a, const char *b);
 /* "128MiB" for sizes that are whole multiples of a unit, else bytes. */
 void gm_load_size_text(uint64_t bytes, char out[24]);
 
-/* --- Checks ------------------------------------------------------------------------------------------------------- */
+/* --- Checks ----------------------------------------------------------------------------------------------------- */
 
 /* The keys a mapping gave: [i] is the value of gm_keys[i], or NULL. */
 struct gm_seen {

@@ -15,8 +15,7 @@ static struct gm_quoted quoted(const char *text)
 	return gm_load_quote(text, strlen(text));
 }
 
-/* --- Columns -------------------------------------------------------------------------------------------------------
- */
+/* --- Columns ---------------------------------------------------------------------------------------------------- */
 
 static enum gm_code check_unit(struct gm_loader *loader, const struct gm_column *column, const struct gm_node *unit)
 {
@@ -75,8 +74,7 @@ enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section 
 	return check_fallback(loader, column, gm_seen_get(seen, section, "default"));
 }
 
-/* --- The table -----------------------------------------------------------------------------------------------------
- */
+/* --- The table -------------------------------------------------------------------------------------------------- */
 
 enum gm_code gm_load_check_table(struct gm_loader *loader, const struct gm_seen *seen)
 {

@@ -17,8 +17,7 @@ _Static_assert(sizeof(enum gm_type) == sizeof(unsigned int) && sizeof(enum gm_ti
                    sizeof(enum gm_on_error) == sizeof(unsigned int),
                "words are stored as unsigned int");
 
-/* --- Text that is not trusted, in messages -------------------------------------------------------------------------
- */
+/* --- Text that is not trusted, in messages ---------------------------------------------------------------------- */
 
 struct gm_quoted gm_load_quote(const char *text, size_t bytes)
 {
@@ -42,8 +41,7 @@ struct gm_quoted gm_load_quote(const char *text, size_t bytes)
 	return out;
 }
 
-/* --- Numbers -------------------------------------------------------------------------------------------------------
- */
+/* --- Numbers ---------------------------------------------------------------------------------------------------- */
 
 /* Optional sign and digits, nothing else. */
 static bool parse_i64(const char *text, size_t bytes, int64_t *out)
@@ -116,8 +114,7 @@ static bool parse_boolean(const char *text, bool *out)
 	return *out || strcmp(text, "false") == 0;
 }
 
-/* --- Defaults ------------------------------------------------------------------------------------------------------
- */
+/* --- Defaults --------------------------------------------------------------------------------------------------- */
 
 /* A day of the years 0001 to 9999, or a time in them. */
 static bool parse_time(const struct gm_column *column, int64_t *out)
@@ -151,8 +148,7 @@ bool gm_load_fallback(struct gm_column *column)
 	return false;
 }
 
-/* --- Names ---------------------------------------------------------------------------------------------------------
- */
+/* --- Names ------------------------------------------------------------------------------------------------------ */
 
 /* Characters that some reader of the table cannot have in a column's name: Delta Lake and Spark refuse blanks, comma,
  * semicolon, braces, parentheses and =; a dot, quotes and slashes need escapes that tools get wrong. */
@@ -191,6 +187,20 @@ static bool is_reserved(const char *name)
 	return starts_with(name, "_gristmill") || starts_with(name, "_delta");
 }
 
+static bool id_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+	       c == '-';
+}
+
+/* Partition names become names of folders, so of ASCII they have letters, digits, _ and - alone. */
+static bool name_character(const struct gm_key *key, uint32_t code)
+{
+	if (code >= 0x80) return code >= 0xA0;
+	if (code < 0x20 || code == 0x7F || strchr(name_refused, (int)code) != NULL) return false;
+	return key->section != GM_SECTION_PARTITION || id_character((char)code);
+}
+
 static enum gm_code check_name(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node)
 {
 	struct gm_quoted name = gm_load_quote(node->text, node->bytes);
@@ -198,8 +208,7 @@ static enum gm_code check_name(struct gm_loader *loader, const struct gm_key *ke
 		return gm_load_fail(loader, node->place, "the name %s has more than %d bytes", name.text, GM_LOAD_NAME_MAX);
 	for (size_t i = 0, used; i < node->bytes; i += used) {
 		uint32_t code = gm_utf8_decode((const uint8_t *)node->text + i, node->bytes - i, &used);
-		if (code >= 0x20 && !(code >= 0x7F && code < 0xA0) && (code >= 0x80 || strchr(name_refused, (int)code) == NULL))
-			continue;
+		if (name_character(key, code)) continue;
 		struct gm_quoted bad = gm_load_quote(node->text + i, used);
 		enum gm_code rc = gm_load_fail(loader, gm_place_at(node->text_place, node->text, i),
 		                               "the column name %s contains %s", name.text, bad.text);
@@ -210,12 +219,6 @@ static enum gm_code check_name(struct gm_loader *loader, const struct gm_key *ke
 		return gm_load_fail(loader, node->place, "the partition name %s begins with '_': readers skip such folders",
 		                    name.text);
 	return GM_OK;
-}
-
-static bool id_character(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-	       c == '-';
 }
 
 static enum gm_code check_id(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node)
@@ -235,8 +238,7 @@ static enum gm_code check_id(struct gm_loader *loader, const struct gm_key *key,
 	return GM_OK;
 }
 
-/* --- One value -----------------------------------------------------------------------------------------------------
- */
+/* --- One value -------------------------------------------------------------------------------------------------- */
 
 /* What people write who know other systems. */
 static const char *const aliases[][2] = {
@@ -378,8 +380,7 @@ enum gm_code gm_load_value(struct gm_loader *loader, const struct gm_key *key, c
 	return GM_OK;
 }
 
-/* --- Paths ---------------------------------------------------------------------------------------------------------
- */
+/* --- Paths ------------------------------------------------------------------------------------------------------ */
 
 struct path {
 	const char **keys;

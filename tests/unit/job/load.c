@@ -235,8 +235,7 @@ static void sizes(void **state)
 	}
 }
 
-/* --- ${NAME} -------------------------------------------------------------------------------------------------------
- */
+/* --- ${NAME} ---------------------------------------------------------------------------------------------------- */
 
 static struct gm_job *load_comment(const char *comment, const struct gm_setting *settings, size_t count)
 {
@@ -356,8 +355,7 @@ static void overrides(void **state)
 	gm_job_free(load_with(text, &options));
 }
 
-/* --- Places --------------------------------------------------------------------------------------------------------
- */
+/* --- Places ----------------------------------------------------------------------------------------------------- */
 
 /* Column a, whose entry begins in line 7, may use b and c. */
 static void place_is(const char *column, int line, int at, bool whole)
@@ -396,8 +394,7 @@ static void places(void **state)
 	assert_int_equal(gm_place_at(place, "abc", 2).column, 10);
 }
 
-/* --- Limits --------------------------------------------------------------------------------------------------------
- */
+/* --- Limits ----------------------------------------------------------------------------------------------------- */
 
 static void limits(void **state)
 {
@@ -447,8 +444,7 @@ static void files(void **state)
 	gm_job_free(NULL);
 }
 
-/* --- The resolved form ---------------------------------------------------------------------------------------------
- */
+/* --- The resolved form ------------------------------------------------------------------------------------------ */
 
 static void resolved(void **state)
 {
@@ -503,8 +499,7 @@ static void hash_follows_meaning(void **state)
 	assert_false(same_hash(base, "id: u\n" JOB_WITH("  - {name: a, type: timestamp, from: a}\n")));
 }
 
-/* --- The shipped jobs, and help ------------------------------------------------------------------------------------
- */
+/* --- The shipped jobs, and help --------------------------------------------------------------------------------- */
 
 static void shipped(void **state)
 {
