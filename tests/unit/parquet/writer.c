@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,20 @@ static void check_stats(const struct model *model, size_t column, const struct g
 	if (type != GM_TYPE_STRING && stats->has_bounds) assert_true(stats->min.exact && stats->max.exact);
 }
 
+/* The content hash is in the footer's metadata, as text, and is that of everything before the footer. */
+static void check_hash(const struct gm_buf *file, const struct gm_parquet_summary *summary)
+{
+	uint32_t footer_len;
+	char text[64];
+	memcpy(&footer_len, file->data + file->len - 8, sizeof footer_len);
+	size_t before = file->len - 8 - footer_len;
+	XXH128_hash_t hash = XXH3_128bits(file->data, before);
+	assert_true(hash.high64 == summary->content_hash[0] && hash.low64 == summary->content_hash[1]);
+	(void)snprintf(text, sizeof text, "gristmill.content_hash\x18 %016llx%016llx", (unsigned long long)hash.high64,
+	               (unsigned long long)hash.low64);
+	assert_non_null(memmem(file->data + before, footer_len, text, strlen(text)));
+}
+
 static void test_summary(void **state)
 {
 	(void)state;
@@ -224,6 +239,7 @@ static void test_summary(void **state)
 		assert_int_equal(summary.bytes, file.len);
 		assert_int_equal(gm_parquet_bytes(writer), file.len);
 		assert_int_equal(summary.column_count, model.column_count);
+		check_hash(&file, &summary);
 		for (size_t i = 0; i < model.column_count; i++) check_stats(&model, i, &summary.columns[i]);
 		gm_parquet_writer_free(writer);
 		gm_buf_release(&file);
