@@ -104,7 +104,7 @@ static bool insert(struct memory *memory, const char *key, struct blob *blob)
 	bool found;
 	size_t at = place_of(memory, key, &found);
 	if (!found) {
-		if (memory->count == memory->room) {
+		if (memory->objects == NULL || memory->count == memory->room) {
 			size_t room = memory->room == 0 ? 16 : 2 * memory->room;
 			struct object *objects = realloc(memory->objects, room * sizeof *objects);
 			if (objects == NULL) return false;
