@@ -347,6 +347,17 @@ static bool like_element(const struct gm_value *pattern, const struct gm_value *
 	       (out->len == escape->len && memcmp(out->bytes, escape->bytes, out->len) == 0);
 }
 
+enum gm_code gm_expr_like_check(const struct gm_value *pattern, const struct gm_value *escape, struct gm_error *err)
+{
+	if (escape == NULL) return GM_OK;
+	if (escape->len == 0 || character_bytes(escape->bytes, escape->len) != escape->len)
+		GM_FAIL(err, GM_VALUE, "LIKE: the escape must be one character");
+	for (struct like_element element = {.next = 0}; element.next < pattern->len;)
+		if (!like_element(pattern, escape, element.next, &element))
+			GM_FAIL(err, GM_VALUE, "LIKE: the escape stands before something else than %%, _ or itself");
+	return GM_OK;
+}
+
 /* Matches with one place to come back to: behind the last %, whose earlier matches need never be tried again. */
 static enum gm_code like(const struct gm_value *text, const struct gm_value *pattern, const struct gm_value *escape,
                          bool *match, struct gm_error *err)
@@ -354,13 +365,11 @@ static enum gm_code like(const struct gm_value *text, const struct gm_value *pat
 	size_t at = 0, in_pattern = 0, retry_at = 0, retry_pattern = 0;
 	bool retry = false;
 	*match = false;
-	if (escape != NULL && (escape->len == 0 || character_bytes(escape->bytes, escape->len) != escape->len))
-		GM_FAIL(err, GM_VALUE, "LIKE: the escape must be one character");
+	GM_TRY(gm_expr_like_check(pattern, escape, err));
 	for (uint64_t steps = 0;; steps++) {
 		struct like_element element;
 		if (steps == like_steps_max) GM_FAIL(err, GM_JOB, "LIKE takes more than %" PRIu64 " steps", like_steps_max);
-		if (!like_element(pattern, escape, in_pattern, &element))
-			GM_FAIL(err, GM_VALUE, "LIKE: the escape stands before something else than %%, _ or itself");
+		(void)like_element(pattern, escape, in_pattern, &element);
 		if (element.kind == LIKE_ANY) {
 			in_pattern = element.next;
 			retry = true;

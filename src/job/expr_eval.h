@@ -37,6 +37,10 @@ size_t gm_expr_machine_memory_bytes(const struct gm_expr_machine *machine);
 enum gm_code gm_expr_eval(struct gm_expr_machine *machine, const struct gm_expr_node *node,
                           struct gm_error *err) GM_CHECK;
 
+/* VALUE: this is no pattern of LIKE. escape may be NULL. */
+enum gm_code gm_expr_like_check(const struct gm_value *pattern, const struct gm_value *escape,
+                                struct gm_error *err) GM_CHECK;
+
 /* --- expr_cast.c -------------------------------------------------------------------------------------------------- */
 
 /* CAST of a value that is not null. VALUE: it does not fit. Strings are built in scratch->out, which is empty. */

@@ -1,6 +1,6 @@
 /* Syntax tree to typed nodes: every operator's rule for its operands' types. There are no conversions but widening
  * (int, bigint, double; date, timestamp): what a reader of the job file must not guess is written as a CAST. */
-#include "job/expr_node.h"
+#include "job/expr_eval.h"
 
 #include "base/time.h"
 
@@ -291,6 +291,12 @@ static enum gm_code type_like(struct gm_expr_typer *typer, const struct gm_ast *
 	struct gm_expr_node **args;
 	GM_TRY(gm_expr_type_args(typer, ast, &args));
 	GM_TRY(want_all(typer, ast, args, GM_TYPE_STRING, "LIKE"));
+	bool constant = ast->count > 2 && args[1]->op == GM_EXPR_CONST && args[2]->op == GM_EXPR_CONST;
+	if (constant && !args[1]->value.null && !args[2]->value.null) {
+		struct gm_error why;
+		if (gm_expr_like_check(&args[1]->value, &args[2]->value, &why) != GM_OK)
+			return gm_expr_fail(typer->source, nth(ast, 1)->offset, typer->err, "%.300s", why.message);
+	}
 	GM_TRY(gm_expr_make(typer, ast, GM_EXPR_LIKE, GM_TYPE_BOOLEAN, args, ast->count, out));
 	return negate_if(typer, ast, out);
 }
