@@ -119,6 +119,7 @@ static enum gm_code enter_failed(const struct gm_directory *dir, int at, const c
 {
 	struct stat info;
 	int number = errno;
+	if (create && number == ENOENT) return fail(dir, key, GM_TRANSIENT, "its folder was removed meanwhile", err);
 	if (number != ENOTDIR && number != ELOOP)
 		return gm_directory_fail(dir, key, number, create ? "making or opening its folder" : "opening its folder", err);
 	if (fstatat(at, part, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode))

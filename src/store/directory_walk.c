@@ -300,23 +300,18 @@ static void shorten(struct gm_buf *path)
 	path->len = n + 1;
 }
 
-/* Empties the folder `path` (with '/' and NUL at its end) of files, then goes one folder down, or removes it and goes
- * up. */
+/* Empties the folder `path` (with '/' and NUL at its end) of files, then goes one folder down, or removes it and
+ * goes up. */
 static enum gm_code remove_step(struct gm_directory *dir, struct gm_buf *path, int *retries, struct gm_error *err)
 {
 	int parent, fd;
 	const char *leaf;
-	char name[NAME_BYTES];
+	char name[GM_KEY_MAX_BYTES + 1];
 	bool deeper = false;
 	size_t n = path->len - 2;
 	path->data[n] = '\0';
 	enum gm_code code = gm_directory_enter(dir, (const char *)path->data, false, &parent, &leaf, err);
-	if (code == GM_OK) {
-		if (strlen(leaf) < sizeof name)
-			strcpy(name, leaf);
-		else
-			name[0] = '\0';
-	}
+	if (code == GM_OK) strcpy(name, leaf); /* a name in a folder, or a part of a valid key */
 	path->data[n] = '/';
 	if (code == GM_NOT_FOUND) {
 		shorten(path);

@@ -98,28 +98,34 @@ static bool starts_with(const char *key, const char *prefix)
 	return strncmp(key, prefix, strlen(prefix)) == 0;
 }
 
+/* Makes room for the key at its place. */
+static struct object *make_place(struct memory *memory, size_t at, const char *key)
+{
+	if (memory->objects == NULL || memory->count == memory->room) {
+		size_t room = memory->room == 0 ? 16 : 2 * memory->room;
+		struct object *objects = realloc(memory->objects, room * sizeof *objects);
+		if (objects == NULL) return NULL;
+		memory->objects = objects;
+		memory->room = room;
+	}
+	char *copy = strdup(key);
+	if (copy == NULL) return NULL;
+	struct object *place = &memory->objects[at];
+	memmove(place + 1, place, (memory->count++ - at) * sizeof *place);
+	*place = (struct object){.key = copy};
+	return place;
+}
+
 /* Puts the blob (its own reference) under the key, replacing what is there. */
 static bool insert(struct memory *memory, const char *key, struct blob *blob)
 {
 	bool found;
 	size_t at = place_of(memory, key, &found);
-	if (!found) {
-		if (memory->objects == NULL || memory->count == memory->room) {
-			size_t room = memory->room == 0 ? 16 : 2 * memory->room;
-			struct object *objects = realloc(memory->objects, room * sizeof *objects);
-			if (objects == NULL) return false;
-			memory->objects = objects;
-			memory->room = room;
-		}
-		char *copy = strdup(key);
-		if (copy == NULL) return false;
-		struct object *place = &memory->objects[at];
-		memmove(place + 1, place, (memory->count++ - at) * sizeof *place);
-		*place = (struct object){.key = copy};
-	}
-	blob_unref(memory->objects[at].blob);
-	memory->objects[at].blob = blob;
-	memory->objects[at].mtime_us = (int64_t)++memory->clock;
+	struct object *place = found ? &memory->objects[at] : make_place(memory, at, key);
+	if (place == NULL) return false;
+	blob_unref(place->blob);
+	place->blob = blob;
+	place->mtime_us = (int64_t)++memory->clock;
 	return true;
 }
 
