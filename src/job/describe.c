@@ -3,6 +3,7 @@
 #include "job/load.h"
 
 #include "job/derive.h"
+#include "job/expr.h"
 #include "job/function.h"
 
 #include <inttypes.h>
@@ -318,11 +319,18 @@ static enum gm_code print_keys(struct gm_buf *out, struct gm_error *err)
 	                     "for text where NAME is unset or empty, and $$ for one $.\n\n");
 }
 
+static enum gm_code print_function(struct gm_buf *out, const char *signature, const char *help, struct gm_error *err)
+{
+	return gm_buf_printf(out, err, "  %s\n%21s%s\n", signature, "", help);
+}
+
 static enum gm_code print_functions(struct gm_buf *out, struct gm_error *err)
 {
+	const char *signature, *help;
 	GM_TRY(gm_buf_printf(out, err, "FUNCTIONS OF EXPRESSIONS\n"));
 	for (size_t i = 0; i < gm_function_count; i++)
-		GM_TRY(gm_buf_printf(out, err, "  %s\n%21s%s\n", gm_functions[i].signature, "", gm_functions[i].help));
+		GM_TRY(print_function(out, gm_functions[i].signature, gm_functions[i].help, err));
+	for (size_t i = 0; gm_expr_builtin(i, &signature, &help); i++) GM_TRY(print_function(out, signature, help, err));
 	return GM_OK;
 }
 

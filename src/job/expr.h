@@ -102,5 +102,7 @@ enum gm_code gm_expr_parse(const struct gm_expr_source *source, struct gm_arena 
                            struct gm_error *err) GM_CHECK;
 /* The type of that name ("bigint", "varchar", ...): the names of job files and those of SQL. */
 bool gm_expr_type_named(const char *name, size_t bytes, enum gm_type *type);
+/* Entry i of what expressions can call beside gm_functions, for the help page; false behind the last. */
+bool gm_expr_builtin(size_t i, const char **signature, const char **help);
 
 #endif

@@ -51,6 +51,25 @@ static const char *const special_signatures[] = {
     "concat(string, string, ...) -> string",
 };
 
+/* For the help page; concat is in the table of native functions. */
+static const char *const special_helps[] = {
+    "The first argument that is not null.",
+    "The first argument, or null if it equals the second.",
+    "The second argument where the first is true, else the third, or null.",
+    "The argument, or null where computing it fails.",
+    "The largest argument; null if one is null.",
+    "The smallest argument; null if one is null.",
+};
+enum { SPECIAL_HELPS = sizeof special_helps / sizeof special_helps[0] };
+
+bool gm_expr_builtin(size_t i, const char **signature, const char **help)
+{
+	if (i >= SPECIAL_HELPS + SQL_FUNCTION_COUNT) return false;
+	*signature = i < SPECIAL_HELPS ? special_signatures[i] : sql_functions[i - SPECIAL_HELPS].signature;
+	*help = i < SPECIAL_HELPS ? special_helps[i] : sql_functions[i - SPECIAL_HELPS].help;
+	return true;
+}
+
 struct statement {
 	struct gm_buf text;
 	struct gm_expr_node *params[SQL_PARAMETERS_MAX];

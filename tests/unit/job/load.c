@@ -540,6 +540,9 @@ static void help(void **state)
 		if (strstr(text, gm_keys[i].name) == NULL) fail_msg("no word of %s", gm_keys[i].name);
 		if (strstr(text, gm_keys[i].help) == NULL) fail_msg("no help for %s", gm_keys[i].name);
 	}
+	assert_non_null(strstr(text, "\n  lower(string) -> string\n"));        /* native */
+	assert_non_null(strstr(text, "\n  coalesce(any, any, ...) -> any\n")); /* part of the language */
+	assert_non_null(strstr(text, "\n  sqrt(double) -> double\n"));         /* by SQLite */
 	free(text);
 }
 
@@ -561,11 +564,18 @@ static void guide(void **state)
 		               *section == '\0' ? "" : "`");
 		(void)snprintf(row, sizeof row, "\n| `%s` |", gm_keys[i].name);
 		const char *at = strstr(text, heading);
-		if (at == NULL) fail_msg("the guide has no heading %s", heading);
+		if (at == NULL) {
+			fail_msg("the guide has no heading %s", heading);
+			return;
+		}
 		const char *end = strstr(at + 2, "\n### "), *found = strstr(at, row);
 		if (found == NULL || (end != NULL && found > end)) fail_msg("the guide does not explain %s %s", section, row);
 	}
-	char *example = strstr(text, "```yaml\njob: visits\n") + strlen("```yaml\n"), *close = strstr(example, "```");
+	char *example = strstr(text, "```yaml\njob: visits\n");
+	assert_non_null(example);
+	example += strlen("```yaml\n");
+	char *close = strstr(example, "```");
+	assert_non_null(close);
 	*close = '\0';
 	gm_job_free(load(example)); /* the first example is a job that loads */
 	*close = '`';
