@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define GM_API __attribute__((visibility("default")))
+#define GM_API   __attribute__((visibility("default")))
 #define GM_CHECK __attribute__((warn_unused_result))
 #else
 #define GM_API
@@ -30,25 +30,25 @@ extern "C" {
  *   tell    the user can mend it: show the message     give_up nothing helps here (memory, disk, signal)
  *   bug     an invariant of gristmill itself is broken
  * X(name, class, one factual line) */
-#define GM_CODES(X)                                                                                                    \
-	X(OK, none, "success")                                                                                             \
-	X(NOMEM, give_up, "memory could not be had")                                                                       \
-	X(IO, give_up, "reading or writing failed")                                                                        \
-	X(NOSPACE, give_up, "no space left for writing")                                                                   \
-	X(TRANSIENT, retry, "a passing fault")                                                                             \
-	X(NOT_FOUND, tell, "the object does not exist")                                                                    \
-	X(EXISTS, reload, "the object exists already")                                                                     \
-	X(DENIED, tell, "access was denied")                                                                               \
-	X(CHANGED, reload, "an input changed while it was in use")                                                         \
-	X(CORRUPT, tell, "stored bytes are damaged or not what they should be")                                            \
-	X(UNSUPPORTED, tell, "a format or feature this version does not know")                                             \
-	X(USAGE, tell, "wrong usage")                                                                                      \
-	X(JOB, tell, "the job file is wrong")                                                                              \
-	X(VALUE, tell, "a value breaks the job's on_error: fail or an expression's limit")                                 \
-	X(QUARANTINE, tell, "more records were rejected than the quarantine limit allows")                                 \
-	X(UNBALANCED, bug, "the books do not balance")                                                                     \
-	X(INTERRUPTED, give_up, "stopped by a signal or by the caller")                                                    \
-	X(LOST, reload, "another runner was first")                                                                        \
+#define GM_CODES(X)                                                                    \
+	X(OK, none, "success")                                                             \
+	X(NOMEM, give_up, "memory could not be had")                                       \
+	X(IO, give_up, "reading or writing failed")                                        \
+	X(NOSPACE, give_up, "no space left for writing")                                   \
+	X(TRANSIENT, retry, "a passing fault")                                             \
+	X(NOT_FOUND, tell, "the object does not exist")                                    \
+	X(EXISTS, reload, "the object exists already")                                     \
+	X(DENIED, tell, "access was denied")                                               \
+	X(CHANGED, reload, "an input changed while it was in use")                         \
+	X(CORRUPT, tell, "stored bytes are damaged or not what they should be")            \
+	X(UNSUPPORTED, tell, "a format or feature this version does not know")             \
+	X(USAGE, tell, "wrong usage")                                                      \
+	X(JOB, tell, "the job file is wrong")                                              \
+	X(VALUE, tell, "a value breaks the job's on_error: fail or an expression's limit") \
+	X(QUARANTINE, tell, "more records were rejected than the quarantine limit allows") \
+	X(UNBALANCED, bug, "the books do not balance")                                     \
+	X(INTERRUPTED, give_up, "stopped by a signal or by the caller")                    \
+	X(LOST, reload, "another runner was first")                                        \
 	X(BUG, bug, "an internal invariant is broken")
 
 enum gm_code {
@@ -59,7 +59,8 @@ enum gm_code {
 
 /* A failure, filled by the callee, owned by the caller, without allocation. `object` is the file, key, or expression
  * concerned ("" if none); `line` and `column` count from 1, 0 when they have no meaning; `offset` is a byte offset
- * or UINT64_MAX. `message` is one factual line in lower case, `hint` says what to do ("" if there is nothing to say). */
+ * or UINT64_MAX. `message` is one factual line in lower case, `hint` says what to do ("" if there is nothing to say).
+ */
 struct gm_error {
 	enum gm_code code;
 	int line, column;
@@ -110,25 +111,25 @@ typedef void gm_progress_fn(void *context, const struct gm_progress *progress);
 typedef void gm_notice_fn(void *context, const char *line);
 
 struct gm_run_options {
-	int threads;               /* 0: one per processor */
-	uint64_t memory_bytes;     /* 0: 256 MiB */
-	uint64_t limit_objects;    /* 0: all; else the first N in plan order */
-	bool dry_run;              /* everything but storing */
+	int threads;            /* 0: one per processor */
+	uint64_t memory_bytes;  /* 0: 256 MiB */
+	uint64_t limit_objects; /* 0: all; else the first N in plan order */
+	bool dry_run;           /* everything but storing */
 	/* More than max(quarantine_records, quarantine_percent of the records read) rejected records stop the run. With
 	 * quarantine_set false the limit is 1 % and at least 100; else whichever of the two is not 0 counts alone. */
 	bool quarantine_set;
 	uint64_t quarantine_records;
 	double quarantine_percent;
-	const volatile int *stop;  /* may be NULL; not 0: stop cleanly, INTERRUPTED */
-	gm_progress_fn *progress;  /* may be NULL; called from the thread that called gm_run, a few times a second */
-	gm_notice_fn *notice;      /* may be NULL */
+	const volatile int *stop; /* may be NULL; not 0: stop cleanly, INTERRUPTED */
+	gm_progress_fn *progress; /* may be NULL; called from the thread that called gm_run, a few times a second */
+	gm_notice_fn *notice;     /* may be NULL */
 	void *context;
 };
 
 struct gm_balance {
 	uint64_t records_read, rows_written, duplicates, filtered, quarantined;
-	uint64_t bytes_in, bytes_raw;                                   /* stored, inflated */
-	uint64_t record_bytes, separator_bytes, quarantined_bytes;      /* add up to bytes_raw */
+	uint64_t bytes_in, bytes_raw;                              /* stored, inflated */
+	uint64_t record_bytes, separator_bytes, quarantined_bytes; /* add up to bytes_raw */
 	uint64_t duplicate_keys, invalid_utf8, converted_null;
 };
 struct gm_object_balance {
@@ -164,17 +165,18 @@ GM_API enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options
                            struct gm_error *err) GM_CHECK;
 GM_API void gm_run_result_clear(struct gm_run_result *result);
 
-/* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the partition
- * columns. Return false to stop. */
+/* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
+ * partition columns. Return false to stop. */
 typedef bool gm_row_fn(void *context, const char *const *names, const char *const *values, const size_t *bytes,
                        size_t count);
 GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm_run_options *options,
-                               gm_row_fn *row, void *context, struct gm_balance *balance, struct gm_error *err) GM_CHECK;
+                               gm_row_fn *row, void *context, struct gm_balance *balance,
+                               struct gm_error *err) GM_CHECK;
 
 /* --- Sample input ------------------------------------------------------------------------------------------------- */
 
-/* What was written. Duplicates are among the records; a bad record is never duplicated. `rejected` of the bad ones have no
- * usable timestamp, the others lose a value or are mended. */
+/* What was written. Duplicates are among the records; a bad record is never duplicated. `rejected` of the bad ones have
+ * no usable timestamp, the others lose a value or are mended. */
 struct gm_generate_result {
 	uint64_t objects, records, duplicates, late, bad, rejected;
 	uint64_t bytes, bytes_raw; /* compressed, inflated */
@@ -193,9 +195,9 @@ struct gm_generate_options {
 };
 /* 200,000 records over two days from 2024-03-10, a duplicate in 1,000, a late one in 500, a bad one in 2,000. */
 GM_API void gm_generate_defaults(struct gm_generate_options *options);
-/* Writes access records in Firehose layout below directory, which is made if it is missing. Same options, same JSON; with
- * the same zlib, same files. Never overwrites: EXISTS, also when the same sample is there already. result may be NULL; it
- * is filled as far as things went. */
+/* Writes access records in Firehose layout below directory, which is made if it is missing. Same options, same JSON;
+ * with the same zlib, same files. Never overwrites: EXISTS, also when the same sample is there already. result may be
+ * NULL; it is filled as far as things went. */
 GM_API enum gm_code gm_generate(const char *directory, const struct gm_generate_options *options,
                                 struct gm_generate_result *result, struct gm_error *err) GM_CHECK;
 

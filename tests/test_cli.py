@@ -90,7 +90,7 @@ def test_manual_page_renders_without_complaint(tmp_path):
 
 @pytest.mark.parametrize("arguments, message, hint", [
     (["rnu"], "unknown command 'rnu'", "did you mean 'run'?"),
-    (["cheeck", "x"], "unknown command 'cheeck'", "did you mean 'check'?"),
+    (["ccheck", "x"], "unknown command 'ccheck'", "did you mean 'check'?"),
     (["frobnicate"], "unknown command 'frobnicate'", "lists the commands"),
     (["--verison"], "unknown flag --verison", "help"),
     (["help", "rum"], "unknown command 'rum'", "did you mean 'run'?"),
