@@ -1,6 +1,7 @@
 #include "shred/columns.h"
 
 #include "base/time.h"
+#include "shred/simd.h"
 
 #include <stdlib.h>
 
@@ -9,7 +10,7 @@
 
 enum {
 	ROWS_A_BATCH = 256,
-	BLOCK = 64, /* values looked up together */
+	BLOCK = 64,                 /* values looked up together */
 	LARGE_SLOTS = 4096,         /* dictionaries from here on are out of the nearest cache: worth prefetching */
 	VERDICT_VALUES = 4096,      /* values between two looks at a dictionary's use */
 	PLAIN_VALUES = 1024 * 1024, /* values without dictionary before it is tried again */
@@ -151,7 +152,7 @@ void gm_columns_begin(struct gm_columns *columns)
 void gm_columns_clear_leaf(struct gm_columns *columns, struct gm_leaf *leaf)
 {
 	if (leaf->kind == GM_KIND_STRING)
-		leaf->refs[columns->at].bytes = NULL;
+		leaf->refs[columns->at] = (struct gm_ref){0};
 	else
 		leaf->null[columns->rows] = 1;
 	if (leaf->fault != GM_FAULT_NONE) columns->faults--;
@@ -167,28 +168,25 @@ void gm_columns_clear_row(struct gm_columns *columns)
 
 /* --- Dictionary codes --------------------------------------------------------------------------------------------- */
 
-/* Equal bytes? In words, the last of which overlaps the one before. */
+/* Equal bytes? All of them are compared, for the hashes agree and a difference is next to impossible; the last step
+ * overlaps the one before. */
 static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-	uint64_t x, y;
-	uint32_t v, w;
 	if (len >= 8) {
-		for (uint32_t i = 0; i + 8 < len; i += 8) {
-			memcpy(&x, a + i, 8);
-			memcpy(&y, b + i, 8);
-			if (x != y) return false;
+		uint64_t differ = gm_load8(a + len - 8) ^ gm_load8(b + len - 8);
+		for (uint32_t i = 0; i + 8 < len; i += 16) {
+			uint32_t next = i + 16 < len ? i + 8 : len - 8;
+			differ |= (gm_load8(a + i) ^ gm_load8(b + i)) | (gm_load8(a + next) ^ gm_load8(b + next));
 		}
-		memcpy(&x, a + len - 8, 8);
-		memcpy(&y, b + len - 8, 8);
-		return x == y;
+		return differ == 0;
 	}
 	if (len >= 4) {
-		memcpy(&v, a, 4);
-		memcpy(&w, b, 4);
-		if (v != w) return false;
-		memcpy(&v, a + len - 4, 4);
-		memcpy(&w, b + len - 4, 4);
-		return v == w;
+		uint32_t first[2], last[2];
+		memcpy(&first[0], a, 4);
+		memcpy(&first[1], b, 4);
+		memcpy(&last[0], a + len - 4, 4);
+		memcpy(&last[1], b + len - 4, 4);
+		return first[0] == first[1] && last[0] == last[1];
 	}
 	return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
 }
@@ -210,50 +208,62 @@ static inline uint32_t code_of(struct gm_dict *dict, struct gm_ref ref, uint32_t
 	return gm_dict_put(dict, ref.bytes, ref.len, hash);
 }
 
-/* Asks for what the look-ups of a block will touch: slots, then pointers, then entries, each step for the whole block.
- */
-static void prefetch_block(const struct gm_dict *dict, const struct gm_ref *refs, const uint32_t *hash, uint32_t n)
+/* The values of a batch that are not null, to be looked up. */
+struct lookup {
+	uint32_t count;
+	uint32_t row[ROWS_A_BATCH]; /* in the batch */
+	uint32_t hash[ROWS_A_BATCH];
+};
+
+/* Lists the values, without a branch for each, as nulls come in no order. */
+static void list_values(const struct gm_ref *refs, uint32_t n, struct lookup *lookup)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		lookup->row[count] = i;
+		count += refs[i].bytes != NULL;
+	}
+	lookup->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		struct gm_ref ref = refs[lookup->row[i]];
+		lookup->hash[i] = (uint32_t)XXH3_64bits(ref.bytes, ref.len); /* = gm_dict_hash */
+	}
+}
+
+/* Asks for what a block of look-ups will touch: slots, then pointers, then entries, each step for all of them. */
+static void prefetch_block(const struct gm_dict *dict, const uint32_t *hash, uint32_t n)
 {
 	uint32_t code[BLOCK];
+	for (uint32_t i = 0; i < n; i++) gm_dict_prefetch_slot(dict, hash[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		code[i] = refs[i].bytes != NULL ? first_slot(dict, hash[i]).code : 0;
+		code[i] = first_slot(dict, hash[i]).code;
 		if (code[i] != 0) __builtin_prefetch(&dict->page[code[i] / GM_DICT_PAGE][code[i] % GM_DICT_PAGE]);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		if (code[i] != 0) __builtin_prefetch(gm_dict_entry(dict, code[i]));
 }
 
-/* Codes for at most BLOCK values. False when the dictionary cannot take more. */
-static bool look_up_block(struct gm_leaf *leaf, const struct gm_ref *refs, uint32_t *codes, uint32_t n)
-{
-	struct gm_dict *dict = leaf->dict;
-	uint32_t hash[BLOCK], seen = 0;
-	bool large = dict->mask >= LARGE_SLOTS;
-	for (uint32_t i = 0; i < n; i++) {
-		if (refs[i].bytes == NULL) continue;
-		hash[i] = (uint32_t)XXH3_64bits(refs[i].bytes, refs[i].len); /* = gm_dict_hash */
-		if (large) gm_dict_prefetch_slot(dict, hash[i]);
-	}
-	if (large) prefetch_block(dict, refs, hash, n);
-	for (uint32_t i = 0; i < n; i++) {
-		codes[i] = GM_DICT_NULL;
-		if (refs[i].bytes == NULL) continue;
-		codes[i] = code_of(dict, refs[i], hash[i]);
-		if (codes[i] == GM_DICT_NULL) return false;
-		seen++;
-	}
-	leaf->any_code |= seen;
-	leaf->values_seen += seen;
-	return true;
-}
-
+/* Codes for the n rows of a batch. False when the dictionary cannot take more. */
 static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n)
 {
-	for (uint32_t at = 0; at < n; at += BLOCK) {
-		if (look_up_block(leaf, leaf->refs + at, codes + at, n - at < BLOCK ? n - at : BLOCK)) continue;
-		leaf->full = true;
-		return false;
+	struct gm_dict *dict = leaf->dict;
+	struct lookup lookup;
+	list_values(leaf->refs, n, &lookup);
+	memset(codes, 0, n * sizeof *codes);
+	for (uint32_t at = 0; at < lookup.count; at += BLOCK) {
+		uint32_t end = lookup.count - at < BLOCK ? lookup.count : at + BLOCK;
+		if (dict->mask >= LARGE_SLOTS) prefetch_block(dict, lookup.hash + at, end - at);
+		for (uint32_t i = at; i < end; i++) {
+			uint32_t row = lookup.row[i];
+			codes[row] = code_of(dict, leaf->refs[row], lookup.hash[i]);
+			if (codes[row] == GM_DICT_NULL) {
+				leaf->full = true;
+				return false;
+			}
+		}
 	}
+	leaf->any_code |= lookup.count;
+	leaf->values_seen += lookup.count;
 	return true;
 }
 
@@ -274,9 +284,9 @@ static uint32_t weigh(struct gm_columns *columns, const struct gm_leaf *leaf)
 	uint64_t *weight = columns->weight + columns->batch_start;
 	uint32_t longest = 0;
 	for (uint32_t i = 0; i < columns->at; i++) {
-		uint32_t len = leaf->refs[i].bytes != NULL ? leaf->refs[i].len : 0;
+		uint32_t len = leaf->refs[i].len; /* 0 where null */
 		weight[i] += len;
-		if (len > longest) longest = len;
+		longest = len > longest ? len : longest;
 	}
 	return longest;
 }

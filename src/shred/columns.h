@@ -17,7 +17,7 @@ enum gm_kind { GM_KIND_STRING, GM_KIND_INTEGER, GM_KIND_DOUBLE, GM_KIND_BOOLEAN,
 enum gm_fault { GM_FAULT_NONE, GM_FAULT_VALUE, GM_FAULT_RANGE };
 
 struct gm_ref {
-	const uint8_t *bytes; /* NULL: null */
+	const uint8_t *bytes; /* NULL, and then len 0: null */
 	uint32_t len;
 };
 

@@ -5,7 +5,7 @@
 
 enum {
 	LEARN_KEYS = 64, /* unknown keys remembered per object */
-	AROUND = 4,        /* ," and ": */
+	AROUND = 4,      /* ," and ": */
 	MAX_GUESSED = GM_KEY_TEXT - AROUND,
 	MIN_SLOTS = 256, /* at least twice LEARN_KEYS and the wanted ones */
 };

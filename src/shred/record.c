@@ -147,8 +147,8 @@ static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t 
 	return is_null(p) ? p + 4 : gm_json_skip(&parser->json, p);
 }
 
-/* A key that does not stand where and how it was guessed; p is where its quote must be. *key was the guess and becomes what it
- * is, NULL if it is not wanted. Returns the first byte of the value. */
+/* A key that does not stand where and how it was guessed; p is where its quote must be. *key was the guess and becomes
+ * what it is, NULL if it is not wanted. Returns the first byte of the value. */
 static const uint8_t *find_key(struct gm_parser *parser, struct gm_node *node, const uint8_t *p, struct gm_key **key)
 {
 	if (gm_match_key(p, (*key)->text + 1, (*key)->name_mask))
@@ -160,8 +160,8 @@ static const uint8_t *find_key(struct gm_parser *parser, struct gm_node *node, c
 	return gm_skip_space(p + 1);
 }
 
-/* One pass, no recursion: an object that is wanted for what is below it opens a frame, and there are as many of those as the
- * longest path has keys; all others are skipped as values. */
+/* One pass, no recursion: an object that is wanted for what is below it opens a frame, and there are as many of those
+ * as the longest path has keys; all others are skipped as values. */
 const uint8_t *gm_parser_read(struct gm_parser *parser, const uint8_t *p)
 {
 	struct gm_json *json = &parser->json;

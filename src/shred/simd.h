@@ -50,8 +50,8 @@ static inline const uint8_t *gm_scan_string_portable(const uint8_t *p, uint32_t 
 	}
 }
 
-/* Whether the bytes at p equal those at text wherever the mask has a bit; 32 bytes can be read at both. A mask with a bit
- * above the lowest 32 never matches. */
+/* Whether the bytes at p equal those at text wherever the mask has a bit; 32 bytes can be read at both. A mask with a
+ * bit above the lowest 32 never matches. */
 static inline bool gm_match_key_portable(const uint8_t *p, const uint8_t *text, uint64_t mask)
 {
 	if (mask >> GM_KEY_TEXT != 0) return false;
@@ -138,8 +138,8 @@ static inline uint32_t gm_count_digits(uint64_t word)
 {
 	/* 0..9 stay below the top bit when 0x46 is added and when 0x30 is taken off. Carries and borrows reach only bytes
 	 * above one that is no digit. */
-	uint64_t other = ((word + UINT64_C(0x4646464646464646)) | (word - UINT64_C(0x3030303030303030))) &
-	                 UINT64_C(0x8080808080808080);
+	uint64_t other =
+	    ((word + UINT64_C(0x4646464646464646)) | (word - UINT64_C(0x3030303030303030))) & UINT64_C(0x8080808080808080);
 	return other == 0 ? 8 : (uint32_t)__builtin_ctzll(other) / 8;
 }
 
