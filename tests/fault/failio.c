@@ -3,15 +3,13 @@
  *   FAULT_IO_AT=N          the Nth call goes wrong (none without it)
  *   FAULT_IO_FROM=N        the Nth and all later ones
  *   FAULT_IO_ACTION=...    fail (default): not done, fails with FAULT_IO_ERRNO
- *                          lose: done, but fails all the same, as when a server's answer is lost
- *                          short: a read, write moves one byte only (any other call: nothing special)
- *                          kill: SIGKILL before it is done
- *                          kill-after: SIGKILL once it is done
- *   FAULT_IO_ERRNO=...     EIO (default), ENOSPC, EINTR, EACCES, ... or a number
- *   FAULT_IO_CALLS=a,b     only these count: read, write, sync, open (for writing), link, rename, unlink, mkdir,
- * truncate (default: all but read) FAULT_IO_BELOW=DIR     only calls on files below the folder DIR (absolute, without
- * links) count FAULT_IO_REPORT=F      at exit "<counted> <failed>" is appended to the file F FAULT_IO_LOG=F each call
- * counted is appended to the file F: "<number> <call> <path>"
+ *                          lose: done, but fails all the same, as when a server's answer is lost (not for read and
+ * write with EINTR, which promises that nothing was moved) short: a read, write moves one byte only (any other call:
+ * nothing special) kill: SIGKILL before it is done kill-after: SIGKILL once it is done FAULT_IO_ERRNO=...     EIO
+ * (default), ENOSPC, EINTR, EACCES, ... or a number FAULT_IO_CALLS=a,b     only these count: read, write, sync, open
+ * (for writing), link, rename, unlink, mkdir, truncate (default: all but read) FAULT_IO_BELOW=DIR     only calls on
+ * files below the folder DIR (absolute, without links) count FAULT_IO_REPORT=F      at exit "<counted> <failed>" is
+ * appended to the file F FAULT_IO_LOG=F each call counted is appended to the file F: "<number> <call> <path>"
  *
  * Without FAULT_IO_BELOW, standard input, output and error are left alone. What the C library does inside itself
  * (stdio) is not seen; gristmill writes its files with the calls below. */

@@ -1,7 +1,8 @@
 /* shim.h - what both fault shims share: settings from the environment, one counter, the report at the end.
  *
  * These are libraries for LD_PRELOAD in tests of the real binary (unsanitized: a sanitizer owns the same functions).
- * Only they read these variables; nothing in gristmill does. Numbers count from 1 and from the start of main. */
+ * Only they read these variables; nothing in gristmill does. Numbers count from 1 and from the start of main.
+ * Children inherit the variables: preload into the program itself, not into a shell that starts it. */
 #ifndef GM_TEST_FAULT_SHIM_H
 #define GM_TEST_FAULT_SHIM_H
 
