@@ -431,26 +431,26 @@ static void partitions_have_hive_paths(void **state)
 static void partition_values_are_escaped(void **state)
 {
 	(void)state;
-	static const struct fx_row rows[] = {{.s = "a/pb=c:d%e#'\"*?\\{[]^\x7f", .i = -5, .b = true},
-	                                     {.s = "", .i = 0, .b = false},
-	                                     {.s = NULL, .i = 7, .nulls = "ib"},
+	static const struct fx_row rows[] = {{.s = "a/pb=c:d%e#'\"*?\\{[]^\x7f", .i = -5, .n = 1},
+	                                     {.s = "", .i = 0, .n = 0},
+	                                     {.s = NULL, .i = 7, .nulls = "in"},
 	                                     {.s = "..", .i = 1},
 	                                     {.s = ".", .i = 1},
 	                                     {.s = "é\n\x01 &$~", .i = 1},
 	                                     {.s = "__HIVE_DEFAULT_PARTITION__", .i = 1}};
 	static const char *const want[] = {
-	    "v=a%2Fb%3Dc%3Ad%25e%23%27%22%2A%3F%5C%7B%5B%5D%5E%7F/pi=-5/pb=true",
-	    "v=__HIVE_DEFAULT_PARTITION__/pi=0/pb=false",
+	    "v=a%2Fb%3Dc%3Ad%25e%23%27%22%2A%3F%5C%7B%5B%5D%5E%7F/pi=-5/pb=1",
+	    "v=__HIVE_DEFAULT_PARTITION__/pi=0/pb=0",
 	    "v=__HIVE_DEFAULT_PARTITION__/pi=__HIVE_DEFAULT_PARTITION__/pb=__HIVE_DEFAULT_PARTITION__",
-	    "v=%2E%2E/pi=1/pb=false",
-	    "v=%2E/pi=1/pb=false",
-	    "v=é%0A%01 &$~/pi=1/pb=false",
-	    "v=%5F_HIVE_DEFAULT_PARTITION__/pi=1/pb=false"};
+	    "v=%2E%2E/pi=1/pb=0",
+	    "v=%2E/pi=1/pb=0",
+	    "v=é%0A%01 &$~/pi=1/pb=0",
+	    "v=%5F_HIVE_DEFAULT_PARTITION__/pi=1/pb=0"};
 	for (enum fx_form form = FX_DICT; form < FX_MIXED; form++) {
 		struct fx fx;
 		assert_int_equal(fx_open(&fx,
 		                         "  partition_by:\n    - {name: v, type: string, expr: s}\n"
-		                         "    - {name: pi, type: bigint, expr: i}\n    - {name: pb, type: boolean, expr: b}\n",
+		                         "    - {name: pi, type: bigint, expr: i}\n    - {name: pb, type: int, expr: n}\n",
 		                         "", "", 1 << 20),
 		                 GM_OK);
 		struct gm_chunk *chunk = fx_chunk(&fx, rows, 7, form);
