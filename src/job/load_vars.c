@@ -114,7 +114,7 @@ static enum gm_code append_use(struct gm_loader *loader, const struct gm_node *n
 static enum gm_code expand(struct gm_loader *loader, const struct gm_node *node, bool names_only, struct gm_buf *out)
 {
 	for (size_t i = 0; i < node->bytes;) {
-		struct use use;
+		struct use use = {0};
 		const char *dollar = memchr(node->text + i, '$', node->bytes - i);
 		size_t plain = dollar == NULL ? node->bytes - i : (size_t)(dollar - node->text) - i;
 		GM_TRY(append(loader, out, node->text + i, plain));

@@ -11,6 +11,11 @@
 
 #include <cmocka.h>
 
+#if defined(__has_feature) /* clang's way */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
 #define REPLACED 0
 #else
@@ -23,6 +28,9 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *memory, size_t bytes);
 void __libc_free(void *memory);
 
+/* The build hides symbols; libyaml must find these. */
+#define VISIBLE __attribute__((visibility("default")))
+
 static long until_failure = -1; /* allocations that still succeed; -1: all of them */
 static long live;               /* blocks */
 
@@ -33,28 +41,28 @@ static bool fails(void)
 	return until_failure == 0;
 }
 
-void *malloc(size_t bytes)
+VISIBLE void *malloc(size_t bytes)
 {
 	void *memory = fails() ? NULL : __libc_malloc(bytes);
 	live += memory != NULL;
 	return memory;
 }
 
-void *calloc(size_t count, size_t bytes)
+VISIBLE void *calloc(size_t count, size_t bytes)
 {
 	void *memory = fails() ? NULL : __libc_calloc(count, bytes);
 	live += memory != NULL;
 	return memory;
 }
 
-void *realloc(void *old, size_t bytes)
+VISIBLE void *realloc(void *old, size_t bytes)
 {
 	void *memory = fails() ? NULL : __libc_realloc(old, bytes);
 	live += old == NULL && memory != NULL;
 	return memory;
 }
 
-void free(void *memory)
+VISIBLE void free(void *memory)
 {
 	live -= memory != NULL;
 	__libc_free(memory);
