@@ -431,7 +431,7 @@ static void partitions_have_hive_paths(void **state)
 static void partition_values_are_escaped(void **state)
 {
 	(void)state;
-	static const struct fx_row rows[] = {{.s = "a/pb=c:d%e#'\"*?\\{[]^\x7f", .i = -5, .n = 1},
+	static const struct fx_row rows[] = {{.s = "a/b=c:d%e#'\"*?\\{[]^\x7f", .i = -5, .n = 1},
 	                                     {.s = "", .i = 0, .n = 0},
 	                                     {.s = NULL, .i = 7, .nulls = "in"},
 	                                     {.s = "..", .i = 1},
