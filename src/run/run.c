@@ -26,8 +26,10 @@ struct runner {
 	struct gm_engine *engine;        /* of the plan in hand */
 	uint8_t secret[GM_KEY_SECRET_BYTES];
 	struct timespec start;
-	uint64_t objects_before, objects_total, bytes_total;
+	uint64_t objects_total, bytes_total;
+	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
+	char scratch[4096]; /* local folder for spill files */
 };
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
@@ -41,10 +43,10 @@ static double seconds_since(const struct timespec *start)
 
 static void tick(void *context)
 {
-	const struct runner *runner = context;
-	struct gm_engine_progress done = {0};
+	struct runner *runner = context;
 	if (runner->options.progress == NULL) return;
-	if (runner->engine != NULL) gm_engine_progress(runner->engine, &done);
+	if (runner->engine != NULL) gm_engine_progress(runner->engine, &runner->done);
+	const struct gm_engine_progress done = runner->done;
 	struct gm_progress progress = {.phase = runner->phase,
 	                               .objects_done = done.objects,
 	                               .objects = runner->objects_total,
@@ -133,16 +135,16 @@ static enum gm_code new_engine(struct runner *runner, struct gm_error *err)
 {
 	const struct gm_run_options *options = &runner->options;
 	bool early = options->quarantine_set && options->quarantine_percent <= 0;
-	char scratch[4096] = "/var/tmp";
-	if (!options->dry_run &&
-	    snprintf(scratch, sizeof scratch, "%s/_gristmill", runner->table->location) >= (int)sizeof scratch)
+	(void)snprintf(runner->scratch, sizeof runner->scratch, "/var/tmp");
+	if (!options->dry_run && snprintf(runner->scratch, sizeof runner->scratch, "%s/_gristmill",
+	                                  runner->table->location) >= (int)sizeof runner->scratch)
 		GM_FAIL(err, GM_USAGE, "the table's path is too long");
 	struct gm_engine_options engine = {.job = runner->job,
 	                                   .source = runner->source,
 	                                   .table = options->dry_run ? NULL : runner->table,
 	                                   .threads = options->threads,
 	                                   .memory_bytes = options->memory_bytes,
-	                                   .scratch = scratch,
+	                                   .scratch = runner->scratch,
 	                                   .key_secret = runner->secret,
 	                                   .quarantine_max = early ? options->quarantine_records : UINT64_MAX,
 	                                   .stop = options->stop};
@@ -452,6 +454,7 @@ static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, 
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
 	runner->objects_total = plan->input_count;
 	runner->bytes_total = plan->bytes;
+	runner->done = (struct gm_engine_progress){0};
 	const struct gm_run_result before = *runner->result;
 	enum gm_code rc = new_engine(runner, err);
 	if (rc == GM_OK) {

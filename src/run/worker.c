@@ -86,8 +86,9 @@ static enum gm_code collect(struct gm_worker *worker, struct gm_error *err)
 	return rc;
 }
 
-/* Waits until the queue is short enough for a span that may be larger than memory, and collects meanwhile. Row groups
- * that wait to be encoded end the waiting: this worker may be the only one that can. */
+/* Waits until the queue is short enough for a span that may be larger than memory, and collects meanwhile. The oldest
+ * object's worker only waits while somebody else collects: what fills the queue may be later objects, which cannot go
+ * before it is done. Row groups that wait to be encoded end the waiting: this worker may be the only one that can. */
 static enum gm_code wait_for_room(struct gm_worker *worker, struct gm_error *err)
 {
 	struct gm_engine *engine = worker->engine;
@@ -96,6 +97,7 @@ static enum gm_code wait_for_room(struct gm_worker *worker, struct gm_error *err
 	while (rc == GM_OK && engine->queued_bytes > engine->queue_limit && engine->first_group == NULL &&
 	       !engine->stopped) {
 		if (!gm_collect_ready(engine)) {
+			if (worker->object == engine->head && !engine->collecting) break;
 			(void)pthread_cond_wait(&engine->changed, &engine->lock);
 			continue;
 		}
