@@ -27,12 +27,12 @@ SLOW = 8 if SANITIZED else 1
 
 @dataclass
 class Result:
-    """One finished process. `peak` is its largest resident set in bytes, `cpu` user and system seconds."""
+    """One finished process. `peak` is its largest resident set in bytes if that was measured, `cpu` user and system seconds."""
 
     status: int
     out: str
     err: str
-    peak: int
+    peak: int | None
     cpu: float
     seconds: float
     args: list = field(default_factory=list)
@@ -48,10 +48,17 @@ class Result:
 
 
 class Process:
-    """A running gristmill whose output goes to files, so that no pipe can stall it."""
+    """A running gristmill whose output goes to files, so that no pipe can stall it.
 
-    def __init__(self, *args, env=None, before=None, cwd=None):
+    The kernel counts what the parent held at the fork as the child's: measure=True runs the program below GNU time, which
+    is small, so that `peak` is the program's own. Signals then do not reach the program."""
+
+    def __init__(self, *args, env=None, before=None, cwd=None, measure=False):
         self.args = [str(BINARY), *map(str, args)]
+        self.usage = None
+        if measure:
+            self.usage = tempfile.NamedTemporaryFile("r", prefix="usage-")
+            self.args = ["/usr/bin/time", "-q", "-f", "%M", "-o", self.usage.name, *self.args]
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.start = time.monotonic()
         environment = {**os.environ, **(env or {})}
@@ -60,7 +67,7 @@ class Process:
 
     def wait(self, timeout=300):
         """Waits and returns a Result; a process that outlives its time is killed and fails the test."""
-        late = threading.Timer(timeout * SLOW, self.popen.kill)
+        late = threading.Timer(timeout * SLOW, self.kill)
         late.start()
         _, status, usage = os.wait4(self.popen.pid, 0)
         overdue = not late.is_alive()
@@ -71,13 +78,18 @@ class Process:
             stream.seek(0)
             texts.append(stream.read().decode("utf-8", "replace"))
             stream.close()
-        result = Result(self.popen.returncode, *texts, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime,
+        peak = int(self.usage.read()) * 1024 if self.usage else None
+        result = Result(self.popen.returncode, *texts, peak, usage.ru_utime + usage.ru_stime,
                         time.monotonic() - self.start, self.args)
         assert not overdue, f"did not end within {timeout * SLOW} s: {result}"
         return result
 
+    # Popen's own methods would reap the process, and its resource usage with it.
     def kill(self, number=signal.SIGKILL):
-        self.popen.send_signal(number)
+        os.kill(self.popen.pid, number)
+
+    def ended(self):
+        return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def gristmill(*args, status=0, timeout=300, **options):

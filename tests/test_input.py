@@ -139,7 +139,7 @@ def test_record_of_100_megabytes(source, tmp_path, table):
     job = harness.write(tmp_path / "job.yaml", harness.TINY_JOB.replace("format: json", "format: json, max_record: 128M").encode())
     big = harness.dump(harness.tiny(1, s="y" * 100_000_000))
     harness.write_gz(source / "a.gz", harness.dump(harness.tiny(0)) + b"\n" + big + b"\n" + harness.dump(harness.tiny(2)))
-    result = harness.run(job, source, table, "--memory", "1G", timeout=120)
+    result = harness.run(job, source, table, "--memory", "1G", timeout=120, measure=True)
     assert result.json["rows_written"] == 3
     assert sorted(len(row["s"] or "") for row in harness.read_table(table)) == [0, 0, 100_000_000]
     if not harness.SANITIZED:
@@ -150,7 +150,7 @@ def test_record_over_the_limit(source, table, tiny_job):
     """The default limit is 32 MiB: one entry, the records around it survive, memory stays."""
     big = harness.dump(harness.tiny(1, s="y" * (40 << 20)))
     harness.write_gz(source / "a.gz", harness.dump(harness.tiny(0)) + b"\n" + big + b"\n" + harness.dump(harness.tiny(2)))
-    result = harness.run(tiny_job, source, table)
+    result = harness.run(tiny_job, source, table, measure=True)
     assert ids(table) == [0, 2]
     (entry,) = harness.quarantine(table)
     assert entry["reason"] == "record_too_large" and entry["raw"].rstrip(b"\n") == big

@@ -23,7 +23,7 @@ def test_three_thousand_partitions(source, table):
         documents = (harness.access_record(name * 15_000 + i, timestamp=(day + 10_000) * harness.DAY_MS + i)
                      for i, day in enumerate(days))
         harness.write_gz(source / f"{name}.gz", harness.lines(documents))
-    result = harness.run(harness.MAIN_JOB, source, table, "--memory", "256M", "--threads", "2")
+    result = harness.run(harness.MAIN_JOB, source, table, "--memory", "256M", "--threads", "2", measure=True)
     summary = result.json
     assert summary["rows_written"] == 60_000
     assert len({tuple(f["partition"].items()) for f in summary["files"]}) == 3000
@@ -39,7 +39,7 @@ def test_budget_holds(memory, tmp_path, table):
     """400,000 generated records: several times what the budget holds."""
     source = tmp_path / "input"
     harness.gristmill("generate", source, "--records", "400000", "--seed", "9")
-    result = harness.run(harness.MAIN_JOB, source, table, "--memory", f"{memory}M", "--threads", "2")
+    result = harness.run(harness.MAIN_JOB, source, table, "--memory", f"{memory}M", "--threads", "2", measure=True)
     harness.assert_balanced(result.json)
     within(result, memory)
 
@@ -53,7 +53,7 @@ def test_distinct_strings_do_not_grow_memory(source, table):
             host=f"h{word.getrandbits(80)}", queryString=f"{word.getrandbits(400):x}", vmId=f"{word.getrandbits(160):x}",
             xforwardedFor=f"{word.getrandbits(64):x}") for i in range(40_000))
         harness.write_gz(source / f"{name}.gz", harness.lines(documents))
-    result = harness.run(harness.MAIN_JOB, source, table, "--memory", "128M", "--threads", "2")
+    result = harness.run(harness.MAIN_JOB, source, table, "--memory", "128M", "--threads", "2", measure=True)
     assert result.json["rows_written"] == 120_000
     within(result, 128)
     assert len({row["query_string"] for row in harness.read_table(table)}) == 120_000

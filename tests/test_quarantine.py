@@ -40,7 +40,7 @@ def test_limit(good, bad, flags, status, source, table, tiny_job):
     if status == 3:
         assert harness.data_files(table) == [] if table.exists() else True
         assert harness.quarantine(table) == [] and harness.leftovers(table) == []
-        assert "quarantin" in result.err
+        assert "rejected" in result.err
     else:
         assert result.json["quarantined"] == bad == len(harness.quarantine(table))
         assert len(harness.read_table(table)) == good
