@@ -66,6 +66,7 @@ static inline enum gm_code fx_open(struct fx *fx, const char *head, const char *
 {
 	size_t room = strlen(head) + strlen(where) + strlen(more) + sizeof fx_columns + 256;
 	char *yaml = malloc(room);
+	memset(fx, 0, sizeof *fx);
 	if (yaml == NULL) return GM_NOMEM;
 	(void)snprintf(yaml, room,
 	               "version: 1\njob: t\nsource: {location: /in, format: json}\n"
@@ -80,6 +81,7 @@ static inline enum gm_code fx_open(struct fx *fx, const char *head, const char *
 static inline enum gm_code fx_open_expr(struct fx *fx, const char *type, const char *expr, size_t memory_bytes)
 {
 	char *more = malloc(strlen(expr) * 2 + 128), *at = more;
+	memset(fx, 0, sizeof *fx);
 	if (more == NULL) return GM_NOMEM;
 	at += sprintf(at, "  - {name: x, type: %s, expr: '", type);
 	for (; *expr != '\0'; expr++) {
