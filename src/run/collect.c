@@ -1,6 +1,8 @@
 /* collect.c - the one place where rows pass in plan order: duplicates go, row groups are cut, books are kept. */
 #include "run/engine_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 bool gm_collect_ready(const struct gm_engine *engine)
@@ -74,21 +76,23 @@ static enum gm_code collect_chunk(struct gm_engine *engine, struct gm_object_wor
 	return GM_OK;
 }
 
+static void keep_sample(struct gm_engine *engine, const char *key, const struct gm_reject *reject)
+{
+	if (engine->sample_count == GM_ENGINE_SAMPLES) return;
+	(void)snprintf(engine->samples[engine->sample_count++], sizeof engine->samples[0],
+	               "%s: record %" PRIu64 " at byte %" PRIu64 ": %s%s%s%s%s", key, reject->record, reject->offset,
+	               gm_reason_code(reject->reason), reject->column[0] != '\0' ? ", column " : "", reject->column,
+	               reject->detail[0] != '\0' ? ": " : "", reject->detail);
+}
+
 static enum gm_code collect_reject(struct gm_engine *engine, size_t object, struct gm_item *item, struct gm_error *err)
 {
+	const char *key = engine->unit->inputs[object].key;
 	item->reject.column = item->column;
 	item->reject.detail = item->detail;
-	if (engine->quarantine != NULL)
-		GM_TRY(gm_quarantine_add(engine->quarantine, engine->unit->inputs[object].key, &item->reject, item->data,
-		                         item->data_bytes, item->last, err));
-	if (!item->last) return GM_OK;
-	if (++engine->quarantined > engine->options.quarantine_max) {
-		gm_error_set(err, GM_QUARANTINE, "more than %llu records were rejected",
-		             (unsigned long long)engine->options.quarantine_max);
-		return gm_error_object(err, GM_QUARANTINE, engine->unit->inputs[object].key,
-		                       strlen(engine->unit->inputs[object].key));
-	}
-	return GM_OK;
+	if (item->last) keep_sample(engine, key, &item->reject);
+	if (engine->quarantine == NULL) return GM_OK;
+	return gm_quarantine_add(engine->quarantine, key, &item->reject, item->data, item->data_bytes, item->last, err);
 }
 
 enum gm_code gm_collect_cut(void *context, struct gm_row_group *group, struct gm_error *err)

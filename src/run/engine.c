@@ -87,6 +87,11 @@ void gm_engine_free(struct gm_engine *engine)
 	free(engine);
 }
 
+const char *gm_engine_sample(const struct gm_engine *engine, size_t i)
+{
+	return i < engine->sample_count ? engine->samples[i] : NULL;
+}
+
 void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progress *progress)
 {
 	progress->objects = __atomic_load_n(&engine->progress.objects, __ATOMIC_RELAXED);

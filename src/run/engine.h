@@ -70,6 +70,9 @@ typedef void gm_tick_fn(void *context);
 enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,
                             struct gm_unit_result *result, struct gm_error *err) GM_CHECK;
 void gm_unit_result_release(struct gm_unit_result *result);
+/* The first few rejected spans of the units worked so far, a line for people each; NULL past the last. */
+enum { GM_ENGINE_SAMPLES = 5 };
+const char *gm_engine_sample(const struct gm_engine *engine, size_t i);
 void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progress *progress);
 
 #endif

@@ -63,6 +63,8 @@ struct gm_engine {
 	struct gm_object_work *objects;
 	uint8_t *skip, *duplicate; /* the collector's scratch */
 	struct gm_hash128 *new_keys;
+	char samples[GM_ENGINE_SAMPLES][768]; /* of rejected spans */
+	size_t sample_count;
 
 	/* Under the lock. */
 	pthread_mutex_t lock;
@@ -78,7 +80,6 @@ struct gm_engine {
 	bool stopped;                                  /* the first failure, or a signal */
 	enum gm_code code;
 	struct gm_error error;
-	uint64_t quarantined; /* of the run */
 
 	/* Atomic. */
 	struct gm_engine_progress progress;

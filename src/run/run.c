@@ -107,7 +107,8 @@ static enum gm_code check_limits(const struct runner *runner, const struct gm_ma
 	                   "%" PRIu64 " of %" PRIu64 " records were rejected; the limit is %" PRIu64
 	                   ", nothing was published",
 	                   total.quarantined, total.records_read, limit);
-	return gm_error_hint(err, GM_QUARANTINE, "preview shows the reasons; --max-quarantine raises the limit");
+	return gm_error_hint(err, GM_QUARANTINE,
+	                     "mend the source or the job file, or raise the limit with --max-quarantine");
 }
 
 /* --- Work --------------------------------------------------------------------------------------------------------- */
@@ -134,7 +135,6 @@ static enum gm_code load_secret(struct runner *runner, struct gm_error *err)
 static enum gm_code new_engine(struct runner *runner, struct gm_error *err)
 {
 	const struct gm_run_options *options = &runner->options;
-	bool early = options->quarantine_set && options->quarantine_percent <= 0;
 	(void)snprintf(runner->scratch, sizeof runner->scratch, "/var/tmp");
 	if (!options->dry_run && snprintf(runner->scratch, sizeof runner->scratch, "%s/_gristmill",
 	                                  runner->table->location) >= (int)sizeof runner->scratch)
@@ -146,7 +146,6 @@ static enum gm_code new_engine(struct runner *runner, struct gm_error *err)
 	                                   .memory_bytes = options->memory_bytes,
 	                                   .scratch = runner->scratch,
 	                                   .key_secret = runner->secret,
-	                                   .quarantine_max = early ? options->quarantine_records : UINT64_MAX,
 	                                   .stop = options->stop};
 	return gm_engine_new(&engine, &runner->engine, err);
 }
@@ -462,6 +461,8 @@ static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, 
 		rc = work_units(runner, plan, manifests, &done, err);
 		tick(runner);
 	}
+	for (size_t i = 0; runner->engine != NULL && gm_engine_sample(runner->engine, i) != NULL; i++)
+		notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
 	gm_engine_free(runner->engine);
 	runner->engine = NULL;
 	if (rc == GM_OK) rc = add_books(runner->result, manifests, done, err);
