@@ -327,6 +327,12 @@ def test_metadata(cases, name):
     assert end + sum(chunk.get(5, 0) + chunk.get(7, 0) for _, _, chunk in file.chunks()) == file.footer_start
 
 
+def test_dictionary_verdicts(cases):
+    """What repeats gets a dictionary; what stops repeating far into the chunk has none at all."""
+    chunks = [chunk for _, _, chunk in File(cases / "fallback.parquet").chunks()]
+    assert {chunk[3][3][0]: 11 in chunk[3] for chunk in chunks} == {b"text": False, b"number": False, b"kept": True}
+
+
 @pytest.mark.parametrize("name", ["bloom", "names"] + [f"random_{seed:04}" for seed in range(1, SEEDS + 1)])
 def test_bloom_filters(cases, name):
     """Each value of the row group is in its filter, and few others are."""

@@ -19,6 +19,7 @@ size_t gm_bloom_bytes(uint64_t values);
 enum gm_code gm_bloom_init(struct gm_bloom *bloom, uint64_t values, struct gm_error *err) GM_CHECK;
 void gm_bloom_release(struct gm_bloom *bloom);
 /* `count` values in PLAIN form. */
-void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count);
+void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count)
+    __attribute__((nonnull));
 
 #endif

@@ -15,7 +15,7 @@
 enum {
 	FIRST_GAP = 8192,
 	SLACK = 32,                /* bytes behind the values that may be touched */
-	BATCH = 512,               /* values fetched from slices at a time */
+	BATCH = 256,               /* values fetched from slices at a time */
 	KEPT_PAGE_BYTES = 8 << 20, /* a page buffer that a huge value made larger is given back */
 };
 
@@ -94,12 +94,14 @@ static enum gm_code flat_levels(struct task *task)
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct gm_parquet_column_chunk *chunk = task->chunk;
 	chunk->rows = chunk->slots = gm_slices_rows(task->data->slices, task->data->slice_count);
-	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows + 1))
-		GM_FAIL(task->err, GM_NOMEM, "out of memory for definition levels");
-	chunk->nulls = gm_slices_defined(task->data->slices, task->data->slice_count, encoder->defined);
-	if (chunk->nulls > 0 && task->leaf->max_definition == 0)
+	chunk->nulls = gm_slices_nulls(task->data->slices, task->data->slice_count);
+	if (chunk->nulls == 0) return GM_OK;
+	if (task->leaf->max_definition == 0)
 		GM_FAIL(task->err, GM_BUG, "the required column %s has a null", task->leaf->node->name);
-	if (chunk->nulls > 0) task->definition = encoder->defined;
+	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows))
+		GM_FAIL(task->err, GM_NOMEM, "out of memory for definition levels");
+	gm_slices_defined(task->data->slices, task->data->slice_count, encoder->defined);
+	task->definition = encoder->defined;
 	return GM_OK;
 }
 

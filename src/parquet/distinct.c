@@ -187,6 +187,7 @@ static uint32_t find_number(struct gm_distinct *distinct, int64_t value)
 static void forget(struct gm_distinct_map *map)
 {
 	for (size_t i = 0; i < map->touched_count; i++) map->local[map->touched[i]] = 0;
+	if (map->local != NULL) map->local[GM_DICT_NULL] = 0;
 	map->touched_count = 0;
 	map->dict = NULL;
 }
@@ -200,7 +201,7 @@ static struct gm_distinct_map *map_of(struct gm_distinct *distinct, const struct
 		if (distinct->map[i].dict == dict) map = &distinct->map[i];
 	}
 	if (map == NULL) {
-		if (distinct->entries > 0 && !start_hashing(distinct)) return NULL;
+		if (distinct->maps > 0 && !start_hashing(distinct)) return NULL; /* also if the first gave only nulls so far */
 		if (distinct->maps < GM_DISTINCT_MAPS) {
 			map = &distinct->map[distinct->maps++];
 		} else {
@@ -212,23 +213,29 @@ static struct gm_distinct_map *map_of(struct gm_distinct *distinct, const struct
 	return distinct->last = map;
 }
 
-/* Makes map->local reach as far as the codes do. The dictionary itself is not asked how many codes it has: its writer
- * may be adding to it just now. */
+/* Makes map->local reach as far as a code, or as several codes whose bits are or-ed: its size is a power of two. */
+static bool cover(struct gm_distinct *distinct, struct gm_distinct_map *map, uint32_t bits)
+{
+	size_t old_cap = map->local_cap;
+	if (bits < old_cap) return true;
+	if (!GM_SCRATCH_GROW(map->local, map->local_cap, (size_t)bits + 1)) return fail(distinct, GM_DISTINCT_NO_MEMORY);
+	memset(map->local + old_cap, 0, (map->local_cap - old_cap) * sizeof *map->local);
+	return true;
+}
+
+/* The dictionary itself is not asked how many codes it has: its writer may be adding to it just now. */
 static bool cover_codes(struct gm_distinct *distinct, struct gm_distinct_map *map, const struct gm_slice *slice,
                         uint32_t from, uint32_t count)
 {
 	const uint32_t *codes = slice->vec->codes;
-	uint32_t max = 0;
+	uint32_t bits = 0;
 	if (slice->rows == NULL) {
-		for (uint32_t i = from; i < from + count; i++)
-			max = codes[slice->first + i] > max ? codes[slice->first + i] : max;
+		codes += slice->first + from;
+		for (uint32_t i = 0; i < count; i++) bits |= codes[i];
 	} else {
-		for (uint32_t i = from; i < from + count; i++) max = codes[slice->rows[i]] > max ? codes[slice->rows[i]] : max;
+		for (uint32_t i = from; i < from + count; i++) bits |= codes[slice->rows[i]];
 	}
-	size_t old_cap = map->local_cap;
-	if (max < old_cap) return true;
-	if (!GM_SCRATCH_GROW(map->local, map->local_cap, (size_t)max + 1)) return fail(distinct, GM_DISTINCT_NO_MEMORY);
-	memset(map->local + old_cap, 0, (map->local_cap - old_cap) * sizeof *map->local);
+	if (!cover(distinct, map, bits)) return false;
 	map->local[GM_DICT_NULL] = 1; /* a null passes as known: what it writes is overwritten by the next value */
 	return true;
 }
@@ -297,19 +304,41 @@ static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slic
 	return true;
 }
 
+/* Numbers below this need no hashing either: counts, states, durations, days. */
+enum { SMALL_NUMBERS = 1 << 16 };
+
+static __attribute__((noinline)) uint32_t new_number(struct gm_distinct *distinct, struct gm_distinct_map *small,
+                                                     int64_t value)
+{
+	if ((uint64_t)value >= SMALL_NUMBERS) return find_number(distinct, value);
+	if (!cover(distinct, small, (uint32_t)value)) return 0;
+	if (!GM_SCRATCH_GROW(small->touched, small->touched_cap, small->touched_count + 1)) {
+		(void)fail(distinct, GM_DISTINCT_NO_MEMORY);
+		return 0;
+	}
+	if (!add_number(distinct, value)) return 0;
+	small->touched[small->touched_count++] = (uint32_t)value;
+	return small->local[value] = distinct->entries;
+}
+
 static bool add_numbers(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
 {
+	struct gm_distinct_map *small = &distinct->map[0]; /* there are no dictionaries of numbers */
 	const struct gm_vec *vec = slice->vec;
 	const void *values = vec->repr == GM_REPR_F64 ? (const void *)vec->f64 : (const void *)vec->i64;
+	uint32_t *index = distinct->index + distinct->count;
+	distinct->maps = 1;
 	for (uint32_t i = from; i < from + count; i++) {
-		uint32_t row = gm_slice_row(slice, i);
+		uint32_t row = gm_slice_row(slice, i), local = 0;
 		if (vec->null != NULL && vec->null[row] != 0) continue;
 		int64_t value;
 		memcpy(&value, (const uint8_t *)values + (size_t)row * sizeof value, sizeof value);
-		uint32_t local = find_number(distinct, value);
+		if ((uint64_t)value < small->local_cap && (uint64_t)value < SMALL_NUMBERS) local = small->local[value];
+		if (local == 0) local = new_number(distinct, small, value);
 		if (local == 0) return false;
-		distinct->index[distinct->count++] = local - 1;
+		*index++ = local - 1;
 	}
+	distinct->count = (size_t)(index - distinct->index);
 	return true;
 }
 
@@ -341,15 +370,18 @@ static uint64_t plain_bytes(struct gm_distinct *distinct)
 }
 
 /* Does a dictionary save a tenth, before compression? And do values repeat at all: where most of them are new,
- * indices only hide from the compressor what the strings have in common. */
-static bool pays_so_far(struct gm_distinct *distinct)
+ * indices only hide from the compressor what the strings have in common. At first many are new in any case; then
+ * only what looks like a unique key is given up. */
+static bool pays_so_far(struct gm_distinct *distinct, bool at_end)
 {
-	if (distinct->entries == 0) return false;
-	if (distinct->count >= FIRST_CHECK && distinct->entries > distinct->count / 2) return false;
+	size_t count = distinct->count, entries = distinct->entries;
+	if (entries == 0) return false;
+	if (!at_end) return entries < count - count / 16;
+	if (count >= FIRST_CHECK && entries > count / 2) return false;
 	unsigned width = gm_bit_width(distinct->entries - 1);
-	uint64_t encoded = distinct->plain.len + (uint64_t)distinct->count * (width == 0 ? 1 : width) / 8;
+	uint64_t encoded = distinct->plain.len + (uint64_t)count * (width == 0 ? 1 : width) / 8;
 	/* A string takes at least the 4 bytes of its length: often that alone settles it. */
-	if (distinct->size == 0 && encoded * 10 < (uint64_t)distinct->count * sizeof(uint32_t) * 9) return true;
+	if (distinct->size == 0 && encoded * 10 < (uint64_t)count * sizeof(uint32_t) * 9) return true;
 	return encoded * 10 < plain_bytes(distinct) * 9;
 }
 
@@ -364,11 +396,11 @@ static bool build(struct gm_distinct *distinct, const struct gm_slice *slices, s
 			if (!add_rows(distinct, &slices[i], from, count)) return false;
 			from += count;
 			if (distinct->count < check_at) continue;
-			if (!pays_so_far(distinct)) return false;
+			if (!pays_so_far(distinct, false)) return false;
 			check_at *= 2;
 		}
 	}
-	return pays_so_far(distinct);
+	return pays_so_far(distinct, true);
 }
 
 static enum gm_code reset(struct gm_distinct *distinct, enum gm_type type, uint64_t values, size_t limit_bytes,

@@ -85,7 +85,7 @@ static void write_schema(struct gm_thrift *t, const struct gm_schema *schema)
 	for (size_t i = 0; i < schema->node_count; i++) {
 		const struct gm_parquet_node *node = &schema->nodes[i];
 		gm_thrift_element_struct(t);
-		if (node->children == 0) gm_thrift_i32(t, 1, physical_type(node->type));
+		if (node->children == 0) gm_thrift_i32(t, 1, (int32_t)physical_type(node->type));
 		gm_thrift_i32(t, 3, (int32_t)node->repetition);
 		gm_thrift_string(t, 4, node->name);
 		if (node->children > 0) {
@@ -117,8 +117,8 @@ static void write_encoding_stats(struct gm_thrift *t, enum gm_format_page page, 
                                  uint32_t count)
 {
 	gm_thrift_element_struct(t);
-	gm_thrift_i32(t, 1, page);
-	gm_thrift_i32(t, 2, encoding);
+	gm_thrift_i32(t, 1, (int32_t)page);
+	gm_thrift_i32(t, 2, (int32_t)encoding);
 	gm_thrift_i32(t, 3, (int32_t)count);
 	gm_thrift_end(t);
 }
@@ -137,11 +137,11 @@ static void write_column_metadata(struct gm_thrift *t, const struct gm_parquet_w
 {
 	bool dictionary = chunk->dictionary_bytes > 0;
 	gm_thrift_struct(t, 3);
-	gm_thrift_i32(t, 1, physical_type(leaf->node->type));
+	gm_thrift_i32(t, 1, (int32_t)physical_type(leaf->node->type));
 	write_encodings(t, dictionary);
 	gm_thrift_list(t, 3, GM_THRIFT_BINARY, leaf->depth);
 	for (uint8_t i = 0; i < leaf->depth; i++) gm_thrift_element_binary(t, leaf->path[i], strlen(leaf->path[i]));
-	gm_thrift_i32(t, 4, codec_of(writer));
+	gm_thrift_i32(t, 4, (int32_t)codec_of(writer));
 	gm_thrift_i64(t, 5, (int64_t)chunk->slots);
 	gm_thrift_i64(t, 6, (int64_t)chunk->uncompressed_bytes);
 	gm_thrift_i64(t, 7, (int64_t)chunk->compressed_bytes);

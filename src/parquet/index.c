@@ -51,7 +51,7 @@ enum gm_code gm_index_write_columns(const struct gm_parquet_column_chunk *chunk,
 	gm_thrift_list(&t, 3, GM_THRIFT_BINARY, chunk->page_count);
 	for (size_t i = 0; i < chunk->page_count; i++)
 		gm_thrift_element_binary(&t, max_of(chunk, &chunk->pages[i]), chunk->pages[i].max_len);
-	gm_thrift_i32(&t, 4, order_of(chunk, type));
+	gm_thrift_i32(&t, 4, (int32_t)order_of(chunk, type));
 	gm_thrift_list(&t, 5, GM_THRIFT_I64, chunk->page_count);
 	for (size_t i = 0; i < chunk->page_count; i++) gm_thrift_element_int(&t, chunk->pages[i].nulls);
 	if (type == GM_TYPE_DOUBLE) {

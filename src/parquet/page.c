@@ -68,13 +68,13 @@ static enum gm_code write_header(struct gm_page_packer *packer, const struct gm_
 	struct gm_thrift t;
 	packer->header.len = 0;
 	gm_thrift_begin(&t, &packer->header, err);
-	gm_thrift_i32(&t, 1, header->page);
+	gm_thrift_i32(&t, 1, (int32_t)header->page);
 	gm_thrift_i32(&t, 2, (int32_t)uncompressed);
 	gm_thrift_i32(&t, 3, (int32_t)compressed);
 	gm_thrift_i32(&t, 4, (int32_t)crc);
 	gm_thrift_struct(&t, header->page == GM_FORMAT_DICTIONARY_PAGE ? 7 : 5);
 	gm_thrift_i32(&t, 1, (int32_t)header->slots);
-	gm_thrift_i32(&t, 2, header->encoding);
+	gm_thrift_i32(&t, 2, (int32_t)header->encoding);
 	if (header->page == GM_FORMAT_DATA_PAGE) {
 		gm_thrift_i32(&t, 3, GM_FORMAT_RLE);
 		gm_thrift_i32(&t, 4, GM_FORMAT_RLE);

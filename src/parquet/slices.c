@@ -32,45 +32,62 @@ bool gm_slices_match(const struct gm_slice *slices, size_t count, enum gm_type t
 	return true;
 }
 
-/* Representations that mark nulls by a byte per row. */
-static void defined_by_mark(const struct gm_slice *slice, uint8_t *defined)
+/* Without a selection of rows both loops become vector instructions: the pointer is moved, since an index that adds
+ * `first` could wrap around. */
+static uint64_t count_marks(const struct gm_slice *slice, const uint8_t *null)
 {
-	const uint8_t *null = slice->vec->null;
-	if (null == NULL)
-		memset(defined, 1, slice->count);
-	else if (slice->rows == NULL)
-		for (uint32_t i = 0; i < slice->count; i++) defined[i] = null[slice->first + i] == 0;
-	else
-		for (uint32_t i = 0; i < slice->count; i++) defined[i] = null[slice->rows[i]] == 0;
+	uint32_t nulls = 0;
+	if (slice->rows == NULL) {
+		null += slice->first;
+		for (uint32_t i = 0; i < slice->count; i++) nulls += null[i] != 0;
+	} else {
+		for (uint32_t i = 0; i < slice->count; i++) nulls += null[slice->rows[i]] != 0;
+	}
+	return nulls;
 }
 
-static void defined_by_code(const struct gm_slice *slice, uint8_t *defined)
+static uint64_t count_null_codes(const struct gm_slice *slice, const uint32_t *codes)
 {
-	const uint32_t *codes = slice->vec->codes;
-	if (slice->rows == NULL)
-		for (uint32_t i = 0; i < slice->count; i++) defined[i] = codes[slice->first + i] != GM_DICT_NULL;
-	else
-		for (uint32_t i = 0; i < slice->count; i++) defined[i] = codes[slice->rows[i]] != GM_DICT_NULL;
+	uint32_t nulls = 0;
+	if (slice->rows == NULL) {
+		codes += slice->first;
+		for (uint32_t i = 0; i < slice->count; i++) nulls += codes[i] == GM_DICT_NULL;
+	} else {
+		for (uint32_t i = 0; i < slice->count; i++) nulls += codes[slice->rows[i]] == GM_DICT_NULL;
+	}
+	return nulls;
 }
 
-uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined)
+uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count)
 {
 	uint64_t nulls = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct gm_slice *slice = &slices[i];
-		if (slice->count == 0) continue;
-		if (slice->vec->repr == GM_REPR_NULL)
-			memset(defined, 0, slice->count);
-		else if (slice->vec->repr == GM_REPR_DICT)
-			defined_by_code(slice, defined);
-		else
-			defined_by_mark(slice, defined);
-		uint32_t ones = 0;
-		for (uint32_t k = 0; k < slice->count; k++) ones += defined[k];
-		nulls += slice->count - ones;
-		defined += slice->count;
+		const struct gm_vec *vec = slices[i].vec;
+		if (vec->repr == GM_REPR_NULL)
+			nulls += slices[i].count;
+		else if (vec->repr == GM_REPR_DICT)
+			nulls += count_null_codes(&slices[i], vec->codes);
+		else if (vec->null != NULL)
+			nulls += count_marks(&slices[i], vec->null);
 	}
 	return nulls;
+}
+
+void gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct gm_slice *slice = &slices[i];
+		const struct gm_vec *vec = slice->vec;
+		if (vec->repr == GM_REPR_NULL)
+			memset(defined, 0, slice->count);
+		else if (vec->repr == GM_REPR_DICT)
+			for (uint32_t k = 0; k < slice->count; k++) defined[k] = vec->codes[gm_slice_row(slice, k)] != GM_DICT_NULL;
+		else if (vec->null != NULL)
+			for (uint32_t k = 0; k < slice->count; k++) defined[k] = vec->null[gm_slice_row(slice, k)] == 0;
+		else
+			memset(defined, 1, slice->count);
+		defined += slice->count;
+	}
 }
 
 void gm_cursor_init(struct gm_cursor *cursor, const struct gm_slice *slices, size_t count)
@@ -144,6 +161,7 @@ static size_t dictionary_strings(struct gm_cursor *cursor, struct gm_string *out
 		if (code == GM_DICT_NULL) continue;
 		out[n].bytes = gm_dict_entry(dict, code);
 		__builtin_prefetch(out[n].bytes);
+		__builtin_prefetch(out[n].bytes + 48); /* the next line, if a usual entry reaches into it */
 		n++;
 	}
 	for (size_t i = 0; i < n; i++) {

@@ -13,8 +13,9 @@ struct gm_string {
 uint64_t gm_slices_rows(const struct gm_slice *slices, size_t count);
 /* Whether each vec is of the type and in a representation that the type can have. */
 bool gm_slices_match(const struct gm_slice *slices, size_t count, enum gm_type type);
-/* defined[i] = 1 for a value, 0 for a null; returns the number of nulls. */
-uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined);
+uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count);
+/* Per row 1 for a value, 0 for a null. */
+void gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined);
 
 static inline uint32_t gm_slice_row(const struct gm_slice *slice, uint32_t i)
 {

@@ -101,7 +101,7 @@ static void add_booleans(struct gm_bounds *bounds, const uint8_t *plain, size_t 
 	gm_bounds_merge(bounds, GM_TYPE_BOOLEAN, &these);
 }
 
-/* The first eight bytes as a number that sorts as they do; only equal ones need a closer look. */
+/* Up to eight bytes as a number that sorts as they do; eight can always be read. */
 static uint64_t prefix_of(const uint8_t *bytes, uint32_t len)
 {
 	uint64_t word;
@@ -111,29 +111,43 @@ static uint64_t prefix_of(const uint8_t *bytes, uint32_t len)
 	return len == 0 ? 0 : word & ~UINT64_C(0) << (64 - 8 * len);
 }
 
+/* A string in a page, with the number that tells it from most others at once. */
+struct candidate {
+	struct gm_bound bound;
+	uint64_t prefix;
+};
+
+/* The order of two strings of a page with the same prefix. What they share is often longer ("https://www."), and short
+ * enough that a call would cost more than this loop. */
+static int compare_rest(const struct gm_bound *a, const struct gm_bound *b)
+{
+	uint32_t common = a->len < b->len ? a->len : b->len;
+	for (uint32_t at = 8; at < common; at += 8) {
+		uint64_t x = prefix_of(a->bytes + at, common - at), y = prefix_of(b->bytes + at, common - at);
+		if (x != y) return x < y ? -1 : 1;
+	}
+	return (a->len > b->len) - (a->len < b->len);
+}
+
+static bool is_below(const struct candidate *a, const struct candidate *b)
+{
+	if (a->prefix != b->prefix) return a->prefix < b->prefix;
+	return compare_rest(&a->bound, &b->bound) < 0;
+}
+
 static void add_strings(struct gm_bounds *bounds, const uint8_t *plain, size_t count)
 {
-	struct gm_bound min = {0}, max = {0};
-	uint64_t min_prefix = 0, max_prefix = 0;
+	struct candidate min = {0}, max = {0};
 	for (size_t i = 0; i < count; i++) {
-		struct gm_bound value;
-		memcpy(&value.len, plain, sizeof value.len);
-		value.number = 0;
-		value.bytes = plain + sizeof value.len;
-		plain = value.bytes + value.len;
-		uint64_t prefix = prefix_of(value.bytes, value.len);
-		if (i == 0 || prefix < min_prefix ||
-		    (prefix == min_prefix && compare_bytes(value.bytes, value.len, min.bytes, min.len) < 0)) {
-			min = value;
-			min_prefix = prefix;
-		}
-		if (i == 0 || prefix > max_prefix ||
-		    (prefix == max_prefix && compare_bytes(value.bytes, value.len, max.bytes, max.len) > 0)) {
-			max = value;
-			max_prefix = prefix;
-		}
+		struct candidate value = {0};
+		memcpy(&value.bound.len, plain, sizeof value.bound.len);
+		value.bound.bytes = plain + sizeof value.bound.len;
+		value.prefix = prefix_of(value.bound.bytes, value.bound.len);
+		plain = value.bound.bytes + value.bound.len;
+		if (i == 0 || is_below(&value, &min)) min = value;
+		if (i == 0 || is_below(&max, &value)) max = value;
 	}
-	struct gm_bounds these = {.any = true, .min = min, .max = max};
+	struct gm_bounds these = {.any = true, .min = min.bound, .max = max.bound};
 	gm_bounds_merge(bounds, GM_TYPE_STRING, &these);
 }
 
