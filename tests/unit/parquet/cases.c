@@ -202,8 +202,8 @@ static void keys(void)
 	struct model_value *few = model_add(&model, "few", GM_TYPE_STRING, GM_OPTIONAL);
 	for (uint64_t row = 0; row < model.rows; row++) {
 		char bytes[64];
-		int len =
-		    snprintf(bytes, sizeof bytes, "%08x-key-%llu", (unsigned)(row * 2654435761u), (unsigned long long)row);
+		int len = snprintf(bytes, sizeof bytes, "%08x-key-%llu", (unsigned)(row * UINT64_C(2654435761)),
+		                   (unsigned long long)row);
 		key[row] = model_string(&model, bytes, (size_t)len);
 		number[row] = (struct model_value){.i64 = (int64_t)row * 1000003};
 		len = snprintf(bytes, sizeof bytes, "few-%u", (unsigned)(row % 10));

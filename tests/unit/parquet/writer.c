@@ -2,6 +2,7 @@
  * Whether other engines read the files right is the business of tests/test_parquet_readers.py. */
 #include "model.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 /* --- Failing allocations: linked with --wrap ---------------------------------------------------------------------- */
 
 static uint64_t calls_until_failure; /* 0: never */
-static uint64_t fresh_calls, resize_calls;
+static _Thread_local uint64_t fresh_calls, resize_calls;
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
@@ -427,6 +428,60 @@ static void test_warm_encoder_allocates_output_only(void **state)
 	scenario_release(&scenario);
 }
 
+/* Columns of one row group encoded at once, by a writer shared for reading, from dictionaries that grow meanwhile. */
+struct encoding {
+	struct scenario *scenario;
+	struct gm_parquet_writer *writer;
+	struct gm_parquet_column_chunk *chunks[7];
+	size_t first;
+	enum gm_code rc;
+};
+
+static void *encode_every_second(void *context)
+{
+	struct encoding *encoding = context;
+	struct gm_error err;
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	for (size_t i = encoding->first; encoding->rc == GM_OK && i < 7; i += 2)
+		encoding->rc = gm_parquet_encode(encoder, encoding->writer, i, &encoding->scenario->data[0][i],
+		                                 &encoding->chunks[i], &err);
+	gm_parquet_encoder_free(encoder);
+	return NULL;
+}
+
+static void test_columns_are_encoded_at_once(void **state)
+{
+	(void)state;
+	struct scenario scenario;
+	struct gm_error err;
+	struct gm_parquet_writer *writer;
+	struct gm_parquet_column_chunk *chunks[7];
+	pthread_t threads[2];
+	scenario_init(&scenario);
+	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
+	                                       &writer, &err),
+	                 GM_OK);
+	struct encoding encodings[2] = {{.scenario = &scenario, .writer = writer, .first = 0},
+	                                {.scenario = &scenario, .writer = writer, .first = 1}};
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, encode_every_second, &encodings[i]), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		char text[32];
+		uint32_t len = (uint32_t)snprintf(text, sizeof text, "later-%u", i);
+		struct gm_dict *dict = scenario.p.dicts[i % 2];
+		if (dict != NULL)
+			assert_int_not_equal(gm_dict_put(dict, (uint8_t *)text, len, gm_dict_hash((uint8_t *)text, len)), 0);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(encodings[i].rc, GM_OK);
+	}
+	for (size_t i = 0; i < 7; i++) chunks[i] = encodings[i % 2].chunks[i];
+	assert_int_equal(gm_parquet_append(writer, 3000, chunks, &err), GM_OK);
+	gm_parquet_writer_free(writer);
+	scenario_release(&scenario);
+}
+
 static void test_misuse_is_refused(void **state)
 {
 	(void)state;
@@ -472,15 +527,11 @@ static void test_misuse_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_bytes_depend_on_values_alone),
-	    cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_encoder_has_no_memory),
-	    cmocka_unit_test(test_summary),
-	    cmocka_unit_test(test_every_allocation_fails_once),
-	    cmocka_unit_test(test_every_sink_call_fails_once),
-	    cmocka_unit_test(test_failed_writer_stays_failed),
-	    cmocka_unit_test(test_warm_encoder_allocates_output_only),
-	    cmocka_unit_test(test_misuse_is_refused),
+	    cmocka_unit_test(test_bytes_depend_on_values_alone), cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_encoder_has_no_memory),        cmocka_unit_test(test_summary),
+	    cmocka_unit_test(test_every_allocation_fails_once),  cmocka_unit_test(test_every_sink_call_fails_once),
+	    cmocka_unit_test(test_failed_writer_stays_failed),   cmocka_unit_test(test_warm_encoder_allocates_output_only),
+	    cmocka_unit_test(test_columns_are_encoded_at_once),  cmocka_unit_test(test_misuse_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
