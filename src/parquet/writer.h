@@ -76,8 +76,8 @@ struct gm_parquet_summary {
 enum gm_code gm_parquet_writer_new(const struct gm_parquet_node *nodes, size_t node_count,
                                    const struct gm_parquet_options *options, gm_sink_fn *sink, void *context,
                                    struct gm_parquet_writer **out, struct gm_error *err) GM_CHECK;
-void gm_parquet_writer_free(
-    struct gm_parquet_writer *writer); /* NULL is allowed; an unfinished file is the sink's owner's to drop */
+/* NULL is allowed. An unfinished file is the sink's owner's to drop. */
+void gm_parquet_writer_free(struct gm_parquet_writer *writer);
 /* Key-value metadata of the footer; copied. */
 enum gm_code gm_parquet_writer_meta(struct gm_parquet_writer *writer, const char *key, const char *value,
                                     struct gm_error *err) GM_CHECK;
@@ -89,12 +89,13 @@ enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct 
                                const struct gm_parquet_column_data *data, struct gm_parquet_column_chunk **out,
                                struct gm_error *err) GM_CHECK;
 void gm_parquet_column_chunk_free(struct gm_parquet_column_chunk *chunk);
-/* Appends a row group of all leaves in order; takes and frees the chunks, also on failure. */
+/* Appends a row group of all leaves in order; takes and frees the chunks, also on failure. After a failure the file is
+ * lost: only gm_parquet_writer_free is left. A group of no rows is left out. */
 enum gm_code gm_parquet_append(struct gm_parquet_writer *writer, uint64_t rows, struct gm_parquet_column_chunk **chunks,
                                struct gm_error *err) GM_CHECK;
 /* Bytes given to the sink so far. */
 uint64_t gm_parquet_bytes(const struct gm_parquet_writer *writer);
-/* Bloom filters, page index, footer. */
+/* Page index and footer (bloom filters went out with their row groups). */
 enum gm_code gm_parquet_finish(struct gm_parquet_writer *writer, struct gm_parquet_summary *summary,
                                struct gm_error *err) GM_CHECK;
 
