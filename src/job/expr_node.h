@@ -69,7 +69,7 @@ struct gm_expr_step {
 	size_t input_count;           /* 0: a constant */
 	bool day;                     /* the one input's UTC day */
 	bool lazy;                    /* as its node says */
-	bool cheap;                   /* evaluating costs no more than remembering */
+	bool cheap;                   /* evaluating costs hardly more than remembering */
 	struct gm_expr_node **region; /* in order of evaluation; the last is `node` */
 	size_t region_count;
 	uint32_t slot; /* where the vector goes, UINT32_MAX: nowhere */

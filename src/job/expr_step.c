@@ -9,6 +9,7 @@ enum {
 	ARENA_BLOCK_BYTES = 64 * 1024,
 	PLAIN_VERDICT_ROWS = 16384, /* rows of PLAIN inputs to see before their results may become PLAIN too */
 	BYTES_KEPT = 1 << 20,
+	CHEAP_KEYS_MAX = 2048, /* inputs to remember of what is as cheap to evaluate */
 };
 /* What the expressions may make of one chunk's few thousand records. */
 static const uint64_t chunk_bytes_max = (uint64_t)1 << 30;
@@ -606,7 +607,9 @@ static enum gm_code run_step(struct work *w, struct gm_arena *arena, struct gm_e
 	enum gm_repr first = one ? input(w, 0)->vec.repr : GM_REPR_NULL;
 	if (step->input_count == 0 || (one && first == GM_REPR_NULL)) return run_refs(w, run_constant, arena, vector);
 	if (one && first == GM_REPR_DICT) return run_refs(w, run_codes, arena, vector);
-	if (step->cheap && !step->day) return run_direct(w, arena, vector);
+	/* A memo that stays small, and so in the cache, beats even a comparison. */
+	bool repeats = w->state->memo.keys.count < CHEAP_KEYS_MAX;
+	if (step->cheap && !step->day && !repeats) return run_direct(w, arena, vector);
 	if (one) return run_refs(w, step->day ? run_days : run_words, arena, vector);
 	return run_refs(w, codes && !failed ? run_code_pairs : run_mixed, arena, vector);
 }

@@ -186,7 +186,41 @@ static void many_distinct_plain_results(void **state)
 	fx_close(&fx);
 }
 
-/* In the steady state nothing is allocated but what the chunk's own arena keeps. */
+/* Cheap steps remember a few thousand inputs, then evaluate each row. */
+static void many_distinct_numbers(void **state)
+{
+	(void)state;
+	struct fx fx;
+	enum { COUNT = 4000 };
+	static struct fx_row rows[COUNT];
+	assert_int_equal(fx_open(&fx, "", "",
+	                         "  - {name: x, type: boolean, expr: 'i > 5000'}\n"
+	                         "  - {name: y, type: bigint, expr: 'CASE WHEN b OR n = 0 THEN i ELSE NULL END'}\n"
+	                         "  - {name: z, type: double, expr: 'i'}\n",
+	                         64 << 20),
+	                 GM_OK);
+	for (int64_t turn = 0; turn < 4; turn++) {
+		for (uint32_t r = 0; r < COUNT; r++)
+			rows[r] = (struct fx_row){.i = turn * COUNT + r, .n = (int32_t)r % 3, .nulls = r % 50 == 1 ? "i" : NULL};
+		struct gm_chunk *chunk = fx_chunk(&fx, rows, COUNT, FX_DICT);
+		assert_int_equal(fx_run(&fx, chunk), GM_OK);
+		for (uint32_t r = 0; r < COUNT; r++) {
+			char text[64], number[64];
+			bool null = r % 50 == 1;
+			(void)snprintf(number, sizeof number, "%" PRId64, rows[r].i);
+			fx_text(&fx, chunk, "x", r, text, sizeof text);
+			assert_string_equal(text, null ? "null" : rows[r].i > 5000 ? "true" : "false");
+			fx_text(&fx, chunk, "y", r, text, sizeof text);
+			assert_string_equal(text, null || r % 3 != 0 ? "null" : number);
+			fx_text(&fx, chunk, "z", r, text, sizeof text);
+			assert_string_equal(text, null ? "null" : number);
+		}
+		gm_chunk_unref(chunk);
+	}
+	fx_close(&fx);
+}
+
+/* What is remembered is forgotten before it outgrows the memory given. */
 static void memory_stays_within_bounds(void **state)
 {
 	(void)state;
@@ -550,6 +584,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memos_change_nothing),
 	    cmocka_unit_test(many_distinct_plain_results),
+	    cmocka_unit_test(many_distinct_numbers),
 	    cmocka_unit_test(memory_stays_within_bounds),
 	    cmocka_unit_test(on_error_null_counts),
 	    cmocka_unit_test(a_default_stands_for_null_and_failure),
