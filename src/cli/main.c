@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,6 +62,15 @@ static void occupy_standard_streams(void)
 	}
 }
 
+/* --memory is a promise about the process: freed blocks of some size go back to the system at once, and threads share
+ * one heap. The hot loops keep what they need, so this costs no time. */
+static void keep_heap_small(void)
+{
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 static int print_version(void)
 {
 	printf("gristmill %s\n%s\n", gm_version(), gm_engine_id());
@@ -70,6 +80,7 @@ static int print_version(void)
 int main(int argc, char **argv)
 {
 	occupy_standard_streams();
+	keep_heap_small();
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		gm_cli_print_help(stderr);

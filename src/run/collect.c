@@ -5,11 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Groups that wait to be encoded hold their chunks: no more of them than can be worked on or kept in memory. */
+static bool has_room(const struct gm_engine *engine)
+{
+	return engine->groups == 0 ||
+	       (engine->groups <= (size_t)engine->threads && engine->group_bytes < engine->groups_limit);
+}
+
 bool gm_collect_ready(const struct gm_engine *engine)
 {
-	if (engine->collecting || engine->flushed) return false;
-	/* Groups that wait to be encoded hold their chunks: no more of them than can be worked on. */
-	if (engine->groups > (size_t)engine->threads) return false;
+	if (engine->collecting || engine->flushed || !has_room(engine)) return false;
 	if (engine->head == engine->unit->input_count) return true;
 	const struct gm_object_work *object = &engine->objects[engine->head];
 	return object->first != NULL || object->ended;
@@ -20,7 +25,7 @@ static struct gm_item *next_item(struct gm_engine *engine, size_t *object)
 {
 	struct gm_item *item = NULL;
 	(void)pthread_mutex_lock(&engine->lock);
-	while (engine->head < engine->unit->input_count && engine->groups <= (size_t)engine->threads) {
+	while (engine->head < engine->unit->input_count && has_room(engine)) {
 		struct gm_object_work *work = &engine->objects[engine->head];
 		item = work->first;
 		if (item != NULL) {
@@ -110,6 +115,7 @@ enum gm_code gm_collect_cut(void *context, struct gm_row_group *group, struct gm
 	*(partition->last_group != NULL ? &partition->last_group->later : &partition->first_group) = group;
 	partition->last_group = group;
 	engine->groups++;
+	engine->group_bytes += group->bytes;
 	(void)pthread_cond_broadcast(&engine->changed);
 	(void)pthread_mutex_unlock(&engine->lock);
 	return GM_OK;
@@ -127,7 +133,6 @@ enum gm_code gm_collect(struct gm_engine *engine, struct gm_error *err)
 		GM_TRY(rc);
 	}
 	if (engine->head < engine->unit->input_count) return GM_OK;
-	if (engine->groups > (size_t)engine->threads) return GM_OK;
 	GM_TRY(gm_pending_flush(engine->pending, err));
 	(void)pthread_mutex_lock(&engine->lock);
 	engine->flushed = true;

@@ -86,11 +86,13 @@ enum gm_code gm_encode_finish(struct gm_engine *engine, struct gm_row_group *gro
 	enum gm_code rc = GM_OK;
 	while (rc == GM_OK && (group = next_to_append(engine, partition)) != NULL) {
 		(void)pthread_mutex_unlock(&engine->lock);
+		size_t bytes = group->bytes;
 		rc = gm_outputs_append(&engine->result->outputs, group, err);
 		free_columns(engine, group);
 		gm_row_group_free(group);
 		(void)pthread_mutex_lock(&engine->lock);
 		engine->groups--;
+		engine->group_bytes -= bytes;
 		(void)pthread_cond_broadcast(&engine->changed);
 	}
 	(void)pthread_mutex_unlock(&engine->lock);

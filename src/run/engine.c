@@ -7,8 +7,9 @@
 /* Shares of the memory budget; shredders' and derivers' are in worker.c. What is left is for windows, encoders and
  * the program itself. */
 enum {
-	QUEUE_SHARE = 8,
-	PENDING_SHARE = 4,
+	QUEUE_SHARE = 16,
+	PENDING_SHARE = 5,
+	GROUPS_SHARE = 8,
 	KEYS_SHARE = 6,
 };
 
@@ -37,6 +38,7 @@ static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 	uint64_t memory = engine->options.memory_bytes;
 	engine->queue_limit = (size_t)(memory / QUEUE_SHARE);
 	engine->pending_limit = (size_t)(memory / PENDING_SHARE);
+	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
 	engine->pool = gm_chunk_pool_new();
 	engine->skip = malloc(GM_CHUNK_ROWS);
 	engine->duplicate = malloc(GM_CHUNK_ROWS);
@@ -127,7 +129,7 @@ static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_sp
 {
 	engine->unit = unit;
 	engine->result = result;
-	engine->next_object = engine->head = engine->queued_bytes = engine->groups = 0;
+	engine->next_object = engine->head = engine->queued_bytes = engine->groups = engine->group_bytes = 0;
 	engine->collecting = engine->flushed = engine->stopped = false;
 	engine->first_group = engine->last_group = NULL;
 	engine->code = GM_OK;

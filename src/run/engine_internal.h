@@ -51,7 +51,7 @@ struct gm_engine {
 	struct gm_keyset *keys; /* NULL: the table has no unique key */
 	uint32_t *column_slots;
 	size_t column_count;
-	size_t queue_limit, pending_limit;
+	size_t queue_limit, pending_limit, groups_limit;
 
 	/* The unit in hand. */
 	const struct gm_unit_spec *unit;
@@ -75,6 +75,7 @@ struct gm_engine {
 	size_t queued_bytes;
 	bool collecting, flushed;
 	struct gm_row_group *first_group, *last_group; /* with leaves that no worker has taken */
+	size_t group_bytes;       /* of the chunks they hold */
 	size_t groups;                                 /* cut and not yet appended */
 	size_t running;                                /* workers */
 	bool stopped;                                  /* the first failure, or a signal */
@@ -96,7 +97,7 @@ void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm
  * flushes. */
 enum gm_code gm_collect(struct gm_engine *engine, struct gm_error *err) GM_CHECK;
 enum gm_code gm_collect_cut(void *engine, struct gm_row_group *group, struct gm_error *err) GM_CHECK;
-/* Is there anything to collect? With the lock. */
+/* Is there anything to collect, and room for what comes of it? With the lock. */
 bool gm_collect_ready(const struct gm_engine *engine);
 
 /* encode.c */

@@ -200,7 +200,7 @@ static enum gm_code record_file(struct gm_outputs *outputs, const struct gm_part
 	    .rows = summary->rows,
 	    .bytes = output->bytes,
 	    .hash = {hash.low64, hash.high64},
-	    .content_hash = {summary->content_hash[0], summary->content_hash[1]},
+	    .content_hash = {summary->content_hash[1], summary->content_hash[0]}, /* there the high half stands first */
 	    .columns = copy_stats(&outputs->arena, summary),
 	};
 	if (file->path == NULL || file->partition == NULL || file->token == NULL || file->columns == NULL)

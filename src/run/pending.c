@@ -226,6 +226,12 @@ static void stop_waiting(struct gm_pending *pending, const struct gm_segment *se
 	}
 }
 
+static size_t segment_bytes(const struct gm_segment *segment)
+{
+	if (segment->chunk == NULL) return 0;
+	return (size_t)((uint64_t)gm_chunk_memory_bytes(segment->chunk) * segment->count / segment->chunk->rows);
+}
+
 /* Hands the partition's waiting rows on as a row group. */
 static enum gm_code cut_group(struct gm_pending *pending, struct gm_partition *partition, bool last,
                               struct gm_error *err)
@@ -237,6 +243,7 @@ static enum gm_code cut_group(struct gm_pending *pending, struct gm_partition *p
 	                               .segment_count = partition->segment_count,
 	                               .rows = partition->rows,
 	                               .last = last};
+	for (size_t i = 0; i < group->segment_count; i++) group->bytes += segment_bytes(&group->segments[i]);
 	stop_waiting(pending, partition->segments, partition->segment_count);
 	partition->segments = NULL;
 	partition->segment_count = partition->segment_room = 0;

@@ -24,7 +24,8 @@ struct gm_row_group {
 	struct gm_segment *segments;
 	size_t segment_count;
 	uint64_t rows;
-	bool last; /* of its partition in this unit: the file ends with it */
+	size_t bytes; /* its share of the chunks it holds */
+	bool last;    /* of its partition in this unit: the file ends with it */
 	size_t next_leaf, done_leaves;
 	struct gm_parquet_column_chunk **columns;
 	struct gm_row_group *next;  /* in the encode queue */

@@ -14,6 +14,7 @@ enum {
 };
 static const double default_quarantine_percent = 1.0;
 static const uint64_t default_memory_bytes = (uint64_t)256 << 20;
+static const uint64_t worker_bytes = (uint64_t)40 << 20;
 static const uint64_t least_memory_bytes = (uint64_t)32 << 20;
 static const char secret_key[] = "_gristmill/hash-key";
 
@@ -522,6 +523,9 @@ static enum gm_code check_options(struct gm_run_options *options, struct gm_erro
 		options->threads = processors < 1 ? 1 : processors > 256 ? 256 : (int)processors;
 	}
 	if (options->memory_bytes == 0) options->memory_bytes = default_memory_bytes;
+	/* A worker's windows and scratch do not shrink with the budget: a small one gets fewer workers. */
+	uint64_t most = options->memory_bytes / worker_bytes;
+	if (most < (uint64_t)options->threads) options->threads = most < 1 ? 1 : (int)most;
 	if (options->memory_bytes >= least_memory_bytes) return GM_OK;
 	(void)gm_error_set(err, GM_USAGE, "%" PRIu64 " bytes of memory are too few", options->memory_bytes);
 	return gm_error_hint(err, GM_USAGE, "give at least 32M");

@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 
+/* Shares of the memory budget, see engine.c. Dictionaries may be alive twice: the ones in use, and those before them
+ * that waiting chunks still refer to. */
+enum { DICTIONARIES_SHARE = 10, DERIVED_SHARE = 16 };
+
 /* A row group below this is encoded by one worker in one go. */
 static const uint64_t small_group_rows = 16 * 1024;
 
@@ -24,12 +28,13 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	size_t leaf_count;
 	const struct gm_shred_leaf *leaves = gm_program_leaves(job->program, &leaf_count);
 	size_t share = (size_t)(engine->options.memory_bytes / (unsigned)engine->threads);
-	struct gm_shred_options options = {
-	    .max_record_bytes = job->source.max_record_bytes, .window_bytes = 1024 * 1024, .dict_bytes_max = share / 6};
+	struct gm_shred_options options = {.max_record_bytes = job->source.max_record_bytes,
+	                                   .window_bytes = 1024 * 1024,
+	                                   .dict_bytes_max = share / DICTIONARIES_SHARE};
 	worker->engine = engine;
 	worker->object = (size_t)GM_NO_OBJECT;
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &options, engine->pool, &worker->shredder, err));
-	GM_TRY(gm_deriver_new(job, share / 12, &worker->deriver, err));
+	GM_TRY(gm_deriver_new(job, share / DERIVED_SHARE, &worker->deriver, err));
 	worker->encoder = gm_parquet_encoder_new();
 	if (worker->encoder == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
 	if (job->table.unique_count == 0) return GM_OK;
