@@ -5,6 +5,7 @@ in DuckDB, and gives null, not a failure, for a zero."""
 import ctypes
 import os
 import random
+import re
 
 import duckdb
 import pytest
@@ -26,7 +27,9 @@ def probe():
     found = sorted(harness.BINARY.parent.rglob("libexpr_probe.so"))
     if not found:
         pytest.skip("libexpr_probe.so has not been built")
-    return ctypes.CDLL(str(found[0])).probe_expr
+    library = ctypes.CDLL(str(found[0]))
+    library.probe_function.restype = ctypes.c_char_p
+    return library
 
 
 class Generator:
@@ -164,9 +167,40 @@ def test_random_expressions_agree_with_duckdb(probe, kind, type_):
             assert skipped <= 1 + turn // 50, theirs
             continue
         out = ((ctypes.c_char * BYTES) * count)()
-        status = probe(type_.encode(), ours.encode(), array, count, turn % 3, out)
+        status = probe.probe_expr(type_.encode(), ours.encode(), array, count, turn % 3, out)
         assert status == 0, f"seed {seed}: {ours}: {out[0].value.decode()}"
         got = [out[k].value.decode() for k in range(count)]
         for k in range(count):
             assert got[k] == want[k][:BYTES - 1] or len(want[k].encode()) >= BYTES, \
                 f"seed {seed}: {ours}\n{theirs}\nrow {rows[k]}: {got[k]!r}, DuckDB {want[k]!r}"
+
+
+def examples():
+    """(expression, type, value) of each example of docs/functions.md."""
+    text = (harness.ROOT / "docs" / "functions.md").read_text()
+    for line in text.splitlines():
+        cells = re.split(r"(?<!\\)\|", line.replace("\\|", "\0"))
+        if len(cells) == 5 and cells[1].strip().startswith("`"):
+            expression, type_, value = (cell.strip().strip("`").replace("\0", "|") for cell in cells[1:4])
+            yield expression, type_, value
+
+
+def test_the_manual_is_right(probe):
+    found = list(examples())
+    assert len(found) > 100
+    for expression, type_, value in found:
+        out = ((ctypes.c_char * BYTES) * 1)()
+        # In a job file ${ is a variable; the examples are bare expressions without one.
+        status = probe.probe_expr(type_.encode(), expression.encode(), (Row * 1)(), 1, 0, out)
+        assert status == 0, f"{expression}: {out[0].value.decode()}"
+        assert out[0].value.decode() == value, expression
+
+
+def test_the_manual_is_complete(probe):
+    text = " ".join(expression for expression, _, _ in examples())
+    number = 0
+    while signature := probe.probe_function(number):
+        name = signature.decode().split("(")[0]
+        assert re.search(rf"\b{re.escape(name)}\(", text, re.I), f"docs/functions.md has no example of {name}"
+        number += 1
+    assert number > 50

@@ -529,6 +529,102 @@ static void wide_expressions_work(void **state)
 	free(expr);
 }
 
+/* Words thrown together: refused or run, never more than that. */
+static void word_soup_is_survived(void **state)
+{
+	(void)state;
+	static const char *const soup[] = {"s",
+	                                   "t",
+	                                   "i",
+	                                   "n",
+	                                   "d",
+	                                   "b",
+	                                   "ts",
+	                                   "'a'",
+	                                   "''",
+	                                   "1",
+	                                   "0",
+	                                   "2.5",
+	                                   "null",
+	                                   "true",
+	                                   "(",
+	                                   ")",
+	                                   "(",
+	                                   ")",
+	                                   ",",
+	                                   "||",
+	                                   "+",
+	                                   "-",
+	                                   "*",
+	                                   "/",
+	                                   "%",
+	                                   "=",
+	                                   "<",
+	                                   ">=",
+	                                   "<>",
+	                                   "and",
+	                                   "or",
+	                                   "not",
+	                                   "is",
+	                                   "null",
+	                                   "in",
+	                                   "(1,2)",
+	                                   "like",
+	                                   "'%'",
+	                                   "between",
+	                                   "case",
+	                                   "when",
+	                                   "then",
+	                                   "else",
+	                                   "end",
+	                                   "cast(",
+	                                   "as bigint)",
+	                                   "lower(",
+	                                   "length(",
+	                                   "regexp_like(",
+	                                   "substr(",
+	                                   "coalesce(",
+	                                   "if(",
+	                                   "nullif(",
+	                                   "date_trunc(",
+	                                   "'day'",
+	                                   "a.b",
+	                                   ".",
+	                                   "\"s\"",
+	                                   "date '2024-01-01'",
+	                                   "escape",
+	                                   "try(",
+	                                   "distinct from",
+	                                   "greatest(",
+	                                   "abs(",
+	                                   "round(",
+	                                   "concat(",
+	                                   "date_format(",
+	                                   "from_unixtime("};
+	static const char *const types[] = {"string", "bigint", "boolean", "double", "timestamp", "date", "int"};
+	uint64_t seed = 77;
+	uint32_t ran = 0;
+	for (int turn = 0; turn < 6000; turn++) {
+		char expr[600] = "";
+		struct fx fx;
+		seed = seed * 6364136223846793005U + 1442695040888963407U;
+		for (uint64_t words = (seed >> 40) % 9 + 1; words > 0; words--) {
+			seed = seed * 6364136223846793005U + 1442695040888963407U;
+			strcat(strcat(expr, soup[(seed >> 33) % (sizeof soup / sizeof soup[0])]), " ");
+		}
+		enum gm_code code = fx_open_expr(&fx, types[(seed >> 20) % 7], expr, 1 << 20);
+		if (code != GM_OK && code != GM_JOB) fail_msg("%s: %s", expr, fx.err.message);
+		if (code == GM_OK) {
+			struct gm_chunk *chunk = fx_chunk(&fx, &sample, 1, (enum fx_form)(turn % FX_FORMS));
+			assert_int_equal(fx_run(&fx, chunk), GM_OK);
+			gm_chunk_unref(chunk);
+			ran++;
+		}
+		fx_close(&fx);
+	}
+	assert_true(ran > 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,6 +642,7 @@ int main(void)
 	    cmocka_unit_test(wrong_expressions_are_refused_with_their_place),
 	    cmocka_unit_test(deep_and_long_expressions_are_refused),
 	    cmocka_unit_test(wide_expressions_work),
+	    cmocka_unit_test(word_soup_is_survived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* expr_probe.c - a shared module through which tests/test_expressions.py evaluates expressions. Not part of what is
  * installed. */
 #include "expr_fixture.h"
+#include "job/expr.h"
+#include "job/function.h"
 
 enum { PROBE_BYTES = 256 };
 
@@ -8,6 +10,16 @@ enum { PROBE_BYTES = 256 };
  * out[0]. */
 GM_API int probe_expr(const char *type, const char *expr, const struct fx_row *rows, uint32_t count, int form,
                       char (*out)[PROBE_BYTES]);
+
+/* The signature of the function of that number, from 0; NULL behind the last. */
+GM_API const char *probe_function(size_t number);
+
+const char *probe_function(size_t number)
+{
+	const char *signature = NULL, *help;
+	if (number < gm_function_count) return gm_functions[number].signature;
+	return gm_expr_builtin(number - gm_function_count, &signature, &help) ? signature : NULL;
+}
 
 int probe_expr(const char *type, const char *expr, const struct fx_row *rows, uint32_t count, int form,
                char (*out)[PROBE_BYTES])
