@@ -1,0 +1,167 @@
+/* memory.c - allocations of the shredder: none once it is warm, and each of them failed once. The linker sends malloc,
+ * calloc and realloc of everything in the program through the functions below. */
+#include "harness.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool watching;
+static uint64_t allocations, fail_at; /* fail_at counts from 1; 0: never */
+
+static bool fails(void)
+{
+	return watching && ++allocations == fail_at;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t count, size_t n)
+{
+	return fails() ? NULL : __real_calloc(count, n);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+static const struct wanted wanted[] = {
+    {"id", GM_TYPE_STRING, 0, false, GM_ON_ERROR_NULL},   {"few", GM_TYPE_STRING, 0, false, GM_ON_ERROR_NULL},
+    {"text", GM_TYPE_STRING, 0, false, GM_ON_ERROR_NULL}, {"in/n", GM_TYPE_BIGINT, 0, false, GM_ON_ERROR_NULL},
+    {"in/x", GM_TYPE_DOUBLE, 0, false, GM_ON_ERROR_NULL}, {"t", GM_TYPE_TIMESTAMP, GM_UNIT_MS, true, GM_ON_ERROR_NULL}};
+enum { WANTED = sizeof wanted / sizeof *wanted };
+
+/* Records with everything that takes a long way: escapes, ill-formed bytes, containers as text, unknown and nested
+ * values, decimals, rejected and broken records. */
+static void write_records(struct text *object, unsigned count)
+{
+	text_clear(object);
+	for (unsigned i = 0; i < count; i++) {
+		text_add(object, "{\"id\":\"%08x-%u\",\"few\":\"v%u\",\"t\":%u,", i * 2654435761u, i, i % 50, i);
+		text_add(object, "\"in\":{\"n\":\"%u\",\"x\":%u.5e-3},\"unknown\":[{\"a\":[[]]},null],", i % 1000, i);
+		text_add(object,
+		         i % 3 == 0   ? "\"text\":\"a\\n\\u00e9 %u\"}\n"
+		         : i % 3 == 1 ? "\"text\":[1, {\"k\" : %u}]}\n"
+		                      : "\"text\":\"\xC3\xA9 \xFF %u\"}\n",
+		         i % 40);
+		if (i % 100 == 0) text_add(object, "{\"t\":null,\"text\":\"rejected \\n %u\"}\n", i % 7);
+		if (i % 130 == 0) text_add(object, "{\"few\":\"\\n\",oops}\n");
+	}
+}
+
+static enum gm_code ignore_reject(void *context, const struct gm_reject *reject, const void *data, size_t bytes,
+                                  bool last, struct gm_error *err)
+{
+	(void)context, (void)reject, (void)data, (void)bytes, (void)last, (void)err;
+	return GM_OK;
+}
+
+static enum gm_code read_all(struct gm_shredder *shredder, const struct text *object, uint64_t *rows,
+                             struct gm_error *err)
+{
+	struct object source = {(const uint8_t *)object->data, object->n, 0, SIZE_MAX};
+	gm_shredder_begin(shredder, object_source, ignore_reject, &source);
+	for (;;) {
+		struct gm_chunk *chunk;
+		GM_TRY(gm_shredder_next(shredder, 2, &chunk, err));
+		if (chunk == NULL) return GM_OK;
+		*rows += chunk->rows;
+		gm_chunk_unref(chunk);
+	}
+}
+
+static void test_steady_state(void **state)
+{
+	(void)state;
+	static struct leaves leaves;
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_shred_options options = {
+	    .max_record_bytes = 1 << 20, .window_bytes = 1 << 16, .dict_bytes_max = 64 << 20};
+	struct gm_shredder *shredder;
+	struct gm_error err;
+	struct text object = {0};
+	uint64_t rows = 0;
+	leaves_init(&leaves, wanted, WANTED);
+	write_records(&object, 20000);
+	assert_int_equal(gm_shredder_new(leaves.leaf, WANTED, &options, pool, &shredder, &err), GM_OK);
+	assert_int_equal(read_all(shredder, &object, &rows, &err), GM_OK);
+	assert_int_equal(read_all(shredder, &object, &rows, &err), GM_OK);
+	watching = true;
+	allocations = fail_at = 0;
+	rows = 0;
+	enum gm_code rc = read_all(shredder, &object, &rows, &err);
+	watching = false;
+	assert_int_equal(rc, GM_OK);
+	assert_int_equal(rows, 20000);
+	assert_int_equal(allocations, 0);
+	gm_shredder_free(shredder);
+	gm_chunk_pool_free(pool);
+	free(object.data);
+}
+
+static enum gm_code run_once(const struct leaves *leaves, const struct text *object, uint64_t *rows)
+{
+	struct gm_shred_options options = {.max_record_bytes = 1 << 16, .window_bytes = 100, .dict_bytes_max = 1 << 20};
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_shredder *shredder = NULL;
+	struct gm_error err = {.code = GM_OK};
+	if (pool == NULL) return GM_NOMEM;
+	enum gm_code rc = gm_shredder_new(leaves->leaf, leaves->count, &options, pool, &shredder, &err);
+	if (rc == GM_OK) rc = read_all(shredder, object, rows, &err);
+	assert_int_equal(rc, err.code);
+	gm_shredder_free(shredder);
+	gm_chunk_pool_free(pool);
+	return rc;
+}
+
+/* Out of memory is an ordinary error, wherever it strikes (or a detour: a dictionary that cannot grow makes a plain
+ * chunk). */
+static void test_every_allocation_fails_once(void **state)
+{
+	(void)state;
+	static struct leaves leaves;
+	struct text object = {0};
+	leaves_init(&leaves, wanted, WANTED);
+	write_records(&object, 200);
+	text_add(&object, "{\"t\":1,\"few\":\"%01000d\",\"deep\":", 7);
+	for (int i = 0; i < 3000; i++) text_add(&object, "[");
+	for (int i = 0; i < 3000; i++) text_add(&object, "]");
+	text_add(&object, "}\n");
+	uint64_t failed = 0;
+	for (uint64_t at = 1;; at++) {
+		uint64_t rows = 0;
+		watching = true;
+		allocations = 0;
+		fail_at = at;
+		enum gm_code rc = run_once(&leaves, &object, &rows);
+		watching = false;
+		assert_true(rc == GM_OK || rc == GM_NOMEM);
+		assert_true(rc == GM_NOMEM || rows == 201);
+		failed += rc == GM_NOMEM;
+		if (allocations < at) break;
+	}
+	printf("%llu failures\n", (unsigned long long)failed);
+	assert_true(failed >= 30);
+	free(object.data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steady_state),
+	                                   cmocka_unit_test(test_every_allocation_fails_once)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
