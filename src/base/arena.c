@@ -30,7 +30,7 @@ void gm_arena_release(struct gm_arena *arena)
 void gm_arena_reset(struct gm_arena *arena)
 {
 	arena->current = arena->first;
-	arena->used = 0;
+	arena->used = arena->taken_bytes = 0;
 }
 
 /* Puts a block with room for `bytes` behind the current one and makes it current: a kept one if it fits, else new. */
@@ -67,6 +67,7 @@ void *gm_arena_alloc(struct gm_arena *arena, size_t bytes)
 	}
 	void *at = arena->current->data + arena->used;
 	arena->used += bytes;
+	arena->taken_bytes += bytes;
 	return at;
 }
 

@@ -12,6 +12,7 @@ struct gm_arena {
 	struct gm_arena_block *first, *current;
 	size_t used;        /* bytes taken from `current` */
 	size_t block_bytes; /* size of a fresh block */
+	size_t taken_bytes; /* handed out since the last reset */
 	size_t total_bytes; /* of all blocks: what this arena costs */
 };
 

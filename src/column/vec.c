@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { CHUNK_BLOCK_BYTES = 64 * 1024 };
+/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones. */
+enum { FIRST_CHUNK_BYTES = 256 * 1024, OVERFLOW_BLOCK_BYTES = 32 * 1024 };
 
 /* A chunk that has grown beyond this (a huge record) is not kept for reuse. */
 static const size_t keep_bytes = (size_t)4 * 1024 * 1024;
@@ -17,6 +18,7 @@ const char *gm_type_name(enum gm_type type)
 struct gm_chunk_pool {
 	pthread_mutex_t lock;
 	struct gm_chunk *spare;
+	size_t typical_bytes; /* of a chunk: grows at once, shrinks slowly */
 };
 
 struct gm_chunk_pool *gm_chunk_pool_new(void)
@@ -27,6 +29,7 @@ struct gm_chunk_pool *gm_chunk_pool_new(void)
 		free(pool);
 		return NULL;
 	}
+	pool->typical_bytes = FIRST_CHUNK_BYTES;
 	return pool;
 }
 
@@ -47,25 +50,27 @@ void gm_chunk_pool_free(struct gm_chunk_pool *pool)
 	free(pool);
 }
 
-static struct gm_chunk *take_spare(struct gm_chunk_pool *pool)
+static struct gm_chunk *take_spare(struct gm_chunk_pool *pool, size_t *typical_bytes)
 {
 	(void)pthread_mutex_lock(&pool->lock);
 	struct gm_chunk *chunk = pool->spare;
 	if (chunk != NULL) pool->spare = chunk->next;
+	*typical_bytes = pool->typical_bytes;
 	(void)pthread_mutex_unlock(&pool->lock);
 	return chunk;
 }
 
 struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots)
 {
-	struct gm_chunk *chunk = take_spare(pool);
+	size_t typical_bytes;
+	struct gm_chunk *chunk = take_spare(pool, &typical_bytes);
 	struct gm_arena arena;
 	if (chunk != NULL) {
 		arena = chunk->arena;
 	} else {
 		chunk = malloc(sizeof *chunk);
 		if (chunk == NULL) return NULL;
-		gm_arena_init(&arena, CHUNK_BLOCK_BYTES);
+		gm_arena_init(&arena, typical_bytes);
 	}
 	*chunk = (struct gm_chunk){.references = 1, .slots = slots, .pool = pool, .arena = arena};
 	chunk->vec = gm_arena_zalloc(&chunk->arena, slots * sizeof *chunk->vec);
@@ -73,6 +78,7 @@ struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots)
 		chunk_free(chunk);
 		return NULL;
 	}
+	chunk->arena.block_bytes = OVERFLOW_BLOCK_BYTES;
 	return chunk;
 }
 
@@ -87,6 +93,34 @@ static void drop_dictionary(struct gm_vec *vec)
 	if (vec->repr == GM_REPR_DICT) gm_dict_unref(vec->dict);
 }
 
+void gm_chunk_built(const struct gm_chunk *chunk)
+{
+	struct gm_chunk_pool *pool = chunk->pool;
+	size_t taken = chunk->arena.taken_bytes;
+	(void)pthread_mutex_lock(&pool->lock);
+	if (taken > pool->typical_bytes)
+		pool->typical_bytes = taken + taken / 32;
+	else
+		pool->typical_bytes -= (pool->typical_bytes - taken) / 16;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void give_spare(struct gm_chunk_pool *pool, struct gm_chunk *chunk)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	size_t total = chunk->arena.total_bytes, typical = pool->typical_bytes;
+	/* Blocks that do not fit what chunks are like now make way for one that does. */
+	if (total < typical - typical / 8 || total > typical + typical / 4) {
+		gm_arena_release(&chunk->arena);
+		chunk->arena.block_bytes = typical;
+	} else {
+		gm_arena_reset(&chunk->arena);
+	}
+	chunk->next = pool->spare;
+	pool->spare = chunk;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
 void gm_chunk_unref(struct gm_chunk *chunk)
 {
 	if (chunk == NULL || __atomic_sub_fetch(&chunk->references, 1, __ATOMIC_ACQ_REL) != 0) return;
@@ -96,12 +130,7 @@ void gm_chunk_unref(struct gm_chunk *chunk)
 		chunk_free(chunk);
 		return;
 	}
-	gm_arena_reset(&chunk->arena);
-	struct gm_chunk_pool *pool = chunk->pool;
-	(void)pthread_mutex_lock(&pool->lock);
-	chunk->next = pool->spare;
-	pool->spare = chunk;
-	(void)pthread_mutex_unlock(&pool->lock);
+	give_spare(chunk->pool, chunk);
 }
 
 size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk)

@@ -103,6 +103,8 @@ void gm_chunk_pool_free(struct gm_chunk_pool *pool); /* all chunks must have com
 /* An empty chunk with one reference and `slots` vecs of repr NULL; arrays are the taker's to allocate from
  * chunk->arena. */
 struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots);
+/* Everything is in the chunk: the pool learns how large chunks are. */
+void gm_chunk_built(const struct gm_chunk *chunk);
 struct gm_chunk *gm_chunk_ref(struct gm_chunk *chunk);
 void gm_chunk_unref(struct gm_chunk *chunk);
 /* What the chunk occupies, without its dictionaries. */

@@ -8,7 +8,7 @@
  * the program itself. */
 enum {
 	QUEUE_SHARE = 16,
-	PENDING_SHARE = 5,
+	PENDING_SHARE = 4,
 	GROUPS_SHARE = 8,
 	KEYS_SHARE = 6,
 };

@@ -304,7 +304,9 @@ static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partit
 	return GM_OK;
 }
 
-/* Frees memory: all partitions but the largest, whose rows are many to a chunk; that one too if it was not enough. */
+/* Frees memory: all partitions but the largest, whose rows are many to a chunk; that one too if it was not enough. In
+ * a log most chunks wait only because a few late rows of theirs do, and a main partition that soon makes a row group
+ * should not take the way through the file. */
 static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *err)
 {
 	struct gm_partition *largest = NULL;
@@ -312,7 +314,7 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 		if (largest == NULL || pending->partitions[i]->rows > largest->rows) largest = pending->partitions[i];
 	for (size_t i = 0; i < pending->partition_count; i++)
 		if (pending->partitions[i] != largest) GM_TRY(spill_partition(pending, pending->partitions[i], err));
-	if (largest != NULL && pending->memory_bytes > pending->limits.memory_bytes / 2)
+	if (largest != NULL && pending->memory_bytes > pending->limits.memory_bytes / 8 * 7)
 		GM_TRY(spill_partition(pending, largest, err));
 	return GM_OK;
 }

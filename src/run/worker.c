@@ -222,6 +222,7 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 		if (err->object[0] == '\0') (void)gm_error_object(err, rc, key, strlen(key));
 		return rc;
 	}
+	gm_chunk_built(chunk);
 	uint64_t filtered = 0;
 	for (uint32_t row = 0; row < chunk->rows; row++) filtered += chunk->fate[row] == GM_FATE_FILTERED;
 	engine->objects[worker->object].balance.filtered += filtered;
