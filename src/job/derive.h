@@ -1,8 +1,8 @@
 /* derive.h - from the leaves of a chunk to the table's columns, the rows' fates and their partitions.
  *
- * A program is a job's expressions, parsed, typed and checked: which leaves to shred, and in which order to evaluate what.
- * It is immutable. A deriver is one thread's state: memo tables (a function is called once per distinct input), output
- * dictionaries, compiled patterns, a SQLite connection. */
+ * A program is a job's expressions, parsed, typed and checked: which leaves to shred, and in which order to evaluate
+ * what. It is immutable. A deriver is one thread's state: memo tables (a function is called once per distinct input),
+ * output dictionaries, compiled patterns, a SQLite connection. */
 #ifndef GM_JOB_DERIVE_H
 #define GM_JOB_DERIVE_H
 
@@ -23,7 +23,8 @@ uint32_t gm_program_column_slot(const struct gm_program *program, size_t column)
 const char *gm_program_how(const struct gm_program *program, size_t column);
 
 struct gm_deriver;
-enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struct gm_deriver **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struct gm_deriver **out,
+                            struct gm_error *err) GM_CHECK;
 void gm_deriver_free(struct gm_deriver *deriver);
 /* A row that an expression's or column's policy rejects; called in row order. */
 typedef enum gm_code gm_reject_row_fn(void *context, struct gm_chunk *chunk, uint32_t row, enum gm_reason reason,
@@ -36,7 +37,7 @@ enum gm_code gm_deriver_run(struct gm_deriver *deriver, struct gm_chunk *chunk, 
 uint64_t gm_deriver_nulled(const struct gm_deriver *deriver);
 
 /* The values of a partition path that gm_deriver_run made ("year=2024/month=03"): unescaped, NULL for null. */
-enum gm_code gm_partition_parse(const char *path, size_t bytes, struct gm_arena *arena, struct gm_partition_value **values,
-                                size_t *count, struct gm_error *err) GM_CHECK;
+enum gm_code gm_partition_parse(const char *path, size_t bytes, struct gm_arena *arena,
+                                struct gm_partition_value **values, size_t *count, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -90,9 +90,11 @@ struct gm_ast {
 	size_t count; /* of args */
 };
 
-/* Fails with JOB at text[offset], naming what the expression belongs to. */
-enum gm_code gm_expr_fail(const struct gm_expr_source *source, size_t offset, struct gm_error *err, const char *format,
-                          ...) __attribute__((format(printf, 4, 5)));
+/* Fails with JOB at text[offset], naming what the expression belongs to. A macro, so that compilers and analyzers see
+ * that it never is OK. */
+#define gm_expr_fail(...) (gm_expr_set_error(__VA_ARGS__), GM_JOB)
+void gm_expr_set_error(const struct gm_expr_source *source, size_t offset, struct gm_error *err, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
 /* The same with a code of the caller's choice. */
 enum gm_code gm_expr_fail_code(const struct gm_expr_source *source, size_t offset, enum gm_code code,
                                struct gm_error *err, const char *message);

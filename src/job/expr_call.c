@@ -268,7 +268,7 @@ static enum gm_code check_site(struct gm_expr_typer *typer, const struct gm_ast 
 	void *state = NULL;
 	enum gm_code code = site->prepare(values, node->argc, &state, &node->day_grain, typer->err);
 	if (code == GM_OK) site->release(state);
-	if (code != GM_JOB && code != GM_VALUE) return code;
+	if ((code != GM_JOB && code != GM_VALUE) || literal == NULL) return code;
 	for (arg = ast->args; typer->err != NULL && arg != NULL && typer->err->column > 0; arg = arg->next)
 		if (--typer->err->column == 0) literal = arg;
 	/* Offsets within the literal are those of the expression only where no quote was doubled. */

@@ -20,15 +20,15 @@ enum gm_code gm_expr_fail_code(const struct gm_expr_source *source, size_t offse
 	return gm_error_object(err, code, source->job_path, strlen(source->job_path));
 }
 
-enum gm_code gm_expr_fail(const struct gm_expr_source *source, size_t offset, struct gm_error *err, const char *format,
-                          ...)
+void gm_expr_set_error(const struct gm_expr_source *source, size_t offset, struct gm_error *err, const char *format,
+                       ...)
 {
 	char message[400];
 	va_list args;
 	va_start(args, format);
 	(void)vsnprintf(message, sizeof message, format, args);
 	va_end(args);
-	return gm_expr_fail_code(source, offset, GM_JOB, err, message);
+	(void)gm_expr_fail_code(source, offset, GM_JOB, err, message);
 }
 
 bool gm_token_is_word(const struct gm_token *token, const char *word)

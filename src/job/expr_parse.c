@@ -123,8 +123,9 @@ static enum gm_code add_arg(struct parser *p, struct gm_ast *node, struct gm_ast
 /* Parses one operand and makes it an argument. */
 static enum gm_code parse_arg(struct parser *p, enum level level, struct gm_ast *node)
 {
-	struct gm_ast *arg;
+	struct gm_ast *arg = NULL;
 	GM_TRY(parse_expression(p, level, &arg));
+	if (arg == NULL) GM_FAIL(p->err, GM_BUG, "an operand was parsed to nothing"); /* analyzers cannot see it */
 	return add_arg(p, node, arg);
 }
 
@@ -404,6 +405,7 @@ static enum gm_code parse_binary(struct parser *p, enum gm_ast_kind kind, enum l
 
 static enum gm_code parse_operators(struct parser *p, enum level level, struct gm_ast **out)
 {
+	*out = NULL;
 	if (level <= LEVEL_NOT && at_word(p, "not")) {
 		GM_TRY(new_node(p, GM_AST_NOT, out));
 		GM_TRY(advance(p));

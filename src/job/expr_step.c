@@ -60,7 +60,7 @@ void gm_expr_runner_release(struct gm_expr_runner *runner)
 		forget_results(&runner->states[i]);
 		gm_buf_release(&runner->states[i].bytes);
 	}
-	for (size_t i = 0; i < runner->source_count; i++) gm_dict_unref(runner->sources[i].dict);
+	for (size_t i = 0; runner->sources != NULL && i < runner->source_count; i++) gm_dict_unref(runner->sources[i].dict);
 	gm_expr_machine_release(&runner->machine);
 	gm_arena_release(&runner->arena);
 	free(runner->states);
