@@ -29,8 +29,8 @@ void gm_deriver_free(struct gm_deriver *deriver);
 /* A row that an expression's or column's policy rejects; called in row order. */
 typedef enum gm_code gm_reject_row_fn(void *context, struct gm_chunk *chunk, uint32_t row, enum gm_reason reason,
                                       const char *column, const char *detail, struct gm_error *err);
-/* Fills the extra slots, chunk->partition, and fate for rows that are filtered or rejected. VALUE: an on_error: fail
- * value or an expression's limit, naming expression and position. */
+/* Fills the extra slots, chunk->partition, and fate for rows that are filtered or rejected; a row that `where` filters
+ * is never rejected. VALUE: an on_error: fail value or an expression's limit, naming expression and position. */
 enum gm_code gm_deriver_run(struct gm_deriver *deriver, struct gm_chunk *chunk, gm_reject_row_fn *reject, void *context,
                             struct gm_error *err) GM_CHECK;
 /* Values that became null by policy so far. */

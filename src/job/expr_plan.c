@@ -113,7 +113,7 @@ static int by_index(const void *a, const void *b)
 	return ((*left)->index > (*right)->index) - ((*left)->index < (*right)->index);
 }
 
-/* Evaluating such a node costs less than looking up what it gave before. */
+/* Evaluating such a node costs hardly more than looking up what it gave before. */
 static bool is_cheap(const struct gm_expr_node *node)
 {
 	if (node->type == GM_TYPE_STRING) return false;
