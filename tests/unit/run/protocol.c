@@ -254,6 +254,32 @@ static void a_plan_given_up_is_dead_and_leaves_nothing(void **state)
 	gm_plan_free(plan);
 }
 
+static void books_that_do_not_balance_are_refused(void **state)
+{
+	(void)state;
+	const struct gm_balance good = {.records_read = 10,
+	                                .rows_written = 4,
+	                                .duplicates = 3,
+	                                .filtered = 2,
+	                                .quarantined = 1,
+	                                .bytes_raw = 60,
+	                                .record_bytes = 30,
+	                                .separator_bytes = 20,
+	                                .quarantined_bytes = 10};
+	assert_int_equal(gm_balance_check(&good, "x", &err), GM_OK);
+	struct gm_balance bad = good;
+	bad.duplicates--;
+	assert_int_equal(gm_balance_check(&bad, "x", &err), GM_UNBALANCED);
+	bad = good;
+	bad.separator_bytes++;
+	assert_int_equal(gm_balance_check(&bad, "x", &err), GM_UNBALANCED);
+	assert_string_equal(err.object, "x");
+	struct gm_balance sum = good;
+	gm_balance_add(&sum, &good);
+	assert_int_equal(sum.records_read, 20);
+	assert_int_equal(gm_balance_check(&sum, "run", &err), GM_OK);
+}
+
 static void ids_become_one_safe_part(void **state)
 {
 	(void)state;
@@ -278,6 +304,7 @@ int main(void)
 	    TEST(a_manifest_cannot_lead_out_of_the_table),
 	    TEST(a_commit_makes_inputs_known_and_a_changed_one_is_refused),
 	    TEST(a_plan_given_up_is_dead_and_leaves_nothing),
+	    TEST(books_that_do_not_balance_are_refused),
 	    TEST(ids_become_one_safe_part),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
