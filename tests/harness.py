@@ -54,8 +54,8 @@ class Process:
     The kernel counts what the parent held at the fork as the child's: measure=True runs the program below GNU time, which
     is small, so that `peak` is the program's own. Signals then do not reach the program."""
 
-    def __init__(self, *args, env=None, before=None, cwd=None, measure=False):
-        self.args = [str(BINARY), *map(str, args)]
+    def __init__(self, *args, env=None, before=None, cwd=None, measure=False, binary=None):
+        self.args = [str(binary or BINARY), *map(str, args)]
         self.usage = None
         if measure:
             self.usage = tempfile.NamedTemporaryFile("r", prefix="usage-")
