@@ -15,15 +15,17 @@
 enum gm_on_error { GM_ON_ERROR_NULL, GM_ON_ERROR_QUARANTINE, GM_ON_ERROR_FAIL };
 enum gm_time_unit { GM_UNIT_S, GM_UNIT_MS, GM_UNIT_US, GM_UNIT_NS };
 
+/* The path is copied, the name must outlive the shredder. Two leaves may have the same path, and a leaf's path may lead
+ * on to other leaves: each takes the value by its own rules. */
 struct gm_shred_leaf {
 	const char *const *path; /* keys from the document's root, UTF-8 */
 	const size_t *path_bytes;
 	size_t path_len; /* at least 1 */
 	enum gm_type type;
-	enum gm_time_unit unit; /* of a timestamp given as a number */
-	bool required;          /* null, absent or unreadable: quarantine "missing_required" */
-	enum gm_on_error on_error;
-	const char *name; /* the column's, for messages */
+	enum gm_time_unit unit;    /* of a timestamp given as a number */
+	bool required;             /* null, absent or unreadable: quarantine "missing_required" */
+	enum gm_on_error on_error; /* what a value that cannot be converted, or a timestamp out of range, does */
+	const char *name;          /* the column's, for messages */
 };
 
 /* Reasons, stable codes: written to the quarantine as text. X(NAME, "code", "sentence") */
@@ -63,14 +65,15 @@ struct gm_shred_books {
 	uint64_t read, quarantined;
 	uint64_t record_bytes, separator_bytes, quarantined_bytes;
 	uint64_t bytes_in, bytes_raw;
-	uint64_t duplicate_keys; /* of wanted keys: the last one won */
+	/* In the rows given out only: */
+	uint64_t duplicate_keys; /* of wanted keys: the last one won, and nothing of the others is left */
 	uint64_t invalid_utf8;   /* ill-formed parts in wanted strings, each now U+FFFD */
 	uint64_t converted_null; /* values that could not be converted and became null */
 };
 
 struct gm_shred_options {
-	size_t max_record_bytes; /* 32 MiB */
-	size_t window_bytes;     /* about 1 MiB: raw bytes a chunk is made of, when records are small */
+	size_t max_record_bytes; /* 32 MiB; at most 1 GiB */
+	size_t window_bytes;     /* 256 KiB .. 1 MiB: raw bytes a chunk is made of, when records are small */
 	size_t dict_bytes_max;   /* of all dictionaries of this shredder together, before they are started afresh */
 };
 
@@ -79,11 +82,17 @@ enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_cou
                              const struct gm_shred_options *options, struct gm_chunk_pool *pool,
                              struct gm_shredder **out, struct gm_error *err) GM_CHECK;
 void gm_shredder_free(struct gm_shredder *shredder);
-/* Starts an object. */
+/* Starts an object, whatever became of the one before. `context` is given to both functions. */
 void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context);
 /* The next chunk, with vec[0 .. leaf_count) filled, room for extra_slots more, record, offset, length, weight and fate
  * (KEEP) set; *out == NULL at the end of the object. All rejects that come before the chunk's end have been reported.
- * The raw bytes of its records stay readable through gm_shredder_raw until the next call. */
+ * The raw bytes of its records stay readable through gm_shredder_raw until the next call.
+ *
+ * A row's weight is 16, plus the bytes of each string value (decoded), plus 8 for each other value that is not null;
+ * UINT32_MAX if that is more.
+ *
+ * Which rows make a chunk depends on the object's bytes and the options alone. Errors: those of the source and of the
+ * reject function; VALUE with column and offset for on_error: fail; NOMEM. The object cannot be continued after one. */
 enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots, struct gm_chunk **out,
                               struct gm_error *err) GM_CHECK;
 const uint8_t *gm_shredder_raw(const struct gm_shredder *shredder, const struct gm_chunk *chunk, uint32_t row);
