@@ -74,9 +74,9 @@ static struct gm_row_group *next_to_append(struct gm_engine *engine, struct gm_p
 	return group;
 }
 
-enum gm_code gm_encode_finish(struct gm_engine *engine, struct gm_row_group *group, struct gm_error *err)
+enum gm_code gm_encode_finish(struct gm_engine *engine, struct gm_partition *partition, struct gm_error *err)
 {
-	struct gm_partition *partition = group->partition;
+	struct gm_row_group *group;
 	(void)pthread_mutex_lock(&engine->lock);
 	if (partition->appending) { /* somebody is at it and will see this group */
 		(void)pthread_mutex_unlock(&engine->lock);

@@ -68,14 +68,14 @@ struct gm_engine {
 
 	/* Under the lock. */
 	pthread_mutex_t lock;
-	pthread_cond_t changed;   /* there may be something to do */
-	pthread_cond_t idle;      /* running became 0 */
-	size_t next_object; /* to be taken */
-	size_t head;        /* the oldest not collected */
+	pthread_cond_t changed; /* there may be something to do */
+	pthread_cond_t idle;    /* running became 0 */
+	size_t next_object;     /* to be taken */
+	size_t head;            /* the oldest not collected */
 	size_t queued_bytes;
 	bool collecting, flushed;
 	struct gm_row_group *first_group, *last_group; /* with leaves that no worker has taken */
-	size_t group_bytes;       /* of the chunks they hold */
+	size_t group_bytes;                            /* of the chunks they hold */
 	size_t groups;                                 /* cut and not yet appended */
 	size_t running;                                /* workers */
 	bool stopped;                                  /* the first failure, or a signal */
@@ -103,7 +103,8 @@ bool gm_collect_ready(const struct gm_engine *engine);
 /* encode.c */
 enum gm_code gm_encode_leaf(struct gm_worker *worker, struct gm_row_group *group, size_t leaf,
                             struct gm_error *err) GM_CHECK;
-/* All leaves are encoded: append it, and those behind it that waited for it. */
-enum gm_code gm_encode_finish(struct gm_engine *engine, struct gm_row_group *group, struct gm_error *err) GM_CHECK;
+/* All leaves of one of the partition's groups are encoded: append what is complete and first in line. The group itself
+ * may be gone by now: whoever was appending has seen that it was complete. */
+enum gm_code gm_encode_finish(struct gm_engine *engine, struct gm_partition *partition, struct gm_error *err) GM_CHECK;
 
 #endif

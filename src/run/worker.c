@@ -284,12 +284,13 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 static enum gm_code encode(struct gm_worker *worker, const struct task *task, struct gm_error *err)
 {
 	struct gm_engine *engine = worker->engine;
+	struct gm_partition *partition = task->group->partition;
 	for (size_t i = 0; i < task->leaves; i++) GM_TRY(gm_encode_leaf(worker, task->group, task->leaf + i, err));
 	(void)pthread_mutex_lock(&engine->lock);
 	task->group->done_leaves += task->leaves;
 	bool complete = task->group->done_leaves == engine->column_count;
 	(void)pthread_mutex_unlock(&engine->lock);
-	return complete ? gm_encode_finish(engine, task->group, err) : GM_OK;
+	return complete ? gm_encode_finish(engine, partition, err) : GM_OK;
 }
 
 static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
