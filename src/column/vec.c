@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 /* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones. */
-enum { FIRST_CHUNK_BYTES = 256 * 1024, OVERFLOW_BLOCK_BYTES = 32 * 1024 };
+enum { FIRST_CHUNK_BYTES = 160 * 1024, OVERFLOW_BLOCK_BYTES = 32 * 1024 };
 
 /* A chunk that has grown beyond this (a huge record) is not kept for reuse. */
 static const size_t keep_bytes = (size_t)4 * 1024 * 1024;

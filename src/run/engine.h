@@ -5,7 +5,7 @@
  *   encode   one column of a row group that has been cut          (any number at once; frees memory, so it comes first)
  *   collect  take the finished chunks of the oldest object, drop duplicates, route rows, cut row groups
  *            (one worker at a time, in plan order: this alone decides what the files hold)
- *   shred    turn the next megabyte of its object into a chunk    (any number at once)
+ *   shred    turn the next half megabyte of its object into a chunk    (any number at once)
  * Objects are shredded out of order and collected in order, so the bytes do not depend on the number of threads. A
  * worker whose object is not the oldest stops shredding while too much waits to be collected; the oldest never does, so
  * there is always progress. */

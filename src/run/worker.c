@@ -29,7 +29,7 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	const struct gm_shred_leaf *leaves = gm_program_leaves(job->program, &leaf_count);
 	size_t share = (size_t)(engine->options.memory_bytes / (unsigned)engine->threads);
 	struct gm_shred_options options = {.max_record_bytes = job->source.max_record_bytes,
-	                                   .window_bytes = 1024 * 1024,
+	                                   .window_bytes = 512 * 1024,
 	                                   .dict_bytes_max = share / DICTIONARIES_SHARE};
 	worker->engine = engine;
 	worker->object = (size_t)GM_NO_OBJECT;
