@@ -60,6 +60,22 @@ def test_two_runs_at_once(work, clean_keys, table):
     assert rows == clean_keys
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_two_versions_of_a_job_at_once(seed, work, clean_keys, table, tmp_path):
+    """A job file is edited while runs of the old one go on: one of them reads each input, also if some are killed."""
+    source, _, result = work
+    other = harness.write(tmp_path / "other.yaml", harness.MAIN_JOB.read_bytes().replace(b"table:\n", b"table:\n  compression_level: 2\n", 1))
+    moment = random.Random(seed)
+    processes = [harness.Process("run", job, "--source", source, "--table", table, "--json", "--threads", "1")
+                 for job in (harness.MAIN_JOB, other, harness.MAIN_JOB)]
+    if seed % 2:
+        time.sleep(moment.random() * 2 * result.seconds)
+        moment.choice(processes).kill()
+    results = [process.wait() for process in processes]
+    assert all(r.status in (0, -signal.SIGKILL) for r in results), results
+    complete(source, table, clean_keys)
+
+
 def test_repeating_changes_nothing(work, table):
     source = work[0]
     harness.run(harness.MAIN_JOB, source, table)

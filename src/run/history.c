@@ -33,6 +33,15 @@ static enum gm_code note_number(void *context, const struct gm_object_info *info
 	return n > 0 ? push(numbers, n, err) : GM_OK;
 }
 
+/* The files of one work folder are listed one after the other. */
+static enum gm_code note_work(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	struct numbers *numbers = context;
+	uint64_t n = strtoull(info->key + strlen(numbers->suffix), NULL, 10);
+	if (n == 0 || (numbers->count > 0 && numbers->value[numbers->count - 1] == n)) return GM_OK;
+	return push(numbers, n, err);
+}
+
 static int compare(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -109,19 +118,48 @@ static enum gm_code find_open(const struct numbers *plans, const struct numbers 
                               struct gm_history *history, struct gm_error *err)
 {
 	struct numbers open = {0};
+	enum gm_code rc = GM_OK;
 	for (size_t i = 0; i < plans->count; i++) {
 		uint64_t n = plans->value[i];
 		history->last_plan = n;
 		if (contains(closed, n) || contains(runs, n)) continue;
-		enum gm_code rc = push(&open, n, err);
-		if (rc != GM_OK) {
-			free(open.value);
-			return rc;
-		}
+		rc = push(&open, n, err);
+		if (rc != GM_OK) break;
 	}
 	history->open = open.value;
 	history->open_count = open.count;
-	return GM_OK;
+	return rc;
+}
+
+/* A runner that dies right after its commit, or that worked on when others had finished its plan, leaves files. */
+static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *layout, const struct numbers *closed,
+                               const struct numbers *runs, struct gm_history *history, struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	struct numbers work = {.suffix = prefix};
+	(void)snprintf(prefix, sizeof prefix, "%swork/", layout->job);
+	enum gm_code rc = gm_store_list(table, prefix, note_work, &work, err);
+	history->stray = work.value;
+	for (size_t i = 0; rc == GM_OK && i < work.count; i++)
+		if (contains(closed, work.value[i]) || contains(runs, work.value[i]))
+			history->stray[history->stray_count++] = work.value[i];
+	return rc;
+}
+
+enum gm_code gm_history_claim(struct gm_store *table, const struct gm_layout *layout, uint64_t parent, uint64_t *number,
+                              struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	json_t *claim;
+	*number = 0;
+	gm_layout_key(layout, key, "claims", parent, ".json");
+	enum gm_code rc = gm_json_read(table, key, &claim, err);
+	if (rc == GM_NOT_FOUND) return GM_OK;
+	GM_TRY(rc);
+	rc = gm_member_number(claim, "plan", number, err);
+	if (rc == GM_OK && *number == 0) rc = gm_error_set(err, GM_CORRUPT, "it names no plan");
+	json_decref(claim);
+	return rc == GM_OK ? rc : gm_error_object(err, rc, key, strlen(key));
 }
 
 enum gm_code gm_history_load(struct gm_store *table, const struct gm_layout *layout, struct gm_history *history,
@@ -137,6 +175,8 @@ enum gm_code gm_history_load(struct gm_store *table, const struct gm_layout *lay
 	GM_TRY_OUT(list_numbers(table, layout, "runs", ".json.zst", &runs, err));
 	GM_TRY_OUT(read_runs(table, layout, &runs, history, err));
 	GM_TRY_OUT(find_open(&plans, &closed, &runs, history, err));
+	GM_TRY_OUT(find_stray(table, layout, &closed, &runs, history, err));
+	GM_TRY_OUT(gm_history_claim(table, layout, history->last_run, &history->claimed, err));
 out:
 	free(plans.value);
 	free(closed.value);
@@ -150,6 +190,7 @@ void gm_history_release(struct gm_history *history)
 	gm_dict_unref(history->keys);
 	free(history->known);
 	free(history->open);
+	free(history->stray);
 	*history = (struct gm_history){0};
 }
 

@@ -58,6 +58,47 @@ static enum gm_code publish_file(struct gm_store *table, const struct gm_manifes
 	return gm_error_object(err, GM_CHANGED, file->path, strlen(file->path));
 }
 
+/* --- Claim -------------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_claim(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                      struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	uint64_t number;
+	gm_layout_key(layout, key, "claims", plan->parent, ".json");
+	json_t *claim = json_pack("{s:i, s:I}", "format", GM_FORMAT, "plan", (json_int_t)plan->number);
+	enum gm_code rc = gm_json_write(table, key, claim, err);
+	json_decref(claim);
+	if (rc != GM_EXISTS) return rc;
+	GM_TRY(gm_history_claim(table, layout, plan->parent, &number, err));
+	if (number == plan->number) return GM_OK;
+	GM_FAIL(err, GM_LOST, "another run was claimed first");
+}
+
+static enum gm_code is_committed(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                                 struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_arena_init(&arena, 1024);
+	gm_layout_key(layout, key, "runs", number, ".json.zst");
+	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	return rc;
+}
+
+bool gm_plan_is_over(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan)
+{
+	struct gm_error ignored;
+	uint64_t claimed;
+	if (is_committed(table, layout, plan->number, &ignored) == GM_OK) return true;
+	return gm_history_claim(table, layout, plan->parent, &claimed, &ignored) == GM_OK && claimed != 0 &&
+	       claimed != plan->number;
+}
+
+/* --- Publish ------------------------------------------------------------------------------------------------------ */
+
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count, struct gm_error *err)
 {
 	for (size_t i = 0; i < count; i++)
@@ -127,24 +168,24 @@ enum gm_code gm_commit(struct gm_store *table, const struct gm_layout *layout, c
 /* --- Giving up and sweeping --------------------------------------------------------------------------------------- */
 
 enum gm_code gm_end_plan(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
-                         uint64_t *number, struct gm_error *err)
+                         bool claimed, uint64_t *number, struct gm_error *err)
 {
 	struct gm_history history;
+	struct gm_plan empty = *plan;
 	enum gm_code rc;
+	empty.unit_count = 0;
 	do {
 		GM_TRY(gm_history_load(table, layout, &history, err));
 		uint64_t last = history.last_plan, head = history.last_run;
 		gm_history_release(&history);
 		if (head != plan->parent) GM_FAIL(err, GM_LOST, "another run was committed meanwhile");
-		struct gm_plan empty = *plan;
-		empty.unit_count = 0;
 		rc = gm_plan_write(&empty, last + 1, table, layout, err);
-		if (rc == GM_OK) {
-			*number = empty.number;
-			rc = gm_commit(table, layout, &empty, NULL, err);
-		}
+		*number = empty.number;
 	} while (rc == GM_EXISTS);
-	return rc;
+	GM_TRY(rc);
+	if (!claimed) GM_TRY(gm_claim(table, layout, &empty, err));
+	rc = gm_commit(table, layout, &empty, NULL, err);
+	return rc == GM_EXISTS ? GM_OK : rc; /* another runner found our claim and finished for us */
 }
 
 static void work_prefix(const struct gm_layout *layout, uint64_t number, char prefix[GM_KEY_BYTES])
@@ -194,10 +235,13 @@ enum gm_code gm_close_plan(struct gm_store *table, const struct gm_layout *layou
 	static const char text[] = "{\"format\":1}\n";
 	char prefix[GM_KEY_BYTES], key[GM_KEY_BYTES];
 	struct undo undo = {table};
+	enum gm_code rc = is_committed(table, layout, number, err);
+	if (rc == GM_OK) GM_FAIL(err, GM_LOST, "it was committed meanwhile");
+	if (rc != GM_NOT_FOUND) return rc;
 	work_prefix(layout, number, prefix);
 	GM_TRY(gm_store_list(table, prefix, undo_if_manifest, &undo, err));
 	GM_TRY(gm_clear_work(table, layout, number, err));
 	gm_layout_key(layout, key, "plans", number, ".closed");
-	enum gm_code rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
+	rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }

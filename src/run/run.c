@@ -29,6 +29,7 @@ struct runner {
 	struct timespec start;
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
+	bool claimed;                   /* the plan in hand is the one that must be published and committed */
 	const char *phase;
 	char scratch[4096]; /* local folder for spill files */
 };
@@ -229,21 +230,33 @@ static enum gm_code work_unit(struct runner *runner, const struct gm_plan *plan,
 	return rc;
 }
 
-/* The manifest an earlier attempt left, if any; its keys are loaded for the units that follow. */
-static enum gm_code resume_unit(struct runner *runner, const struct gm_plan *plan, size_t number,
-                                struct gm_manifest *manifest, struct gm_error *err)
+/* The manifest that an earlier attempt left of a unit. */
+static enum gm_code read_manifest(struct runner *runner, const struct gm_plan *plan, size_t number,
+                                  struct gm_manifest *manifest, struct gm_error *err)
 {
 	struct unit_keys keys;
 	json_t *json = NULL;
-	if (runner->options.dry_run) return GM_NOT_FOUND;
 	name_unit(runner, plan, number, &keys);
 	GM_TRY(gm_json_read(runner->table, keys.manifest, &json, err));
 	enum gm_code rc = gm_manifest_parse(json, manifest, err);
 	json_decref(json);
-	GM_TRY(rc);
-	if (manifest->object_count != plan->units[number].count)
-		rc = gm_error_set(err, GM_CORRUPT, "the manifest of unit %zu does not match its plan", number);
-	if (rc == GM_OK && number + 1 < plan->unit_count) rc = gm_engine_load_keys(runner->engine, keys.keys, err);
+	if (rc == GM_OK && manifest->object_count != plan->units[number].count) {
+		gm_manifest_release(manifest);
+		rc = gm_error_set(err, GM_CORRUPT, "the manifest does not match its plan");
+	}
+	return rc == GM_CORRUPT ? gm_error_object(err, rc, keys.manifest, strlen(keys.manifest)) : rc;
+}
+
+/* As read_manifest; its keys are loaded for the units that follow. NOT_FOUND: there is none. */
+static enum gm_code resume_unit(struct runner *runner, const struct gm_plan *plan, size_t number,
+                                struct gm_manifest *manifest, struct gm_error *err)
+{
+	struct unit_keys keys;
+	enum gm_code rc = GM_OK;
+	if (runner->options.dry_run) return GM_NOT_FOUND;
+	GM_TRY(read_manifest(runner, plan, number, manifest, err));
+	name_unit(runner, plan, number, &keys);
+	if (number + 1 < plan->unit_count) rc = gm_engine_load_keys(runner->engine, keys.keys, err);
 	if (rc == GM_NOT_FOUND) /* the caller takes NOT_FOUND for "no manifest" */
 		rc = gm_error_set(err, GM_CORRUPT, "the key file of finished unit %zu is gone", number);
 	if (rc != GM_OK) {
@@ -251,6 +264,19 @@ static enum gm_code resume_unit(struct runner *runner, const struct gm_plan *pla
 		return rc;
 	}
 	notice(runner, "unit %zu of run %" PRIu64 " was finished by an earlier attempt", number, plan->number);
+	return GM_OK;
+}
+
+/* A claimed plan was worked and judged by whoever claimed it, perhaps with another version of the program or the job:
+ * the manifests are all that it takes to finish it. */
+static enum gm_code read_manifests(struct runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
+                                   size_t *done, struct gm_error *err)
+{
+	for (*done = 0; *done < plan->unit_count; (*done)++) {
+		enum gm_code rc = read_manifest(runner, plan, *done, &manifests[*done], err);
+		if (rc == GM_NOT_FOUND) GM_FAIL(err, GM_CHANGED, "what run %" PRIu64 " had staged is gone", plan->number);
+		GM_TRY(rc);
+	}
 	return GM_OK;
 }
 
@@ -363,11 +389,20 @@ static void sweep_dead(struct runner *runner, const struct gm_history *history)
 		bool dead = plan->parent < history->last_run;
 		gm_plan_free(plan);
 		if (!dead) continue;
-		if (gm_close_plan(runner->table, &runner->layout, history->open[i], &err) == GM_OK)
+		enum gm_code rc = gm_close_plan(runner->table, &runner->layout, history->open[i], &err);
+		if (rc == GM_OK)
 			notice(runner, "swept what run %" PRIu64 " had left unfinished", history->open[i]);
-		else
+		else if (rc != GM_LOST)
 			notice(runner, "could not sweep unfinished run %" PRIu64 ": %s", history->open[i], err.message);
 	}
+}
+
+static void sweep_stray(struct runner *runner, const struct gm_history *history)
+{
+	struct gm_error err;
+	for (size_t i = 0; i < history->stray_count; i++)
+		if (gm_clear_work(runner->table, &runner->layout, history->stray[i], &err) != GM_OK)
+			notice(runner, "could not remove the work folder of run %" PRIu64 ": %s", history->stray[i], err.message);
 }
 
 /* The lowest open plan that this engine and job may finish; NULL: none. */
@@ -389,7 +424,18 @@ static enum gm_code find_resumable(struct runner *runner, const struct gm_histor
 	return GM_OK;
 }
 
-/* The plan to work on: an unfinished one of ours, or a new one; NULL: nothing is new. */
+/* The plan that was claimed and is not committed, whosever it is; or an unfinished one of ours. NULL: none. */
+static enum gm_code find_unfinished(struct runner *runner, const struct gm_history *history, struct gm_plan **out,
+                                    struct gm_error *err)
+{
+	sweep_dead(runner, history);
+	sweep_stray(runner, history);
+	runner->claimed = history->claimed != 0;
+	if (runner->claimed) return gm_plan_read(runner->table, &runner->layout, history->claimed, out, err);
+	return find_resumable(runner, history, out, err);
+}
+
+/* The plan to work on: an unfinished one, or a new one; NULL: nothing is new. */
 static enum gm_code next_plan(struct runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	enum gm_code rc;
@@ -403,10 +449,7 @@ static enum gm_code next_plan(struct runner *runner, struct gm_plan **out, struc
 			if (history.keys == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the plan");
 		}
 		rc = GM_OK;
-		if (!runner->options.dry_run) {
-			sweep_dead(runner, &history);
-			rc = find_resumable(runner, &history, out, err);
-		}
+		if (!runner->options.dry_run) rc = find_unfinished(runner, &history, out, err);
 		if (rc == GM_OK && *out != NULL) {
 			notice(runner, "resuming run %" PRIu64 ", which was not finished", (*out)->number);
 		} else if (rc == GM_OK) {
@@ -427,18 +470,21 @@ static enum gm_code next_plan(struct runner *runner, struct gm_plan **out, struc
 	return rc;
 }
 
-/* LOST: another runner committed the plan first. */
+/* LOST: another runner committed the plan first, or another plan. */
 static enum gm_code finish_plan(struct runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
                                 struct gm_error *err)
 {
 	struct gm_error ignored;
 	enter_phase(runner, "publish");
+	GM_TRY(gm_claim(runner->table, &runner->layout, plan, err));
+	runner->claimed = true;
 	GM_TRY(gm_publish(runner->table, manifests, plan->unit_count, err));
 	enum gm_code rc = gm_commit(runner->table, &runner->layout, plan, manifests, err);
 	if (rc != GM_OK && rc != GM_EXISTS) return rc;
 	if (gm_clear_work(runner->table, &runner->layout, plan->number, &ignored) != GM_OK)
 		notice(runner, "could not remove the work folder of run %" PRIu64 ": %s", plan->number, ignored.message);
 	if (rc == GM_EXISTS) return GM_LOST;
+	if (plan->unit_count == 0) return GM_OK; /* the end of a plan that was given up */
 	if (runner->result->run_count < sizeof runner->result->runs / sizeof runner->result->runs[0])
 		runner->result->runs[runner->result->run_count] = plan->number;
 	runner->result->run_count++;
@@ -446,37 +492,58 @@ static enum gm_code finish_plan(struct runner *runner, const struct gm_plan *pla
 	return GM_OK;
 }
 
-/* Work, limits, publish, commit. */
-static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, struct gm_error *err)
+/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
+static bool is_overtaken(const struct runner *runner, const struct gm_plan *plan, enum gm_code rc)
 {
-	size_t done = 0;
-	struct gm_manifest *manifests = calloc(plan->unit_count, sizeof *manifests);
-	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
+	if (rc == GM_OK || rc == GM_LOST || runner->options.dry_run) return rc == GM_LOST;
+	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return false;
+	return gm_plan_is_over(runner->table, &runner->layout, plan);
+}
+
+static enum gm_code work_plan(struct runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
+                              size_t *done, struct gm_error *err)
+{
 	runner->objects_total = plan->input_count;
 	runner->bytes_total = plan->bytes;
 	runner->done = (struct gm_engine_progress){0};
-	const struct gm_run_result before = *runner->result;
 	enum gm_code rc = new_engine(runner, err);
 	if (rc == GM_OK) {
 		enter_phase(runner, "work");
-		rc = work_units(runner, plan, manifests, &done, err);
+		rc = work_units(runner, plan, manifests, done, err);
 		tick(runner);
 	}
 	for (size_t i = 0; runner->engine != NULL && gm_engine_sample(runner->engine, i) != NULL; i++)
 		notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
 	gm_engine_free(runner->engine);
 	runner->engine = NULL;
-	if (rc == GM_OK) rc = add_books(runner->result, manifests, done, err);
-	if (rc == GM_OK) rc = check_limits(runner, manifests, done, err);
+	if (rc == GM_OK) rc = add_books(runner->result, manifests, *done, err);
+	if (rc == GM_OK) rc = check_limits(runner, manifests, *done, err);
+	return rc;
+}
+
+static enum gm_code take_claimed(struct runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
+                                 size_t *done, struct gm_error *err)
+{
+	GM_TRY(read_manifests(runner, plan, manifests, done, err));
+	return add_books(runner->result, manifests, *done, err);
+}
+
+/* Work, limits, publish, commit. LOST: another runner did it, or another plan came first. */
+static enum gm_code run_plan(struct runner *runner, const struct gm_plan *plan, struct gm_error *err)
+{
+	size_t done = 0;
+	struct gm_manifest *manifests = calloc(plan->unit_count + 1, sizeof *manifests);
+	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
+	const struct gm_run_result before = *runner->result;
+	enum gm_code rc = runner->claimed ? take_claimed(runner, plan, manifests, &done, err)
+	                                  : work_plan(runner, plan, manifests, &done, err);
 	if (rc == GM_OK && !runner->options.dry_run) rc = finish_plan(runner, plan, manifests, err);
-	if (rc == GM_LOST) { /* another runner committed this very plan: the work is done, but not by us */
-		notice(runner, "run %" PRIu64 " was committed by another runner", plan->number);
+	if (rc == GM_OK) rc = add_files(runner->result, manifests, done, err);
+	if (is_overtaken(runner, plan, rc)) rc = GM_LOST;
+	if (rc == GM_LOST || rc == GM_CHANGED) { /* what is done is not done by us, or will be done again */
 		runner->result->object_count = before.object_count;
 		runner->result->inputs = before.inputs;
 		runner->result->total = before.total;
-		rc = GM_OK;
-	} else if (rc == GM_OK) {
-		rc = add_files(runner->result, manifests, done, err);
 	}
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
 	free(manifests);
@@ -489,8 +556,9 @@ static void give_up(struct runner *runner, const struct gm_plan *plan)
 	struct gm_error err;
 	uint64_t number;
 	if (runner->options.dry_run) return;
-	if (gm_end_plan(runner->table, &runner->layout, plan, &number, &err) != GM_OK ||
-	    gm_close_plan(runner->table, &runner->layout, plan->number, &err) != GM_OK)
+	enum gm_code rc = gm_end_plan(runner->table, &runner->layout, plan, runner->claimed, &number, &err);
+	if (rc == GM_OK) rc = gm_close_plan(runner->table, &runner->layout, plan->number, &err);
+	if (rc != GM_OK && rc != GM_LOST)
 		notice(runner, "could not give up run %" PRIu64 ": %s", plan->number, err.message);
 }
 
@@ -504,9 +572,12 @@ static enum gm_code run_all(struct runner *runner, struct gm_error *err)
 		if (plan == NULL) return GM_OK;
 		enum gm_code rc = run_plan(runner, plan, err);
 		if (rc == GM_QUARANTINE || rc == GM_CHANGED) give_up(runner, plan);
+		if (rc == GM_LOST)
+			notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		gm_plan_free(plan);
+		if (rc == GM_LOST) continue;
 		if (rc == GM_CHANGED && ++replans <= REPLANS && !runner->options.dry_run) {
-			notice(runner, "%s changed while it was read; planning again", err->object);
+			notice(runner, "%s: %s; planning again", err->object, err->message);
 			continue;
 		}
 		GM_TRY(rc);

@@ -236,9 +236,9 @@ static void a_plan_given_up_is_dead_and_leaves_nothing(void **state)
 	assert_int_equal(gm_plan_write(plan, 1, f->table, &f->layout, &err), GM_OK);
 	struct gm_manifest manifest = stage(f, "d/x.parquet", "bytes", token);
 	assert_int_equal(gm_publish(f->table, &manifest, 1, &err), GM_OK);
-	assert_int_equal(gm_end_plan(f->table, &f->layout, plan, &number, &err), GM_OK);
+	assert_int_equal(gm_end_plan(f->table, &f->layout, plan, false, &number, &err), GM_OK);
 	assert_int_equal(number, 2);
-	assert_int_equal(gm_end_plan(f->table, &f->layout, plan, &number, &err), GM_LOST);
+	assert_int_equal(gm_end_plan(f->table, &f->layout, plan, false, &number, &err), GM_LOST);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(gm_close_plan(f->table, &f->layout, 1, &err), GM_OK);
 		assert_false(exists(f->table, "d/x.parquet"));
@@ -250,6 +250,65 @@ static void a_plan_given_up_is_dead_and_leaves_nothing(void **state)
 	assert_null(gm_history_find(&history, "a"));
 	gm_history_release(&history);
 	gm_manifest_release(&manifest);
+	gm_plan_free(plan);
+}
+
+static void of_plans_with_one_parent_one_is_committed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number;
+	struct gm_history history;
+	put(f->source, "a", "{}");
+	struct gm_plan *first = make_plan(f, 0, GM_OK), *second = make_plan(f, 0, GM_OK);
+	assert_int_equal(gm_plan_write(first, 1, f->table, &f->layout, &err), GM_OK);
+	assert_int_equal(gm_plan_write(second, 2, f->table, &f->layout, &err), GM_OK);
+	assert_int_equal(gm_claim(f->table, &f->layout, second, &err), GM_OK);
+	assert_int_equal(gm_claim(f->table, &f->layout, second, &err), GM_OK);
+	assert_int_equal(gm_claim(f->table, &f->layout, first, &err), GM_LOST);
+	assert_true(gm_plan_is_over(f->table, &f->layout, first));
+	assert_false(gm_plan_is_over(f->table, &f->layout, second));
+	/* Nobody gives a plan up that another runner may be publishing. */
+	assert_int_equal(gm_end_plan(f->table, &f->layout, second, false, &number, &err), GM_LOST);
+	assert_int_equal(gm_history_load(f->table, &f->layout, &history, &err), GM_OK);
+	assert_int_equal(history.claimed, 2);
+	gm_history_release(&history);
+	struct gm_object_balance objects[1] = {{.key = "a"}};
+	struct gm_manifest manifest = {.objects = objects, .object_count = 1};
+	assert_int_equal(gm_commit(f->table, &f->layout, second, &manifest, &err), GM_OK);
+	assert_true(gm_plan_is_over(f->table, &f->layout, second));
+	assert_int_equal(gm_close_plan(f->table, &f->layout, 2, &err), GM_LOST);
+	/* What slow runners leave in the work folders of both is found. */
+	assert_int_equal(gm_close_plan(f->table, &f->layout, 1, &err), GM_OK);
+	put(f->table, "_gristmill/job/work/00000001/x", "");
+	put(f->table, "_gristmill/job/work/00000002/x", "");
+	put(f->table, "_gristmill/job/work/00000002/y", "");
+	put(f->table, "_gristmill/job/work/00000009/x", "");
+	assert_int_equal(gm_history_load(f->table, &f->layout, &history, &err), GM_OK);
+	assert_int_equal(history.claimed, 0);
+	assert_int_equal(history.stray_count, 2);
+	assert_int_equal(history.stray[0], 1);
+	assert_int_equal(history.stray[1], 2);
+	gm_history_release(&history);
+	gm_plan_free(first);
+	gm_plan_free(second);
+}
+
+static void a_claimed_plan_that_nobody_can_finish_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number;
+	struct gm_history history;
+	put(f->source, "a", "{}");
+	struct gm_plan *plan = make_plan(f, 0, GM_OK);
+	assert_int_equal(gm_plan_write(plan, 1, f->table, &f->layout, &err), GM_OK);
+	assert_int_equal(gm_claim(f->table, &f->layout, plan, &err), GM_OK);
+	assert_int_equal(gm_end_plan(f->table, &f->layout, plan, true, &number, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, &f->layout, &history, &err), GM_OK);
+	assert_int_equal(history.last_run, number);
+	assert_int_equal(history.claimed, 0);
+	gm_history_release(&history);
+	put(f->table, "_gristmill/job/claims/00000002.json", "{\"format\":1,\"plan\":0}");
+	assert_int_equal(gm_history_load(f->table, &f->layout, &history, &err), GM_CORRUPT);
 	gm_plan_free(plan);
 }
 
@@ -303,6 +362,8 @@ int main(void)
 	    TEST(a_manifest_cannot_lead_out_of_the_table),
 	    TEST(a_commit_makes_inputs_known_and_a_changed_one_is_refused),
 	    TEST(a_plan_given_up_is_dead_and_leaves_nothing),
+	    TEST(of_plans_with_one_parent_one_is_committed),
+	    TEST(a_claimed_plan_that_nobody_can_finish_is_given_up),
 	    TEST(books_that_do_not_balance_are_refused),
 	    TEST(ids_become_one_safe_part),
 	};
