@@ -203,7 +203,7 @@ static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const
 		flatten(where);
 		GM_TRY(gm_buf_printf(out, err, "where      %s\n", where));
 	}
-	return gm_buf_printf(out, err, "hash       %016" PRIx64 "%016" PRIx64 "\n\n", job->hash[0], job->hash[1]);
+	return gm_buf_printf(out, err, "hash       %016" PRIx64 "%016" PRIx64 "\n\n", job->hash[1], job->hash[0]);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------- */
@@ -235,7 +235,7 @@ static bool add_table(const struct gm_job *job, json_t *table)
 static bool add_all(const struct gm_job *job, json_t *object)
 {
 	char hash[33];
-	(void)snprintf(hash, sizeof hash, "%016" PRIx64 "%016" PRIx64, job->hash[0], job->hash[1]);
+	(void)snprintf(hash, sizeof hash, "%016" PRIx64 "%016" PRIx64, job->hash[1], job->hash[0]);
 	json_t *source = json_object_get(object, "source");
 	if (json_object_del(object, "resolved") != 0) return false;
 	return add_columns(job, json_object_get(object, "columns")) && add_table(job, json_object_get(object, "table")) &&

@@ -64,7 +64,7 @@ struct gm_job {
 	struct gm_column *columns;
 	size_t column_count;
 	const char *resolved;       /* canonical JSON of everything that can change a row or a byte; locations left out */
-	uint64_t hash[2];           /* XXH3-128 of `resolved`: high, low */
+	uint64_t hash[2];           /* XXH3-128 of `resolved`, low half first: high, low */
 	struct gm_program *program; /* the compiled expressions */
 };
 

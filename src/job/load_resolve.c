@@ -11,12 +11,15 @@
  *             "unique_within":..},"where":..}
  * `expr`, `from`, `unit`, `default` and `where` stand there only if they apply. `resolved` is the version of this form.
  */
+#include "base/json_text.h"
 #include "job/load.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+
+/* A job file has at most 4 MiB; its resolved form repeats a default or two for each column. */
+static const size_t max_resolved_bytes = (size_t)64 << 20;
 
 /* Words of the table for values of the struct: one spelling for both directions. */
 const char *gm_load_word(enum gm_key_section section, const char *name, unsigned int value)
@@ -107,15 +110,15 @@ enum gm_code gm_load_resolve(struct gm_loader *loader)
 {
 	struct gm_job *job = loader->job;
 	json_t *object = json_job(job);
-	char *text = object == NULL ? NULL : json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+	struct gm_buf text;
+	gm_buf_init(&text, max_resolved_bytes);
+	enum gm_code rc = gm_json_text(object, &text, NULL);
 	json_decref(object);
-	if (text == NULL) return gm_load_nomem(loader);
-	size_t bytes = strlen(text);
-	job->resolved = gm_arena_strndup(&job->arena, text, bytes);
-	free(text);
-	if (job->resolved == NULL) return gm_load_nomem(loader);
-	XXH128_hash_t hash = XXH3_128bits(job->resolved, bytes);
-	job->hash[0] = hash.high64;
-	job->hash[1] = hash.low64;
+	if (rc == GM_OK) job->resolved = gm_arena_strndup(&job->arena, (const char *)text.data, text.len);
+	XXH128_hash_t hash = XXH3_128bits(text.data, text.len);
+	gm_buf_release(&text);
+	if (rc != GM_OK || job->resolved == NULL) return gm_load_nomem(loader);
+	job->hash[0] = hash.low64;
+	job->hash[1] = hash.high64;
 	return GM_OK;
 }

@@ -119,7 +119,7 @@ enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out,
 	return rc;
 }
 
-static enum gm_code write_compressed(struct gm_store *store, const char *key, const char *text, size_t bytes,
+static enum gm_code write_compressed(struct gm_store *store, const char *key, const void *text, size_t bytes,
                                      struct gm_error *err)
 {
 	size_t room = ZSTD_compressBound(bytes);
@@ -134,12 +134,13 @@ static enum gm_code write_compressed(struct gm_store *store, const char *key, co
 
 enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err)
 {
-	char *text = value != NULL ? json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-	if (text == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
-	size_t bytes = strlen(text);
-	enum gm_code rc = has_suffix(key, ".zst") ? write_compressed(store, key, text, bytes, err)
-	                                          : gm_store_put(store, key, text, bytes, true, err);
-	free(text);
+	struct gm_buf text;
+	gm_buf_init(&text, max_json_bytes);
+	enum gm_code rc = gm_json_text(value, &text, err);
+	if (rc == GM_OK)
+		rc = has_suffix(key, ".zst") ? write_compressed(store, key, text.data, text.len, err)
+		                             : gm_store_put(store, key, text.data, text.len, true, err);
+	gm_buf_release(&text);
 	return rc;
 }
 

@@ -13,9 +13,8 @@
 #ifndef GM_RUN_LAYOUT_H
 #define GM_RUN_LAYOUT_H
 
+#include "base/json_text.h"
 #include "store/store.h"
-
-#include <jansson.h>
 
 enum {
 	GM_FORMAT = 1,

@@ -71,9 +71,12 @@ static json_t *bound_json(const struct gm_vec_value *value, enum gm_type type)
 	}
 }
 
+/* Bounds are cut at 256 bytes: a few thousand columns fit. */
+static const size_t max_stats_bytes = (size_t)64 << 20;
+
 /* {"nulls": {...}, "min": {...}, "max": {...}, "inexact": [...]} as text: whoever commits turns it into what the log
  * wants. A column whose bounds JSON cannot hold has none here. */
-static char *stats_text(const struct gm_job *job, const struct gm_staged_file *file)
+static enum gm_code stats_text(const struct gm_job *job, const struct gm_staged_file *file, struct gm_buf *text)
 {
 	json_t *nulls = json_object(), *min = json_object(), *max = json_object(), *inexact = json_array();
 	json_t *stats = json_pack("{s:o, s:o, s:o, s:o}", "nulls", nulls, "min", min, "max", max, "inexact", inexact);
@@ -93,9 +96,9 @@ static char *stats_text(const struct gm_job *job, const struct gm_staged_file *f
 		failed |= json_object_set_new(max, name, high);
 		if (!column->min.exact || !column->max.exact) failed |= json_array_append_new(inexact, json_string(name));
 	}
-	char *text = failed == 0 ? json_dumps(stats, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	enum gm_code rc = failed == 0 ? gm_json_text(stats, text, NULL) : GM_NOMEM;
 	json_decref(stats);
-	return text;
+	return rc;
 }
 
 static json_t *file_json(const char *path, const char *token, uint64_t bytes, const uint64_t hash[2])
@@ -109,14 +112,17 @@ static json_t *data_file_json(const struct gm_job *job, const struct gm_staged_f
 {
 	char hex[GM_HEX128_BYTES];
 	gm_hex128(file->content_hash, hex);
-	char *stats = stats_text(job, file);
-	json_t *object = stats != NULL ? file_json(file->path, file->token, file->bytes, file->hash) : NULL;
-	int failed = object == NULL;
+	struct gm_buf stats;
+	gm_buf_init(&stats, max_stats_bytes);
+	json_t *object = NULL;
+	int failed = stats_text(job, file, &stats) != GM_OK;
+	if (failed == 0) object = file_json(file->path, file->token, file->bytes, file->hash);
+	failed |= object == NULL;
 	failed |= json_object_set_new(object, "partition", json_string(file->partition));
 	failed |= json_object_set_new(object, "rows", json_integer((json_int_t)file->rows));
 	failed |= json_object_set_new(object, "content_hash", json_string(hex));
-	failed |= json_object_set_new(object, "stats", json_string(stats != NULL ? stats : ""));
-	free(stats);
+	failed |= json_object_set_new(object, "stats", json_stringn((const char *)stats.data, stats.len));
+	gm_buf_release(&stats);
 	if (failed == 0) return object;
 	json_decref(object);
 	return NULL;

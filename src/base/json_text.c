@@ -1,0 +1,24 @@
+#include "base/json_text.h"
+
+struct text {
+	struct gm_buf *out;
+	enum gm_code code; /* the first failure: jansson does not always pass it on */
+	struct gm_error *err;
+};
+
+static int append_text(const char *bytes, size_t n, void *context)
+{
+	struct text *text = context;
+	if (text->code == GM_OK) text->code = gm_buf_append(text->out, bytes, n, text->err);
+	return text->code == GM_OK ? 0 : -1;
+}
+
+enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err)
+{
+	struct text text = {out, GM_OK, err};
+	if (value == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
+	int failed = json_dump_callback(value, append_text, &text, JSON_SORT_KEYS | JSON_COMPACT);
+	if (text.code != GM_OK) return text.code;
+	if (failed != 0) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
+	return GM_OK;
+}

@@ -1,0 +1,14 @@
+/* json_text.h - JSON values of the control plane as text. */
+#ifndef GM_BASE_JSON_TEXT_H
+#define GM_BASE_JSON_TEXT_H
+
+#include "base/arena.h"
+
+#include <jansson.h>
+
+/* Appends the value: members sorted, no white space, so that equal values are equal bytes. NULL is NOMEM: what could
+ * not be built. (Not json_dumps: jansson 2.14 gives damaged text and no error when memory ends while it writes a sorted
+ * key.) */
+enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err) GM_CHECK;
+
+#endif
