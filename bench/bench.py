@@ -115,7 +115,8 @@ def compare(binary, arguments):
     source = make_input(binary, arguments.records, arguments.seed)
     floor = make_floor()
     python, peers = sys.executable, ROOT / "bench" / "peers.py"
-    contenders = {"gristmill": lambda target: gristmill_command(binary, source, target)}
+    contenders = {"gristmill": lambda target: gristmill_command(binary, source, target),
+                  "gristmill-copy": lambda target: gristmill_command(binary, source, target, ROOT / "bench" / "copy.yaml")}
     for peer in PEERS:
         contenders[peer] = lambda target, peer=peer: [python, peers, peer, source, target]
     if floor:
@@ -128,7 +129,7 @@ def compare(binary, arguments):
 
     summary = json.loads(raw.stdout)
     ours, _, _ = medians(results["gristmill"])
-    labels = {"gristmill": "**gristmill: the whole job**", **PEERS, "floor": "floor: inflate and scan only"}
+    labels = {"gristmill": "**gristmill: the whole job**", "gristmill-copy": "gristmill: copy", **PEERS, "floor": "floor: inflate and scan only"}
     lines = ["| one CPU, one thread | CPU s | range | against gristmill | peak MiB | output MB |", "|---|---:|---:|---:|---:|---:|"]
     for name, rows in results.items():
         off = starting.get(name, 0.0)
