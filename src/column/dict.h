@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-	GM_DICT_PAGE = 4096,       /* codes of one page of entry pointers */
-	GM_DICT_MAX_PAGES = 4096,  /* so at most 16 Mi - 1 entries */
+	GM_DICT_PAGE = 4096,      /* codes of one page of entry pointers */
+	GM_DICT_MAX_PAGES = 4096, /* so at most 16 Mi - 1 entries */
 	GM_DICT_NULL = 0,
 };
 
@@ -22,13 +22,13 @@ struct gm_dict_slot {
 };
 
 struct gm_dict {
-	int references;             /* atomic */
-	uint32_t count;             /* codes given so far: 1 .. count */
-	uint32_t mask;              /* slots - 1; at most half of them are used */
+	int references; /* atomic */
+	uint32_t count; /* codes given so far: 1 .. count */
+	uint32_t mask;  /* slots - 1; at most half of them are used */
 	struct gm_dict_slot *slots;
 	const uint8_t **page[GM_DICT_MAX_PAGES];
 	struct gm_arena bytes;
-	uint64_t value_bytes;       /* sum of the lengths of all entries */
+	uint64_t value_bytes; /* sum of the lengths of all entries */
 };
 
 /* One reference for the caller; NULL when memory is gone. */

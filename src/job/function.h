@@ -19,13 +19,15 @@ struct gm_value {
 	};
 };
 
-/* Scratch of one thread: `out` is where a function builds its string result (cleared by the caller before each call). */
+/* Scratch of one thread: `out` is where a function builds its string result (cleared by the caller before each call).
+ */
 struct gm_function_scratch {
 	struct gm_buf out;  /* max_bytes is the length limit of results */
 	struct gm_buf work; /* for intermediate text */
 };
 
-/* VALUE: there is no usable value for these arguments (the column's on_error decides). Any other failure ends the run. */
+/* VALUE: there is no usable value for these arguments (the column's on_error decides). Any other failure ends the run.
+ */
 enum { GM_FUNCTION_MAX_ARGS = 8 };
 typedef enum gm_code gm_function_fn(struct gm_function_scratch *scratch, const struct gm_value *args, size_t count,
                                     struct gm_value *result, struct gm_error *err);
@@ -45,13 +47,13 @@ struct gm_function_site {
 };
 struct gm_function {
 	const char *name;
-	const char *signature;  /* "synapse_client(string) -> string", for help */
-	const char *help;       /* one line */
+	const char *signature; /* "synapse_client(string) -> string", for help */
+	const char *help;      /* one line */
 	uint8_t min_args, max_args;
 	enum gm_type args[GM_FUNCTION_MAX_ARGS];
 	enum gm_type result;
-	bool takes_null;        /* false: any null argument gives null without a call */
-	bool day_grain;         /* over a timestamp: the result depends on its UTC day alone */
+	bool takes_null; /* false: any null argument gives null without a call */
+	bool day_grain;  /* over a timestamp: the result depends on its UTC day alone */
 	gm_function_fn *call;
 	const struct gm_function_site *site; /* NULL: none */
 };

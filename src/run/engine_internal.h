@@ -87,7 +87,7 @@ struct gm_engine {
 };
 
 /* worker.c */
-void *gm_worker_main(void *worker);
+void *gm_worker_main(void *context);
 enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, struct gm_error *err) GM_CHECK;
 void gm_worker_release(struct gm_worker *worker);
 /* Remembers the first failure and stops everybody. Call without the lock. */
@@ -96,7 +96,7 @@ void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm
 /* collect.c: with `collecting` held by the caller. Takes what the oldest object has ready; at the end of the unit,
  * flushes. */
 enum gm_code gm_collect(struct gm_engine *engine, struct gm_error *err) GM_CHECK;
-enum gm_code gm_collect_cut(void *engine, struct gm_row_group *group, struct gm_error *err) GM_CHECK;
+enum gm_code gm_collect_cut(void *context, struct gm_row_group *group, struct gm_error *err) GM_CHECK;
 /* Is there anything to collect, and room for what comes of it? With the lock. */
 bool gm_collect_ready(const struct gm_engine *engine);
 

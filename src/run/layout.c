@@ -171,11 +171,23 @@ void gm_hex128(const uint64_t hash[2], char out[GM_HEX128_BYTES])
 	(void)snprintf(out, GM_HEX128_BYTES, "%016" PRIx64 "%016" PRIx64, hash[1], hash[0]);
 }
 
+static bool parse_hex64(const char *text, uint64_t *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	*out = 0;
+	for (int i = 0; i < 16; i++) {
+		const char *digit = text[i] != '\0' ? strchr(digits, text[i]) : NULL;
+		if (digit == NULL) return false;
+		*out = *out << 4 | (uint64_t)(digit - digits);
+	}
+	return true;
+}
+
 enum gm_code gm_member_hash(const json_t *object, const char *member, uint64_t out[2], struct gm_error *err)
 {
 	const char *text;
 	GM_TRY(gm_member_string(object, member, &text, err));
-	if (strlen(text) != GM_HEX128_BYTES - 1 || sscanf(text, "%16" SCNx64 "%16" SCNx64, &out[1], &out[0]) != 2)
+	if (strlen(text) != GM_HEX128_BYTES - 1 || !parse_hex64(text, &out[1]) || !parse_hex64(text + 16, &out[0]))
 		GM_FAIL(err, GM_CORRUPT, "the hash \"%s\" is not 32 hex digits", member);
 	return GM_OK;
 }

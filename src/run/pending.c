@@ -164,7 +164,7 @@ static enum gm_code find_map(struct gm_pending *pending, const struct gm_vec *pa
 	struct path_map *map = &pending->maps[i];
 	*out = map;
 	uint32_t need = highest + 1;
-	if (map->room >= need) return GM_OK;
+	if (map->partition != NULL && map->room >= need) return GM_OK;
 	uint32_t room = need < 64 ? 64 : need * 2;
 	struct gm_partition **grown = realloc(map->partition, room * sizeof(struct gm_partition *));
 	if (grown == NULL) return out_of_memory(err);

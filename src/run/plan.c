@@ -34,10 +34,12 @@ bool gm_plan_skips(const char *key)
 {
 	static const char *const unfinished[] = {".tmp",        ".temp", ".part",      ".partial", ".crdownload",
 	                                         ".inprogress", ".swp",  "._copying_", "~",        "/"};
-	for (const char *part = key; part != NULL; part = strchr(part, '/')) {
+	const char *part = key;
+	do {
 		if (*part == '/') part++;
 		if (*part == '.' || *part == '_') return true;
-	}
+		part = strchr(part, '/');
+	} while (part != NULL);
 	for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
 		if (ends_with(key, unfinished[i])) return true;
 	return false;
