@@ -349,3 +349,30 @@ def test_every_way_to_end_too_early(tail, source, table, tiny_job):
     entries = reject(tiny_job, source, table, LINES + tail)
     assert len(entries) == 1
     assert [i for i in ids(table)][:1] == [0] and len(ids(table)) in (100, 101)
+
+
+@pytest.mark.parametrize("line, lines, documents", [
+    (b'{"id":0,"deeper":\n', 300_000, 300_000),
+    (b'{"a":{},"deeper":[[\n', 300_000, 300_000),
+    (b"[\n", 600_000, 300_000),  # one bracket opens an array, the next a value in it
+], ids=["objects", "mixed", "arrays"])
+def test_unclosed_documents_inside_each_other(line, lines, documents, source, table, tiny_job):
+    """Each line begins a document that holds all that follow, and none ends: that must not take time for each pair of them."""
+    harness.write(source / "a", line * lines + b"\n" + harness.dump(harness.tiny(1)))
+    result = harness.run(tiny_job, source, table, "--max-quarantine", "100%", timeout=60)
+    harness.assert_balanced(result.json)
+    assert ids(table) == [1]
+    entries = harness.quarantine(table)
+    assert len(entries) == documents and {entry["reason"] for entry in entries} <= {"not_json", "truncated"}
+    assert [entry["record"] for entry in entries] == list(range(documents))
+
+
+def test_no_documents_inside_a_record_over_the_limit(source, tmp_path, table):
+    """What lies within the limit is part of one value: its lines are no records, though they look like it."""
+    job = harness.write(tmp_path / "job.yaml", harness.TINY_JOB.replace("format: json", "format: json, max_record: 1KiB").encode())
+    inner = (harness.dump(harness.tiny(9)) + b",\n") * 30
+    assert len(inner) < 1000
+    big = b'{"records":[\n' + inner + b'"' + b"y" * 200 + b'"]}'
+    harness.write(source / "a", big + b"\n" + harness.dump(harness.tiny(1)))
+    (entry,) = reject(job, source, table, b"", "b")
+    assert ids(table) == [1] and entry["reason"] == "record_too_large" and entry["raw"] == big

@@ -144,3 +144,20 @@ def test_edges_of_time(source, table, tiny_job):
     # Fractions of the unit are cut toward minus infinity.
     assert rows[5][0] == "1970-01-01T00:00:00.001000Z"
     assert rows[6][0] == "1969-12-31T23:59:59.999000Z"
+
+
+@pytest.mark.parametrize("garbage", [b"garbage " + b"x" * 3_000_000, b'{"id":1,"s":"' + b"x" * 3_000_000], ids=["broken", "too-large"])
+def test_rows_rejected_by_an_expression_before_a_long_span(garbage, source, table, tmp_path):
+    """An expression judges a row only when the rows of its window are read, and a span behind it may be longer than the
+    window: both entries stay whole."""
+    job = harness.TINY_JOB.replace("format: json", "format: json, max_record: 1MiB")
+    job += '  - {name: d, type: date, from: s, expr: "cast(s as date)", on_error: quarantine}\n'
+    bad = harness.dump(harness.tiny(3, s="no date"))
+    text = [harness.dump(harness.tiny(i, s="2024-03-10")) for i in range(3)] + [bad, garbage, harness.dump(harness.tiny(5))]
+    harness.write(source / "a", b"\n".join(text))
+    summary = harness.run(harness.write(tmp_path / "job.yaml", job.encode()), source, table, "--max-quarantine", "100%").json
+    harness.assert_balanced(summary)
+    first, second = harness.quarantine(table)
+    assert (first["record"], first["reason"], first["column"], first["raw"]) == (3, "expression_failed", "d", bad)
+    assert (second["record"], second["offset"], second["raw"]) == (4, len(b"\n".join(text[:4])) + 1, garbage)
+    assert sorted(row["id"] for row in harness.read_table(table)) == [0, 1, 2, 5]

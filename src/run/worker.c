@@ -122,10 +122,18 @@ static void copy_text(char *to, size_t room, const char *from)
 	to[n] = '\0';
 }
 
+static enum gm_code check_stop(const struct gm_worker *worker, struct gm_error *err)
+{
+	const volatile int *stop = worker->engine->options.stop;
+	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	return GM_OK;
+}
+
 static enum gm_code reject_span(void *context, const struct gm_reject *reject, const void *data, size_t bytes,
                                 bool last, struct gm_error *err)
 {
 	struct gm_worker *worker = context;
+	GM_TRY(check_stop(worker, err)); /* an object that is all rejects is one turn */
 	struct gm_item *item = malloc(sizeof *item + bytes);
 	if (item == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a rejected record of %zu bytes", bytes);
 	*item = (struct gm_item){.bytes = sizeof *item + bytes, .reject = *reject, .last = last, .data_bytes = bytes};
@@ -295,8 +303,7 @@ static enum gm_code encode(struct gm_worker *worker, const struct task *task, st
 
 static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
 {
-	const volatile int *stop = worker->engine->options.stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	GM_TRY(check_stop(worker, err));
 	switch (turn) {
 	case TURN_ENCODE: return encode(worker, task, err);
 	case TURN_COLLECT: return collect(worker, err);

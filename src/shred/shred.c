@@ -2,14 +2,16 @@
  * when it is broken.
  *
  * Between documents there is white space or nothing. A '[' opens a top-level array, whose elements are read like
- * documents of their own; its brackets and commas count as separators. A document that is no JSON, is cut off by the
- * object's end, or is too large makes everything from its start to the next line break that is followed by '{' or '['
- * one rejected span; the span is handed out as it passes through the window, however long it is. In an array reading
- * then goes on loosely: commas, a closing bracket, or nothing may come between what follows, for nobody knows what the
- * span has swallowed.
+ * documents of their own; its brackets and commas count as separators. A document that is no JSON or is cut off by the
+ * object's end makes everything from its start to the next line break that is followed by '{' or '[' one rejected span.
+ * Of one that is too large the bytes that the limit allows are known to belong together, so the search begins behind
+ * them. The span is handed out as it passes through the window, however long it is. In an array reading then goes on
+ * loosely: commas, a closing bracket, or nothing may come between what follows, for nobody knows what the span has
+ * swallowed.
  *
  * Every byte of the object is counted exactly once, as part of a record, a separator, or a rejected span. */
 #include "shred/record.h"
+#include "shred/unclosed.h"
 #include "shred/window.h"
 
 #include <inttypes.h>
@@ -43,16 +45,18 @@ struct gm_shredder {
 	bool begun;    /* the object's first bytes have been looked at */
 	bool ended;    /* nothing more comes from this object */
 	bool skipping; /* inside a rejected span, `entry` */
+	size_t sure;   /* bytes at pos that belong to that span, whatever they are */
 	bool damage_told;
 	struct gm_reject entry;
 	char detail[512];
-	struct gm_leaf **required; /* NULL-terminated */
+	struct gm_unclosed unclosed; /* of the last broken document that reading resumed in */
+	struct gm_leaf **required;   /* NULL-terminated */
 };
 
 const char *gm_reason_code(enum gm_reason reason)
 {
 	static const char *const codes[] = {
-#define X(name, code, text) [GM_REASON_##name] = code,
+#define X(name, code, text) [GM_REASON_##name] = (code),
 	    GM_REASONS(X)
 #undef X
 	};
@@ -97,6 +101,7 @@ void gm_shredder_free(struct gm_shredder *shredder)
 	if (shredder == NULL) return;
 	gm_parser_release(&shredder->parser);
 	gm_window_release(&shredder->window);
+	gm_unclosed_release(&shredder->unclosed);
 	gm_inflate_free(shredder->inflate);
 	free(shredder->required);
 	free(shredder);
@@ -106,6 +111,7 @@ void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_re
 {
 	gm_inflate_begin(shredder->inflate, source, context);
 	gm_window_begin(&shredder->window);
+	gm_unclosed_clear(&shredder->unclosed);
 	shredder->reject = reject;
 	shredder->context = context;
 	shredder->books = (struct gm_shred_books){0};
@@ -157,14 +163,16 @@ static void open_broken(struct gm_shredder *shredder, enum gm_reason reason, uin
 {
 	open_entry(shredder, reason, damage_offset, "");
 	shredder->skipping = true;
+	shredder->sure = 0;
 	if (shredder->place != PLACE_TOP) shredder->place = PLACE_LOOSE;
 }
 
 /* Looks for the first line break that is followed by '{' or '['. *end is where the span ends, or how far it is known to
- * go on: a line break at the end of the window may be one, depending on what comes. */
-static bool find_resumption(const struct gm_window *window, const uint8_t **end)
+ * go on: a line break at the end of the window may be one, depending on what comes. The first `sure` bytes are not
+ * looked at. */
+static bool find_resumption(const struct gm_window *window, size_t sure, const uint8_t **end)
 {
-	const uint8_t *limit = window->data + window->len, *p = window->data + window->pos;
+	const uint8_t *limit = window->data + window->len, *p = window->data + window->pos + sure;
 	for (;;) {
 		p = gm_scan_line(p, limit);
 		*end = p;
@@ -178,13 +186,32 @@ static bool find_resumption(const struct gm_window *window, const uint8_t **end)
 	}
 }
 
+/* Reading resumes at `at`: if that is inside the broken document at pos, what will be read next is broken, too,
+ * wherever a bracket stands that the document never closed. */
+static enum gm_code note_unclosed(struct gm_shredder *shredder, const uint8_t *at, struct gm_error *err)
+{
+	const struct gm_reject *entry = &shredder->entry;
+	const struct gm_window *window = &shredder->window;
+	uint64_t start = window->base + window->pos;
+	if (entry->offset != start || entry->damage_offset <= offset_of(shredder, at)) return GM_OK;
+	if (gm_unclosed_at(&shredder->unclosed, start)) return GM_OK; /* known from the list itself */
+	const uint8_t *p = window->data + window->pos;
+	return gm_unclosed_list(&shredder->unclosed, p, p + (entry->damage_offset - start), start,
+	                        entry->reason == GM_REASON_NOT_JSON ? shredder->parser.json.fault : NULL, err);
+}
+
+/* Passes on what the window holds of the span. A span that goes on behind the window begins only when the rows before
+ * it are gone: deriving may reject some of them, and entries come one after the other. */
 static enum gm_code skip_broken(struct gm_shredder *shredder, struct gm_error *err)
 {
 	const struct gm_window *window = &shredder->window;
 	const uint8_t *end;
-	bool found = find_resumption(window, &end);
+	bool found = find_resumption(window, shredder->sure, &end);
+	if (found) GM_TRY(note_unclosed(shredder, end, err));
+	if (!found && !window->ended && shredder->parser.columns.rows > 0) return GM_OK;
 	size_t bytes = (size_t)(end - (window->data + window->pos));
 	shredder->skipping = !found && !window->ended;
+	shredder->sure = 0;
 	return bytes > 0 || !shredder->skipping ? pass_on(shredder, bytes, !shredder->skipping, err) : GM_OK;
 }
 
@@ -296,26 +323,44 @@ static enum gm_code out_of_memory(struct gm_error *err)
 	GM_FAIL(err, GM_NOMEM, "out of memory while reading a record");
 }
 
+/* The document at pos broke `good` bytes behind its start; what == NULL: there the object ends. */
+static void open_not_json(struct gm_shredder *shredder, uint64_t good, const char *what)
+{
+	if (what == NULL)
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "the object ends inside a document");
+	else
+		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s, %" PRIu64 " bytes into the document", what,
+		               good);
+	open_broken(shredder, what == NULL ? GM_REASON_TRUNCATED : GM_REASON_NOT_JSON,
+	            shredder->window.base + shredder->window.pos + good);
+}
+
+/* The document at pos has more bytes than it may have, all of them in the window. They are one value or the start of
+ * one: none of them can be a document. */
+static void open_too_large(struct gm_shredder *shredder)
+{
+	size_t max = shredder->max_record_bytes;
+	(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes", max);
+	open_broken(shredder, GM_REASON_TOO_LARGE, shredder->window.base + shredder->window.pos + max);
+	shredder->sure = max;
+}
+
 /* The document at p is not whole in the window. *more: it may be, with more of the object. */
 static enum gm_code take_cut(struct gm_shredder *shredder, const uint8_t *p, bool *more, struct gm_error *err)
 {
 	struct gm_window *window = &shredder->window;
 	size_t have = window->len - window->pos;
-	uint64_t end = offset_of(shredder, p) + have;
 	if (have > shredder->max_record_bytes) {
-		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
-		               shredder->max_record_bytes);
-		open_broken(shredder, GM_REASON_TOO_LARGE, offset_of(shredder, p) + shredder->max_record_bytes);
+		open_too_large(shredder);
 	} else if (!window->ended) {
 		*more = true;
 	} else if (window->damaged) {
 		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s", window->damage.message);
-		open_entry(shredder, GM_REASON_DAMAGED, end, "");
+		open_entry(shredder, GM_REASON_DAMAGED, offset_of(shredder, p) + have, "");
 		shredder->damage_told = true;
 		return pass_on(shredder, have, true, err);
 	} else {
-		(void)snprintf(shredder->detail, sizeof shredder->detail, "the object ends inside a document");
-		open_broken(shredder, GM_REASON_TRUNCATED, end);
+		open_not_json(shredder, have, NULL);
 	}
 	return GM_OK;
 }
@@ -328,14 +373,10 @@ static enum gm_code take_broken(struct gm_shredder *shredder, const uint8_t *p, 
 	gm_columns_clear_row(&shredder->parser.columns);
 	if (json->fault_at >= shredder->window.data + shredder->window.len) return take_cut(shredder, p, more, err);
 	size_t good = (size_t)(json->fault_at - p);
-	bool too_large = good >= shredder->max_record_bytes;
-	if (too_large)
-		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
-		               shredder->max_record_bytes);
+	if (good >= shredder->max_record_bytes)
+		open_too_large(shredder);
 	else
-		(void)snprintf(shredder->detail, sizeof shredder->detail, "%s, %zu bytes into the document", json->fault, good);
-	open_broken(shredder, too_large ? GM_REASON_TOO_LARGE : GM_REASON_NOT_JSON,
-	            offset_of(shredder, p) + (too_large ? shredder->max_record_bytes : good));
+		open_not_json(shredder, good, json->fault);
 	return GM_OK;
 }
 
@@ -344,14 +385,17 @@ static enum gm_code take_value(struct gm_shredder *shredder, bool *more, struct 
 {
 	const uint8_t *p = shredder->window.data + shredder->window.pos;
 	bool object = *p == '{';
+	if (gm_unclosed_at(&shredder->unclosed, offset_of(shredder, p))) {
+		const struct gm_unclosed *unclosed = &shredder->unclosed;
+		open_not_json(shredder, unclosed->fault - offset_of(shredder, p), unclosed->what);
+		return GM_OK;
+	}
 	const uint8_t *end = object ? gm_parser_read(&shredder->parser, p) : read_other(shredder, p);
 	if (__builtin_expect(end == NULL, 0)) return take_broken(shredder, p, more, err);
 	size_t length = (size_t)(end - p);
 	if (__builtin_expect(length > shredder->max_record_bytes, 0)) {
 		gm_columns_clear_row(&shredder->parser.columns);
-		(void)snprintf(shredder->detail, sizeof shredder->detail, "the record is larger than %zu bytes",
-		               shredder->max_record_bytes);
-		open_broken(shredder, GM_REASON_TOO_LARGE, offset_of(shredder, p) + shredder->max_record_bytes);
+		open_too_large(shredder);
 		return GM_OK;
 	}
 	if (shredder->place == PLACE_FIRST || shredder->place == PLACE_NEXT) shredder->place = PLACE_AFTER;

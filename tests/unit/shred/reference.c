@@ -456,10 +456,11 @@ static void reject(struct reader *r, enum gm_reason reason, size_t start, size_t
 
 static void reject_broken(struct reader *r, enum gm_reason reason, size_t start, size_t fault)
 {
-	size_t end = start;
+	size_t from = reason == GM_REASON_TOO_LARGE ? fault : start; /* what is known to be one value holds no document */
+	size_t end = from;
 	for (; end < r->n; end++) {
 		if (r->s[end] != '\n' && r->s[end] != '\r') continue;
-		if (r->s[end] == '\n' && end > start && r->s[end - 1] == '\r')
+		if (r->s[end] == '\n' && end > from && r->s[end - 1] == '\r')
 			continue; /* one line break, tried at its start */
 		size_t next = end + 1;
 		if (r->s[end] == '\r' && next < r->n && r->s[next] == '\n') next++;
