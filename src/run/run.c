@@ -15,6 +15,7 @@ enum {
 static const double default_quarantine_percent = 1.0;
 static const uint64_t default_memory_bytes = (uint64_t)256 << 20;
 static const uint64_t worker_bytes = (uint64_t)40 << 20;
+static const uint64_t program_bytes = (uint64_t)20 << 20; /* code, libraries, and scratch that no share covers */
 static const uint64_t least_memory_bytes = (uint64_t)32 << 20;
 static const char secret_key[] = "_gristmill/hash-key";
 
@@ -145,7 +146,7 @@ static enum gm_code new_engine(struct runner *runner, struct gm_error *err)
 	                                   .source = runner->source,
 	                                   .table = options->dry_run ? NULL : runner->table,
 	                                   .threads = options->threads,
-	                                   .memory_bytes = options->memory_bytes,
+	                                   .memory_bytes = options->memory_bytes - program_bytes,
 	                                   .scratch = runner->scratch,
 	                                   .key_secret = runner->secret,
 	                                   .stop = options->stop};
