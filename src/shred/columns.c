@@ -130,12 +130,18 @@ static void begin_batch(struct gm_columns *columns)
 	for (uint32_t i = 0; i < ROWS_A_BATCH; i++) columns->weight[start + i] = 16;
 }
 
-void gm_columns_begin(struct gm_columns *columns)
+/* What escapes and ill-formed bytes became. Large values leave no memory behind. */
+static void forget_text(struct gm_columns *columns)
 {
 	if (columns->text.total_bytes > TEXT_KEEP_BYTES)
 		gm_arena_release(&columns->text);
 	else
 		gm_arena_reset(&columns->text);
+}
+
+void gm_columns_begin(struct gm_columns *columns)
+{
+	forget_text(columns);
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
 		leaf->plain_once = false;
@@ -513,5 +519,6 @@ enum gm_code gm_columns_finish(struct gm_columns *columns, struct gm_chunk *chun
 	for (size_t i = 0; i < columns->count; i++)
 		if (columns->leaves[i].kind == GM_KIND_STRING) judge(&columns->leaves[i], columns->rows);
 	limit_dictionaries(columns);
+	forget_text(columns); /* all of it is copied, and the chunk's way may be long */
 	return GM_OK;
 }

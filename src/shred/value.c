@@ -5,6 +5,8 @@
 #include "base/utf8.h"
 #include "shred/convert.h"
 
+enum { MENDED_KEEP_BYTES = 1024 * 1024 }; /* what mending a large value needs is given back at once */
+
 static bool out_of_memory(struct gm_parser *parser)
 {
 	parser->no_memory = true;
@@ -29,6 +31,7 @@ static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uin
 		uint8_t *copy = gm_arena_alloc(&columns->text, n);
 		if (copy == NULL) return out_of_memory(parser);
 		bytes = memcpy(copy, parser->mended.data, n);
+		if (n > MENDED_KEEP_BYTES) gm_buf_release(&parser->mended);
 		leaf->mended = (uint32_t)replaced;
 		columns->mended = true;
 	}
