@@ -46,6 +46,11 @@ uint32_t gm_dict_hash(const uint8_t *value, uint32_t len)
 	return (uint32_t)XXH3_64bits(value, len);
 }
 
+uint32_t gm_dict_hash_seeded(const uint8_t *value, uint32_t len, uint64_t seed)
+{
+	return (uint32_t)XXH3_64bits_withSeed(value, len, seed);
+}
+
 /* Equal bytes? Eight at a time: entries and most values are short, and a call to memcmp costs more than this loop. */
 static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
 {

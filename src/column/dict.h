@@ -36,8 +36,16 @@ struct gm_dict *gm_dict_new(void);
 struct gm_dict *gm_dict_ref(struct gm_dict *dict);
 void gm_dict_unref(struct gm_dict *dict); /* NULL is allowed */
 
-/* The hash gm_dict_put and gm_dict_find expect: the low 32 bits of XXH3-64. */
+/* The hash gm_dict_put and gm_dict_find expect: the low 32 bits of XXH3-64, of all values of a dictionary with the same
+ * seed. Whoever writes the input can make values that collide without a seed (0), which takes quadratic time, so what
+ * comes from the input needs one that cannot be guessed. It has no influence on any code. */
 uint32_t gm_dict_hash(const uint8_t *value, uint32_t len);
+uint32_t gm_dict_hash_seeded(const uint8_t *value, uint32_t len, uint64_t seed);
+/* A seed out of where the owner lies in memory, which is another place in each process. */
+static inline uint64_t gm_dict_seed(const void *owner)
+{
+	return (uint64_t)(uintptr_t)owner * UINT64_C(0x9E3779B97F4A7C15);
+}
 /* The code of the value, adding it if new; 0 when memory (or the code space) is gone. Writer thread only. */
 uint32_t gm_dict_put(struct gm_dict *dict, const uint8_t *value, uint32_t len, uint32_t hash);
 /* The code of the value or 0. Writer thread only. */

@@ -202,7 +202,8 @@ static enum gm_code keep_string(struct work *w, const struct gm_value *value, ui
 		state->dict_id = ++w->runner->last_dict_id;
 	}
 	GM_TRY(count_bytes(w, value->len));
-	*ref = gm_dict_put(state->dict, value->bytes, value->len, gm_dict_hash(value->bytes, value->len));
+	*ref = gm_dict_put(state->dict, value->bytes, value->len,
+	                   gm_dict_hash_seeded(value->bytes, value->len, gm_dict_seed(state)));
 	return *ref != 0 ? GM_OK : no_memory(w->err);
 }
 

@@ -73,7 +73,8 @@ static bool init_leaf(struct gm_leaf *leaf, const struct gm_shred_leaf *spec)
 enum gm_code gm_columns_init(struct gm_columns *columns, const struct gm_shred_leaf *leaves, size_t count,
                              size_t dict_bytes_max, struct gm_error *err)
 {
-	*columns = (struct gm_columns){.count = count, .dict_bytes_max = dict_bytes_max};
+	*columns =
+	    (struct gm_columns){.count = count, .dict_bytes_max = dict_bytes_max, .hash_seed = gm_dict_seed(columns)};
 	gm_arena_init(&columns->text, TEXT_BLOCK_BYTES);
 	columns->leaves = calloc(count + 1, sizeof *columns->leaves);
 	columns->weight = malloc(GM_CHUNK_ROWS * sizeof *columns->weight);
@@ -222,7 +223,7 @@ struct lookup {
 };
 
 /* Lists the values, without a branch for each, as nulls come in no order. */
-static void list_values(const struct gm_ref *refs, uint32_t n, struct lookup *lookup)
+static void list_values(const struct gm_ref *refs, uint32_t n, uint64_t seed, struct lookup *lookup)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -232,7 +233,7 @@ static void list_values(const struct gm_ref *refs, uint32_t n, struct lookup *lo
 	lookup->count = count;
 	for (uint32_t i = 0; i < count; i++) {
 		struct gm_ref ref = refs[lookup->row[i]];
-		lookup->hash[i] = (uint32_t)XXH3_64bits(ref.bytes, ref.len); /* = gm_dict_hash */
+		lookup->hash[i] = (uint32_t)XXH3_64bits_withSeed(ref.bytes, ref.len, seed); /* = gm_dict_hash_seeded */
 	}
 }
 
@@ -250,11 +251,11 @@ static void prefetch_block(const struct gm_dict *dict, const uint32_t *hash, uin
 }
 
 /* Codes for the n rows of a batch. False when the dictionary cannot take more. */
-static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n)
+static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n, uint64_t seed)
 {
 	struct gm_dict *dict = leaf->dict;
 	struct lookup lookup;
-	list_values(leaf->refs, n, &lookup);
+	list_values(leaf->refs, n, seed, &lookup);
 	memset(codes, 0, n * sizeof *codes);
 	for (uint32_t at = 0; at < lookup.count; at += BLOCK) {
 		uint32_t end = lookup.count - at < BLOCK ? lookup.count : at + BLOCK;
@@ -304,7 +305,7 @@ static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 	if (uses_dict(leaf)) {
 		if (leaf->dict == NULL) leaf->dict = gm_dict_new();
 		if (leaf->dict == NULL) return false;
-		if (!too_long && look_up_batch(leaf, leaf->codes + start, n)) return true;
+		if (!too_long && look_up_batch(leaf, leaf->codes + start, n, columns->hash_seed)) return true;
 	}
 	if (leaf->kept == NULL) leaf->kept = malloc(GM_CHUNK_ROWS * sizeof *leaf->kept);
 	if (leaf->kept == NULL) return false;
