@@ -88,11 +88,12 @@ static enum gm_code add_inputs(struct gm_history *history, const json_t *run, st
 	for (size_t i = 0; i < json_array_size(inputs); i++) {
 		const json_t *input = json_array_get(inputs, i);
 		const char *key;
-		uint64_t size, mtime;
+		uint64_t size;
+		int64_t mtime;
 		GM_TRY(gm_member_string(input, "key", &key, err));
 		GM_TRY(gm_member_number(input, "size", &size, err));
-		GM_TRY(gm_member_number(input, "mtime_us", &mtime, err));
-		GM_TRY(add_known(history, key, (struct gm_known_object){size, (int64_t)mtime}, err));
+		GM_TRY(gm_member_time(input, "mtime_us", &mtime, err));
+		GM_TRY(add_known(history, key, (struct gm_known_object){size, mtime}, err));
 	}
 	return GM_OK;
 }

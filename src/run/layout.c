@@ -107,6 +107,7 @@ enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out,
 	gm_buf_init(&buf, max_json_bytes);
 	enum gm_code rc = gm_store_get(store, key, &buf, err);
 	if (rc == GM_OK && has_suffix(key, ".zst")) rc = decompress(key, &buf, err);
+	if (rc == GM_OK && buf.len == 0) rc = corrupt(key, err, "it is empty");
 	if (rc == GM_OK) {
 		value = json_loadb((const char *)buf.data, buf.len, JSON_REJECT_DUPLICATES, &problem);
 		rc = value != NULL ? check_format(key, value, err) : corrupt(key, err, problem.text);
@@ -154,8 +155,17 @@ enum gm_code gm_member_string(const json_t *object, const char *member, const ch
 enum gm_code gm_member_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err)
 {
 	const json_t *value = json_object_get(object, member);
-	if (!json_is_integer(value)) GM_FAIL(err, GM_CORRUPT, "the number \"%s\" is missing", member);
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		GM_FAIL(err, GM_CORRUPT, "the number \"%s\" is missing or below 0", member);
 	*out = (uint64_t)json_integer_value(value);
+	return GM_OK;
+}
+
+enum gm_code gm_member_time(const json_t *object, const char *member, int64_t *out, struct gm_error *err)
+{
+	const json_t *value = json_object_get(object, member);
+	if (!json_is_integer(value)) GM_FAIL(err, GM_CORRUPT, "the time \"%s\" is missing", member);
+	*out = (int64_t)json_integer_value(value);
 	return GM_OK;
 }
 

@@ -44,6 +44,8 @@ enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t
 enum gm_code gm_member_string(const json_t *object, const char *member, const char **out,
                               struct gm_error *err) GM_CHECK;
 enum gm_code gm_member_number(const json_t *object, const char *member, uint64_t *out, struct gm_error *err) GM_CHECK;
+/* Microseconds, below 0 before 1970. */
+enum gm_code gm_member_time(const json_t *object, const char *member, int64_t *out, struct gm_error *err) GM_CHECK;
 enum gm_code gm_member_array(const json_t *object, const char *member, const json_t **out,
                              struct gm_error *err) GM_CHECK;
 /* 128-bit hashes are 32 hex digits, high half first. */

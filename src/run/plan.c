@@ -255,12 +255,10 @@ static enum gm_code read_input(struct gm_plan *plan, const json_t *json, struct 
 {
 	struct gm_input *input = &plan->inputs[plan->input_count];
 	const char *key, *etag;
-	uint64_t mtime;
 	GM_TRY(gm_member_string(json, "key", &key, err));
 	GM_TRY(gm_member_string(json, "etag", &etag, err));
 	GM_TRY(gm_member_number(json, "size", &input->size, err));
-	GM_TRY(gm_member_number(json, "mtime_us", &mtime, err));
-	input->mtime_us = (int64_t)mtime;
+	GM_TRY(gm_member_time(json, "mtime_us", &input->mtime_us, err));
 	input->key = gm_arena_strndup(&plan->arena, key, strlen(key));
 	input->etag = gm_arena_strndup(&plan->arena, etag, strlen(etag));
 	if (input->key == NULL || input->etag == NULL) return out_of_memory(err);
@@ -303,6 +301,8 @@ static enum gm_code plan_from_json(struct gm_plan *plan, const json_t *json, str
 	GM_TRY(gm_member_string(json, "engine", &engine, err));
 	GM_TRY(gm_member_string(json, "job_hash", &job_hash, err));
 	GM_TRY(gm_member_array(json, "units", &units, err));
+	if (plan->file_bytes == 0 || plan->group_rows == 0 || plan->group_weight == 0)
+		GM_FAIL(err, GM_CORRUPT, "a size that decides where files end is 0");
 	if (strlen(job_hash) >= sizeof plan->job_hash) GM_FAIL(err, GM_CORRUPT, "the hash \"job_hash\" is too long");
 	memcpy(plan->job_hash, job_hash, strlen(job_hash) + 1);
 	plan->engine = gm_arena_strndup(&plan->arena, engine, strlen(engine));
@@ -321,6 +321,8 @@ enum gm_code gm_plan_read(struct gm_store *table, const struct gm_layout *layout
 	enum gm_code rc = gm_json_read(table, key, &json, err);
 	if (rc == GM_OK) {
 		rc = plan_from_json(plan, json, err);
+		if (rc == GM_OK && (plan->number != number || plan->parent >= number))
+			rc = gm_error_set(err, GM_CORRUPT, "it is not the plan that its name says");
 		if (rc == GM_CORRUPT) (void)gm_error_object(err, rc, key, strlen(key));
 	}
 	json_decref(json);

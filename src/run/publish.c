@@ -7,6 +7,17 @@
 
 enum { READ_BYTES = 256 * 1024 };
 
+static enum gm_code size_of(struct gm_store *table, const char *key, uint64_t *bytes, struct gm_error *err)
+{
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_arena_init(&arena, 1024);
+	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*bytes = info.size;
+	return rc;
+}
+
 /* The size and hash of an object as it lies there. */
 static enum gm_code hash_object(struct gm_store *table, const char *key, uint64_t *bytes, uint64_t hash[2],
                                 struct gm_error *err)
@@ -50,6 +61,11 @@ static enum gm_code compare_published(struct gm_store *table, const struct gm_ma
 
 static enum gm_code publish_file(struct gm_store *table, const struct gm_manifest_file *file, struct gm_error *err)
 {
+	uint64_t bytes;
+	if (size_of(table, file->token, &bytes, err) == GM_OK && bytes != file->bytes) {
+		(void)gm_error_set(err, GM_CHANGED, "a staged file was changed before it was published");
+		return gm_error_object(err, GM_CHANGED, file->token, strlen(file->token));
+	}
 	enum gm_code rc = gm_store_publish(table, file->token, file->path, err);
 	if (rc != GM_EXISTS && rc != GM_NOT_FOUND) return rc;
 	rc = compare_published(table, file, err);
@@ -79,13 +95,9 @@ static enum gm_code is_committed(struct gm_store *table, const struct gm_layout 
                                  struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
-	struct gm_object_info info;
-	struct gm_arena arena;
-	gm_arena_init(&arena, 1024);
+	uint64_t bytes;
 	gm_layout_key(layout, key, "runs", number, ".json.zst");
-	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
-	gm_arena_release(&arena);
-	return rc;
+	return size_of(table, key, &bytes, err);
 }
 
 bool gm_plan_is_over(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan)

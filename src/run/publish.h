@@ -15,7 +15,8 @@ enum gm_code gm_claim(struct gm_store *table, const struct gm_layout *layout, co
                       struct gm_error *err) GM_CHECK;
 /* Can the plan no longer be committed by us: because it is, or because another was claimed? */
 bool gm_plan_is_over(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan);
-/* CHANGED: a staged file is gone and was not published either. BUG: a file of that name holds other bytes. */
+/* CHANGED: a staged file is gone and was not published either, or has another size. BUG: a file of that name holds
+ * other bytes. */
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count,
                         struct gm_error *err) GM_CHECK;
 /* manifests: one for each unit of the plan. EXISTS: another runner was first, with the same bytes. */

@@ -231,6 +231,14 @@ static enum gm_code work_unit(struct runner *runner, const struct gm_plan *plan,
 	return rc;
 }
 
+static bool is_manifest_of(const struct gm_plan_unit *unit, const struct gm_manifest *manifest)
+{
+	if (manifest->object_count != unit->count) return false;
+	for (size_t i = 0; i < unit->count; i++)
+		if (strcmp(manifest->objects[i].key, unit->inputs[i].key) != 0) return false;
+	return true;
+}
+
 /* The manifest that an earlier attempt left of a unit. */
 static enum gm_code read_manifest(struct runner *runner, const struct gm_plan *plan, size_t number,
                                   struct gm_manifest *manifest, struct gm_error *err)
@@ -241,7 +249,7 @@ static enum gm_code read_manifest(struct runner *runner, const struct gm_plan *p
 	GM_TRY(gm_json_read(runner->table, keys.manifest, &json, err));
 	enum gm_code rc = gm_manifest_parse(json, manifest, err);
 	json_decref(json);
-	if (rc == GM_OK && manifest->object_count != plan->units[number].count) {
+	if (rc == GM_OK && !is_manifest_of(&plan->units[number], manifest)) {
 		gm_manifest_release(manifest);
 		rc = gm_error_set(err, GM_CORRUPT, "the manifest does not match its plan");
 	}
@@ -275,7 +283,9 @@ static enum gm_code read_manifests(struct runner *runner, const struct gm_plan *
 {
 	for (*done = 0; *done < plan->unit_count; (*done)++) {
 		enum gm_code rc = read_manifest(runner, plan, *done, &manifests[*done], err);
-		if (rc == GM_NOT_FOUND) GM_FAIL(err, GM_CHANGED, "what run %" PRIu64 " had staged is gone", plan->number);
+		if (rc == GM_NOT_FOUND) /* it named files that may be visible already, and nothing else does */
+			GM_FAIL(err, GM_CORRUPT, "the manifest of unit %zu of run %" PRIu64 ", which was being published, is gone",
+			        *done, plan->number);
 		GM_TRY(rc);
 	}
 	return GM_OK;

@@ -137,7 +137,16 @@ static void a_newer_or_damaged_plan_is_refused_by_name(void **state)
 	assert_int_equal(gm_plan_read(f->table, &f->layout, 1, &plan, &err), GM_UNSUPPORTED);
 	assert_string_equal(err.object, "_gristmill/job/plans/00000001.json");
 	assert_non_null(strstr(err.message, "format 2"));
-	static const char *const damaged[] = {"",    "{", "[]", "{\"format\":1}", "{\"format\":1,\"plan\":1,\"parent\":0}",
+	static const char *const damaged[] = {"",
+	                                      "{",
+	                                      "[]",
+	                                      "{\"format\":1}",
+	                                      "{\"format\":1,\"plan\":1,\"parent\":0}",
+	                                      "{\"format\":1,\"plan\":-1,\"parent\":0}",
+	                                      "{\"format\":1,\"plan\":1,\"parent\":0,\"file_bytes\":1,\"group_rows\":1,"
+	                                      "\"group_weight\":1,\"engine\":\"\",\"job_hash\":\"\",\"units\":[]}",
+	                                      "{\"format\":1,\"plan\":2,\"parent\":0,\"file_bytes\":1,\"group_rows\":0,"
+	                                      "\"group_weight\":1,\"engine\":\"\",\"job_hash\":\"\",\"units\":[]}",
 	                                      "\xff"};
 	for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
 		put(f->table, "_gristmill/job/plans/00000002.json", damaged[i]);
@@ -176,6 +185,10 @@ static void publishing_can_be_repeated_and_never_overwrites(void **state)
 	char token[GM_TOKEN_BYTES];
 	struct gm_manifest manifest = stage(f, "d/x.parquet", "bytes", token);
 	assert_false(exists(f->table, "d/x.parquet"));
+	manifest.files[0].bytes++; /* as if the staged file had been cut short */
+	assert_int_equal(gm_publish(f->table, &manifest, 1, &err), GM_CHANGED);
+	assert_false(exists(f->table, "d/x.parquet"));
+	manifest.files[0].bytes--;
 	assert_int_equal(gm_publish(f->table, &manifest, 1, &err), GM_OK);
 	assert_true(exists(f->table, "d/x.parquet"));
 	assert_int_equal(gm_publish(f->table, &manifest, 1, &err), GM_OK);
