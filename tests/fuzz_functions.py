@@ -279,7 +279,8 @@ REFUSED = "refused"
 
 class Library:
     def __init__(self, build):
-        paths = sorted(pathlib.Path(build).rglob("libfunction_probe.so"))
+        # The shallowest: sanitized builds may lie below a plain one, and Python cannot load those.
+        paths = sorted(pathlib.Path(build).rglob("libfunction_probe.so"), key=lambda path: (len(path.parts), path))
         if not paths:
             sys.exit(f"no libfunction_probe.so below {build}")
         self.library = ctypes.CDLL(str(paths[0]))
