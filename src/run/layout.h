@@ -3,9 +3,9 @@
  *     _gristmill/hash-key                       192 random bytes: the secret of the table's key hashes
  *     _gristmill/<job>/plans/<n>.json           what run n will do, written before it does it
  *     _gristmill/<job>/plans/<n>.closed         plan n is dead and swept
- *     _gristmill/<job>/claims/<n>.json          which plan with parent n is published and committed; the others are
- * dead _gristmill/<job>/work/<n>/                staged files, <unit>.json manifests and <unit>.keys of an unfinished
- * run _gristmill/<job>/runs/<n>.json.zst        the books of committed run n; its appearance is the commit
+ *     _gristmill/<job>/claims/<n>.json          the one plan with parent n that is published and committed
+ *     _gristmill/<job>/work/<n>/                staged files, <unit>.json and <unit>.keys of an unfinished run
+ *     _gristmill/<job>/runs/<n>.json.zst        the books of committed run n; its appearance is the commit
  *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz
  *
  * Numbers have at least eight digits so that listings are in order. Every JSON file says "format": 1; a newer one is
