@@ -460,8 +460,7 @@ static void reject_broken(struct reader *r, enum gm_reason reason, size_t start,
 	size_t end = from;
 	for (; end < r->n; end++) {
 		if (r->s[end] != '\n' && r->s[end] != '\r') continue;
-		if (r->s[end] == '\n' && end > from && r->s[end - 1] == '\r')
-			continue; /* one line break, tried at its start */
+		if (r->s[end] == '\n' && end > from && r->s[end - 1] == '\r') continue; /* one line break, tried at its start */
 		size_t next = end + 1;
 		if (r->s[end] == '\r' && next < r->n && r->s[next] == '\n') next++;
 		if (next < r->n && (r->s[next] == '{' || r->s[next] == '[')) break;
