@@ -84,9 +84,10 @@ static enum gm_code collect_chunk(struct gm_engine *engine, struct gm_object_wor
 static void keep_sample(struct gm_engine *engine, const char *key, const struct gm_reject *reject)
 {
 	if (engine->sample_count == GM_ENGINE_SAMPLES) return;
+	bool told = strstr(reject->detail, reject->column) != NULL; /* also when there is no column */
 	(void)snprintf(engine->samples[engine->sample_count++], sizeof engine->samples[0],
 	               "%s: record %" PRIu64 " at byte %" PRIu64 ": %s%s%s%s%s", key, reject->record, reject->offset,
-	               gm_reason_code(reject->reason), reject->column[0] != '\0' ? ", column " : "", reject->column,
+	               gm_reason_code(reject->reason), told ? "" : ", column ", told ? "" : reject->column,
 	               reject->detail[0] != '\0' ? ": " : "", reject->detail);
 }
 
