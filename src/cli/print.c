@@ -81,7 +81,9 @@ void gm_cli_print_error(const struct gm_error *err)
 		fputs(": ", stderr);
 	}
 	print_safe_string(stderr, err->message);
-	if (err->offset != UINT64_MAX) fprintf(stderr, " (at byte %llu)", (unsigned long long)err->offset);
+	/* Where a line is known, the place has been told. */
+	if (err->line == 0 && err->offset != UINT64_MAX)
+		fprintf(stderr, " (at byte %llu)", (unsigned long long)err->offset);
 	fputc('\n', stderr);
 	if (err->hint[0] != '\0') {
 		fputs("  hint: ", stderr);
