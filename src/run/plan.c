@@ -15,7 +15,7 @@
 enum { SHRINKS_TO = 16, PACKED_BY = 8, MAX_OBJECTS = 5000 };
 static const uint64_t max_plan_raw_bytes = (uint64_t)16 << 30;
 static const uint64_t group_rows = 250000;
-static const uint64_t group_weight = (uint64_t)64 << 20;
+static const uint64_t least_group_weight = (uint64_t)1 << 20, most_group_weight = (uint64_t)64 << 20;
 
 static enum gm_code out_of_memory(struct gm_error *err)
 {
@@ -159,6 +159,14 @@ static enum gm_code cut_units(struct gm_plan *plan, struct gm_error *err)
 	return GM_OK;
 }
 
+/* Files end with a row group, so one must not be large beside a file. Values shrink to an eighth or so when they are
+ * encoded: a group is then about a quarter of its file. */
+static uint64_t group_weight(uint64_t file_bytes)
+{
+	uint64_t weight = file_bytes < most_group_weight / 2 ? file_bytes * 2 : most_group_weight;
+	return weight < least_group_weight ? least_group_weight : weight;
+}
+
 static struct gm_plan *plan_new(void)
 {
 	struct gm_plan *plan = calloc(1, sizeof *plan);
@@ -182,7 +190,7 @@ enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan 
 	gm_hex128(request->job->hash, plan->job_hash);
 	plan->file_bytes = request->job->table.file_bytes;
 	plan->group_rows = group_rows;
-	plan->group_weight = group_weight;
+	plan->group_weight = group_weight(plan->file_bytes);
 	struct listing listing = {.request = request, .plan = plan};
 	enum gm_code rc = gm_store_list(request->source, "", note_object, &listing, err);
 	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
