@@ -23,13 +23,13 @@ enum { PACKED_MAX = MASK + GROUPS * 9 };
 enum move_type { ENV_SOURCE = ACTORS, ENV_LIFECYCLE, ENV_FOREIGN, ENV_CLEAN, ENV_LAND };
 enum { MOVE_DEATH = FAULTS, MOVE_START = 8 };
 #define MOVE(type, arg) ((uint16_t)((type) << 12 | (arg)))
-#define MOVE_TYPE(m) ((m) >> 12)
-#define MOVE_ARG(m) ((m)&0xfff)
+#define MOVE_TYPE(m)    ((m) >> 12)
+#define MOVE_ARG(m)     ((m)&0xfff)
 
-#define A KIND(0, 0, DO_RUN)
-#define B KIND(0, 1, DO_RUN)
-#define JOB1 KIND(1, 0, DO_RUN)
-#define REWIND KIND(0, 0, DO_REWIND)
+#define A       KIND(0, 0, DO_RUN)
+#define B       KIND(0, 1, DO_RUN)
+#define JOB1    KIND(1, 0, DO_RUN)
+#define REWIND  KIND(0, 0, DO_REWIND)
 #define REWRITE KIND(0, 0, DO_REWRITE)
 
 /* Keys are bits: 1 and 2. An object that arrives may be there from the start, later or never. */
@@ -61,8 +61,7 @@ static void set_init(struct set *set, uint32_t most)
 {
 	uint64_t slots = 1024;
 
-	while (slots < (uint64_t)most * 2)
-		slots *= 2;
+	while (slots < (uint64_t)most * 2) slots *= 2;
 	*set = (struct set){.mask = slots - 1, .most = most};
 	set->slot = need(calloc(slots, sizeof *set->slot));
 	set->at = need(malloc(((uint64_t)most + 1) * sizeof *set->at));
@@ -82,8 +81,7 @@ static uint32_t pack(const struct state *s, uint8_t *out)
 		uint64_t word;
 		uint32_t head = n;
 		memcpy(&word, raw + g * 8, 8);
-		if (!word)
-			continue;
+		if (!word) continue;
 		out[g / 8] |= (uint8_t)(1 << g % 8);
 		out[n++] = 0;
 		for (uint32_t i = 0; i < 8; i++)
@@ -102,12 +100,10 @@ static void unpack(const uint8_t *in, struct state *s)
 
 	for (uint32_t g = 0; g < GROUPS; g++) {
 		uint8_t head;
-		if (!(in[g / 8] & 1 << g % 8))
-			continue;
+		if (!(in[g / 8] & 1 << g % 8)) continue;
 		head = in[n++];
 		for (uint32_t i = 0; i < 8; i++)
-			if (head & 1 << i)
-				raw[g * 8 + i] = in[n++];
+			if (head & 1 << i) raw[g * 8 + i] = in[n++];
 	}
 	memcpy(s, raw, sizeof *s);
 }
@@ -116,8 +112,7 @@ static uint64_t hash(const uint8_t *p, uint32_t n)
 {
 	uint64_t h = 0x9e3779b97f4a7c15u + n;
 
-	for (uint32_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3u;
+	for (uint32_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
 	h ^= h >> 32;
 	return h * 0xff51afd7ed558ccdu;
 }
@@ -134,11 +129,9 @@ static uint32_t set_find(struct set *set, const struct state *s, bool add, bool 
 	*fresh = false;
 	for (; set->slot[i]; i = (i + 1) & set->mask) {
 		uint32_t id = set->slot[i] - 1;
-		if (set->at[id + 1] - set->at[id] == n && !memcmp(set->bytes + set->at[id], packed, n))
-			return id;
+		if (set->at[id + 1] - set->at[id] == n && !memcmp(set->bytes + set->at[id], packed, n)) return id;
 	}
-	if (!add || set->count == set->most)
-		return FULL;
+	if (!add || set->count == set->most) return FULL;
 	if (set->used + n > set->room) {
 		set->room = set->room ? set->room * 3 / 2 : 1u << 20;
 		set->bytes = need(realloc(set->bytes, set->room));
@@ -183,14 +176,12 @@ static enum moved move_actor(struct state *s, int i, int arg)
 		*a = (struct actor){.pc = START, .kind = kind};
 		return MOVED;
 	}
-	if (a->pc == IDLE)
-		return MOVED_NO;
+	if (a->pc == IDLE) return MOVED_NO;
 	if (arg == MOVE_DEATH) {
 		memset(a, 0, sizeof *a);
 		return MOVED;
 	}
-	if (arg == FAULT_LATE && (s->flight.type || s->zombies >= scene->zombies))
-		return MOVED_NO;
+	if (arg == FAULT_LATE && (s->flight.type || s->zombies >= scene->zombies)) return MOVED_NO;
 	return model_step(s, i, (enum fault)arg);
 }
 
@@ -198,17 +189,14 @@ static bool move_source(struct state *s, int arg)
 {
 	uint8_t job = arg >> 3 & 1, bit = (uint8_t)(1 << (arg & 3));
 
-	if ((arg & 3) == 3)
-		return false;
+	if ((arg & 3) == 3) return false;
 	if (arg & 4) {
-		if (s->vanished || !(s->present[job] & scene->vanishes[job] & bit))
-			return false;
+		if (s->vanished || !(s->present[job] & scene->vanishes[job] & bit)) return false;
 		s->present[job] &= (uint8_t)~bit;
 		s->vanished = 1;
 		return true;
 	}
-	if ((s->present[job] & bit) || !(scene->arrives[job] & bit))
-		return false;
+	if ((s->present[job] & bit) || !(scene->arrives[job] & bit)) return false;
 	s->present[job] |= bit;
 	return true;
 }
@@ -230,12 +218,8 @@ static enum moved move_make(struct state *s, uint16_t move)
 	enum moved moved = MOVED_NO;
 
 	switch (MOVE_TYPE(move)) {
-	case ENV_SOURCE:
-		moved = move_source(s, arg) ? MOVED : MOVED_NO;
-		break;
-	case ENV_LIFECYCLE:
-		moved = move_lifecycle(s, arg) ? MOVED : MOVED_NO;
-		break;
+	case ENV_SOURCE: moved = move_source(s, arg) ? MOVED : MOVED_NO; break;
+	case ENV_LIFECYCLE: moved = move_lifecycle(s, arg) ? MOVED : MOVED_NO; break;
 	case ENV_FOREIGN:
 		if (s->foreigners < scene->foreigners && (scene->foreign_keys & 1 << arg) && model_foreign(s, (uint8_t)arg)) {
 			s->foreigners++;
@@ -248,11 +232,8 @@ static enum moved move_make(struct state *s, uint16_t move)
 			moved = MOVED;
 		}
 		break;
-	case ENV_LAND:
-		moved = model_land(s) ? MOVED : MOVED_NO;
-		break;
-	default:
-		moved = move_actor(s, MOVE_TYPE(move), arg);
+	case ENV_LAND: moved = model_land(s) ? MOVED : MOVED_NO; break;
+	default: moved = move_actor(s, MOVE_TYPE(move), arg);
 	}
 	if (moved == MOVED) {
 		model_normalise(s);
@@ -268,22 +249,18 @@ static int moves(const struct state *s, uint16_t *out)
 
 	for (int i = 0; i < ACTORS; i++) {
 		if (s->a[i].pc == IDLE)
-			for (int k = 0; k < 6 && scene->kinds[i][k]; k++)
-				out[n++] = MOVE(i, MOVE_START + k);
+			for (int k = 0; k < 6 && scene->kinds[i][k]; k++) out[n++] = MOVE(i, MOVE_START + k);
 		else
-			for (int f = 0; f <= MOVE_DEATH; f++)
-				out[n++] = MOVE(i, f);
+			for (int f = 0; f <= MOVE_DEATH; f++) out[n++] = MOVE(i, f);
 	}
-	for (int i = 0; i < 16; i++)
-		out[n++] = MOVE(ENV_SOURCE, i);
+	for (int i = 0; i < 16; i++) out[n++] = MOVE(ENV_SOURCE, i);
 	for (int job = 0; s->lifecycle < scene->lifecycle && job < JOBS; job++)
 		for (int p = 1; p <= MAX_PLAN; p++)
 			for (int u = 0; u < OBJECTS; u++)
 				for (int t = 1; t < 8 && n < 250; t++)
 					if (s->plan[job][p].u[u].staged & 1 << t)
 						out[n++] = MOVE(ENV_LIFECYCLE, job << 9 | p << 5 | u << 3 | t);
-	for (int key = 0; key < 2; key++)
-		out[n++] = MOVE(ENV_FOREIGN, key);
+	for (int key = 0; key < 2; key++) out[n++] = MOVE(ENV_FOREIGN, key);
 	out[n++] = MOVE(ENV_CLEAN, 0);
 	out[n++] = MOVE(ENV_LAND, 0);
 	return n;
@@ -291,7 +268,8 @@ static int moves(const struct state *s, uint16_t *out)
 
 static void move_print(const struct state *s, uint16_t move)
 {
-	static const char *const faults[] = {"", " [took effect, answer lost]", " [no effect, answer lost]", " [sent, still under way]"};
+	static const char *const faults[] = {"", " [took effect, answer lost]", " [no effect, answer lost]",
+	                                     " [sent, still under way]"};
 	static const char *const kinds[] = {"run", "rewind", "rewrite"};
 	int type = MOVE_TYPE(move), arg = MOVE_ARG(move);
 
@@ -300,20 +278,13 @@ static void move_print(const struct state *s, uint16_t move)
 		printf("  object %d of job %d %s\n", arg & 3, arg >> 3 & 1, arg & 4 ? "vanishes" : "arrives");
 		return;
 	case ENV_LIFECYCLE:
-		printf("  a lifecycle rule removes staging %d of job %d plan %d unit %d\n", arg & 7, arg >> 9 & 1, arg >> 5 & 15,
-		       arg >> 3 & 3);
+		printf("  a lifecycle rule removes staging %d of job %d plan %d unit %d\n", arg & 7, arg >> 9 & 1,
+		       arg >> 5 & 15, arg >> 3 & 3);
 		return;
-	case ENV_FOREIGN:
-		printf("  the foreign writer commits key %d\n", arg);
-		return;
-	case ENV_CLEAN:
-		printf("  checkpoint, log cleaned\n");
-		return;
-	case ENV_LAND:
-		printf("  the put under way arrives\n");
-		return;
-	default:
-		break;
+	case ENV_FOREIGN: printf("  the foreign writer commits key %d\n", arg); return;
+	case ENV_CLEAN: printf("  checkpoint, log cleaned\n"); return;
+	case ENV_LAND: printf("  the put under way arrives\n"); return;
+	default: break;
 	}
 	const struct actor *a = &s->a[type];
 	if (arg >= MOVE_START) {
@@ -331,20 +302,23 @@ static void state_print(const struct state *s)
 {
 	printf("  log:");
 	for (int i = 0; i < s->nlog; i++)
-		printf(" %s%d.%d", s->log[i].type == VER_RUN ? "run " : s->log[i].type == VER_FOREIGN ? "foreign " : "rewrite ",
+		printf(" %s%d.%d",
+		       s->log[i].type == VER_RUN       ? "run "
+		       : s->log[i].type == VER_FOREIGN ? "foreign "
+		                                       : "rewrite ",
 		       s->log[i].job, s->log[i].n);
 	printf("; claims:");
-	for (int i = 0; i < s->nclaim; i++)
-		printf(" %d.%d", s->claim[i] >> 4, s->claim[i] & 15);
+	for (int i = 0; i < s->nclaim; i++) printf(" %d.%d", s->claim[i] >> 4, s->claim[i] & 15);
 	printf("\n");
 	for (int j = 0; j < JOBS; j++)
 		for (int n = 1; n <= MAX_PLAN; n++) {
 			const struct plan *p = &s->plan[j][n];
-			if (!p->kind)
-				continue;
+			if (!p->kind) continue;
 			printf("  plan %d.%d %s parent %d V %d engine %d inputs %d%s:", j, n,
-			       p->kind == PLAN_WORK ? "work" : p->kind == PLAN_END ? "end" : "rewind", p->parent, p->v, p->engine,
-			       p->inputs, p->closed ? " closed" : "");
+			       p->kind == PLAN_WORK  ? "work"
+			       : p->kind == PLAN_END ? "end"
+			                             : "rewind",
+			       p->parent, p->v, p->engine, p->inputs, p->closed ? " closed" : "");
 			for (int u = 0; u < OBJECTS; u++)
 				printf(" [manifest %d rows %d, staged %x, file %s rows %d]", p->u[u].man & 7, p->u[u].man >> 3 & 3,
 				       p->u[u].staged, p->u[u].pub & PUB_EXISTS ? "yes" : "no", p->u[u].pub & 3);
@@ -369,16 +343,13 @@ static void run_alone(struct state *s, int i, bool check, bool print)
 
 	caps(true);
 	while (s->a[i].pc != IDLE && !violation && moved == MOVED && steps++ < SOLO_STEPS) {
-		if (print)
-			move_print(s, MOVE(i, 0));
+		if (print) move_print(s, MOVE(i, 0));
 		moved = model_step(s, i, FAULT_NONE);
 		model_normalise(s);
-		if (check)
-			model_check(s);
+		if (check) model_check(s);
 	}
 	caps(false);
-	if (!violation && s->a[i].pc != IDLE)
-		violation = "a runner without faults does not finish";
+	if (!violation && s->a[i].pc != IDLE) violation = "a runner without faults does not finish";
 }
 
 /* Everybody is dead; a runner of each job comes, with this engine where it has the choice. */
@@ -389,16 +360,12 @@ static void rest(struct state *s, int engine, bool print)
 	model_normalise(s);
 	for (int round = 0; round < 3; round++) {
 		int job = round & 1;
-		if (round && !scene->keys[1][0])
-			break;
-		if (print)
-			printf("  - everybody is dead; a runner of job %d, engine %d, comes\n", job, engine);
+		if (round && !scene->keys[1][0]) break;
+		if (print) printf("  - everybody is dead; a runner of job %d, engine %d, comes\n", job, engine);
 		s->a[0] = (struct actor){.pc = START, .kind = KIND(job, engine, DO_RUN)};
 		run_alone(s, 0, true, print);
-		if (!violation)
-			model_check_claim(s);
-		if (violation)
-			return;
+		if (!violation) model_check_claim(s);
+		if (violation) return;
 	}
 	model_check_quiet(s);
 }
@@ -407,8 +374,7 @@ static bool two_engines(void)
 {
 	for (int i = 0; i < ACTORS; i++)
 		for (int k = 0; k < 6; k++)
-			if (scene->kinds[i][k] && KIND_ENGINE(scene->kinds[i][k]))
-				return true;
+			if (scene->kinds[i][k] && KIND_ENGINE(scene->kinds[i][k])) return true;
 	return false;
 }
 
@@ -419,8 +385,7 @@ static int check_state(const struct state *s, struct set *rested, uint64_t *solo
 	bool fresh;
 
 	model_check(s);
-	if (violation)
-		return 32;
+	if (violation) return 32;
 	memset(copy.a, 0, sizeof copy.a);
 	memset(&copy.flight, 0, sizeof copy.flight);
 	model_normalise(&copy);
@@ -429,17 +394,14 @@ static int check_state(const struct state *s, struct set *rested, uint64_t *solo
 		struct state solo = copy;
 		++*solos;
 		rest(&solo, engine, false);
-		if (violation)
-			return 1 + engine;
+		if (violation) return 1 + engine;
 	}
 	for (int i = 0; i < ACTORS; i++) {
-		if (s->a[i].pc == IDLE)
-			continue;
+		if (s->a[i].pc == IDLE) continue;
 		copy = *s;
 		++*solos;
 		run_alone(&copy, i, false, false);
-		if (violation)
-			return 8 + i;
+		if (violation) return 8 + i;
 	}
 	return 0;
 }
@@ -458,8 +420,7 @@ static void print_path(const struct set *set, uint32_t id)
 	uint32_t path[4096], n = 0;
 	struct state s;
 
-	for (; id; id = set->parent[id])
-		path[n++] = id;
+	for (; id; id = set->parent[id]) path[n++] = id;
 	while (n--) {
 		set_get(set, set->parent[path[n]], &s);
 		move_print(&s, set->move[path[n]]);
@@ -513,21 +474,18 @@ static void search_run(struct search *x, uint32_t most, bool verbose)
 			next = s;
 			moved = move_make(&next, list[i]);
 			x->cuts += moved == MOVED_CUT;
-			if (moved != MOVED)
-				continue;
+			if (moved != MOVED) continue;
 			x->steps++;
 			to = set_find(&x->seen, &next, true, &fresh);
 			if (to == FULL) {
 				x->full = true;
 				return;
 			}
-			if (!fresh && !violation)
-				continue;
+			if (!fresh && !violation) continue;
 			x->seen.parent[to] = id;
 			x->seen.move[to] = list[i];
 			how = violation ? 32 : check_state(&next, &x->rested, &x->solos);
-			if (how && verbose)
-				report(x, id, list[i], &next, how);
+			if (how && verbose) report(x, id, list[i], &next, how);
 		}
 	}
 }
@@ -541,8 +499,7 @@ static void search_cycles(struct search *x, bool verbose)
 
 	for (uint32_t root = 0; root < set->count && !violation; root++) {
 		uint32_t depth = 0;
-		if (colour[root])
-			continue;
+		if (colour[root]) continue;
 		stack[depth++] = root;
 		colour[root] = 1;
 		while (depth && !violation) {
@@ -557,21 +514,17 @@ static void search_cycles(struct search *x, bool verbose)
 			}
 			colour[id]++;
 			set_get(set, id, &s);
-			if (s.a[i].pc == IDLE || move_make(&s, MOVE(i, FAULT_NONE)) != MOVED)
-				continue;
+			if (s.a[i].pc == IDLE || move_make(&s, MOVE(i, FAULT_NONE)) != MOVED) continue;
 			to = set_find(set, &s, false, &fresh);
-			if (to == FULL || colour[to] == 9)
-				continue;
+			if (to == FULL || colour[to] == 9) continue;
 			if (colour[to]) {
 				violation = "a cycle of fault-free steps";
-				if (verbose)
-					print_path(set, to);
+				if (verbose) print_path(set, to);
 				for (uint32_t d = depth; verbose && d-- > 0;) {
 					set_get(set, stack[d], &s);
 					printf("  cycle, backwards:");
 					move_print(&s, MOVE(colour[stack[d]] - 2, 0));
-					if (stack[d] == to)
-						break;
+					if (stack[d] == to) break;
 				}
 				break;
 			}
@@ -618,8 +571,7 @@ static uint64_t walk(uint32_t walks, uint64_t seed, bool verbose)
 				moved = move_make(&next, m);
 				made[length] = m;
 			}
-			if (moved != MOVED)
-				break;
+			if (moved != MOVED) break;
 			s = next;
 			length++;
 			steps++;
@@ -656,12 +608,12 @@ static int usage(void)
 
 static const char *const rule_names[] = {
 #define X(id, name, what) name,
-	RULES(X)
+    RULES(X)
 #undef X
 };
 static const char *const rule_words[] = {
 #define X(id, name, what) what,
-	RULES(X)
+    RULES(X)
 #undef X
 };
 
@@ -669,24 +621,21 @@ static int list_all(void)
 {
 	for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
 		printf("scenario\t%s\t%s\t%s\n", scenarios[i].name, scenarios[i].quick ? "quick" : "long", scenarios[i].what);
-	for (int i = 0; i < RULE_COUNT; i++)
-		printf("rule\t%s\t%s\n", rule_names[i], rule_words[i]);
+	for (int i = 0; i < RULE_COUNT; i++) printf("rule\t%s\t%s\n", rule_names[i], rule_words[i]);
 	return 0;
 }
 
 static bool switch_off(const char *name)
 {
 	for (int i = 0; i < RULE_COUNT; i++)
-		if (!strcmp(rule_names[i], name))
-			return off[i] = true;
+		if (!strcmp(rule_names[i], name)) return off[i] = true;
 	return false;
 }
 
 static bool choose(const char *name)
 {
 	for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-		if (!strcmp(scenarios[i].name, name))
-			scene = &scenarios[i];
+		if (!strcmp(scenarios[i].name, name)) scene = &scenarios[i];
 	return scene;
 }
 
@@ -699,8 +648,7 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		const char *arg = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-		if (!strcmp(arg, "-L"))
-			return list_all();
+		if (!strcmp(arg, "-L")) return list_all();
 		if (!strcmp(arg, "-v"))
 			verbose = true;
 		else if (!strcmp(arg, "-l"))
@@ -716,18 +664,18 @@ int main(int argc, char **argv)
 		else if (scene || !choose(arg))
 			return usage();
 	}
-	if (!scene || !most)
-		return usage();
+	if (!scene || !most) return usage();
 	if (walks) {
 		steps = walk(walks, seed, verbose);
 		printf("%s\twalks %u\tsteps %" PRIu64 "\t%s\n", scene->name, walks, steps, violation ? violation : "ok");
 		return violation != NULL;
 	}
 	search_run(&x, most, verbose);
-	if (!violation && cycles)
-		search_cycles(&x, verbose);
+	if (!violation && cycles) search_cycles(&x, verbose);
 	printf("%s\tstates %u\tsteps %" PRIu64 "\tdepth %u\tsolo %" PRIu64 "\tcut %" PRIu64 "\t%s\n", scene->name,
 	       x.seen.count, x.steps, x.depth, x.solos, x.cuts,
-	       violation ? violation : x.full ? "ok so far, INCOMPLETE" : "ok");
+	       violation ? violation
+	       : x.full  ? "ok so far, INCOMPLETE"
+	                 : "ok");
 	return violation != NULL;
 }

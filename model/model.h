@@ -21,10 +21,10 @@ struct unit {
 };
 
 #define MAN(token, rows, engine) ((uint8_t)((token) | (rows) << 3 | (engine) << 5))
-#define MAN_TOKEN(m) ((m)&7)
-#define MAN_ROWS(m) ((m) >> 3 & 3)
-#define MAN_CONTENT(m) ((m) >> 3 & 7) /* rows and engine: the bytes of the file */
-enum { PUB_EXISTS = 8, PUB_GONE = 16 }; /* beside the content; GONE: a rewrite has deleted it */
+#define MAN_TOKEN(m)             ((m)&7)
+#define MAN_ROWS(m)              ((m) >> 3 & 3)
+#define MAN_CONTENT(m)           ((m) >> 3 & 7) /* rows and engine: the bytes of the file */
+enum { PUB_EXISTS = 8, PUB_GONE = 16 };         /* beside the content; GONE: a rewrite has deleted it */
 
 enum plan_kind { PLAN_NONE, PLAN_WORK, PLAN_END, PLAN_REWIND };
 
@@ -101,9 +101,9 @@ struct actor {
 
 enum operation { DO_RUN, DO_REWIND, DO_REWRITE };
 #define KIND(job, engine, operation) ((uint8_t)(1 + (job) + 2 * (engine) + 4 * (operation)))
-#define KIND_JOB(k) (((k)-1) & 1)
-#define KIND_ENGINE(k) (((k)-1) >> 1 & 1)
-#define KIND_OPERATION(k) (((k)-1) >> 2)
+#define KIND_JOB(k)                  (((k)-1) & 1)
+#define KIND_ENGINE(k)               (((k)-1) >> 1 & 1)
+#define KIND_OPERATION(k)            (((k)-1) >> 2)
 
 struct state {
 	struct plan plan[JOBS][MAX_PLAN + 1];
@@ -111,10 +111,10 @@ struct state {
 	uint8_t claim[MAX_CLAIM]; /* job << 4 | plan */
 	uint8_t nlog, nclaim;
 	uint8_t present[JOBS];
-	uint8_t cleaned; /* versions below this one lie only in a checkpoint */
+	uint8_t cleaned;            /* versions below this one lie only in a checkpoint */
 	uint8_t rewritten, foreign; /* the file of the rewrite, of the foreign writer: exists */
 	uint8_t lifecycle, foreigners, rewinds, rewrites, vanished, zombies; /* budgets used */
-	struct op flight; /* a put whose sender no longer waits for it */
+	struct op flight;                                                    /* a put whose sender no longer waits for it */
 	struct actor a[ACTORS];
 };
 
@@ -131,55 +131,68 @@ struct scenario {
 };
 
 /* A rule switched off. */
-#define RULES(X)                                                                                                          \
-	X(NO_CLAIM, "no-claim", "publish without a claim")                                                                \
-	X(STEAL, "steal-claim", "claim though the last claimed plan is neither committed nor closed")                     \
-	X(NO_REREAD, "no-reread-after-claim", "publish on the log read before the claim")                                 \
-	X(NOT_FIRST, "claimed-plan-not-first", "do not finish the claimed plan before planning")                          \
-	X(NO_PARENT, "no-parent-check", "commit though txn is no longer the parent")                                      \
-	X(END_NO_PARENT, "end-no-parent-check", "commit an ending plan though txn is no longer the parent")               \
-	X(NO_CONFLICT, "no-conflict-check", "commit whatever came after V")                                               \
-	X(REWRITE_OK, "rewrite-no-conflict", "a removed file of snapshot V is no conflict")                               \
-	X(UNREADABLE, "unreadable-snapshot", "dedupe against what is left of snapshot V")                                 \
-	X(DEAD_PARENT, "dead-is-parent-not-txn", "take a plan for dead when its parent is not txn")                       \
-	X(DEAD_FIRST, "dead-asked-first", "ask `parent behind txn' before `committed'")                                   \
-	X(SUBTRACT_ALL, "subtract-all-plans", "subtract the inputs of every plan, committed or not")                      \
-	X(BOOKMARK_EARLY, "bookmark-uncommitted", "write the bookmark before the commit and believe any")                 \
-	X(ANY_ENGINE, "resume-any-engine", "resume another engine's plan")                                                \
-	X(REPLAN, "replan-not-end", "plan anew with the same parent, without ending")                                     \
-	X(CLOSE_LIVE, "close-not-end", "close a plan that cannot be finished, without ending it")                         \
-	X(STUCK, "no-end-on-missing", "retry for ever when a staging is gone")                                            \
-	X(NO_LOOK, "no-second-look", "staging gone: end at once, do not look for the file")                               \
-	X(PUBLISHED_FIRST, "close-published-first", "close: delete the published files, then the staged ones")            \
-	X(CLOSED_FIRST, "closed-first", "close: put .closed, then delete")                                                \
-	X(NO_SWEEP, "no-sweep", "runs do not close dead plans")                                                           \
-	X(OWN_STAGING, "publish-own-staging", "publish what we staged though the manifest names another")                 \
-	X(MANIFEST_GONE, "remove-manifests", "remove manifests after commit and close")                                   \
-	X(RESTAGE, "restage", "stage a unit that has a manifest")                                                         \
-	X(KEEP_STAGED, "rewrite-keeps-staged", "a rewrite deletes files before the stagings")                             \
-	X(GIVE_UP, "rewrite-gives-up", "a rewrite drops its file when its commit is not in the log, though it may still arrive") \
-	X(TRUST_PUT, "trust-commit-put", "believe the answer to the commit without reading again")                        \
-	X(OVER_PLAN, "overwrite-plan", "a plan's put overwrites")                                                         \
-	X(OVER_MANIFEST, "overwrite-manifest", "a manifest's put overwrites")                                             \
-	X(OVER_CLAIM, "overwrite-claim", "a claim's put overwrites")                                                      \
-	X(OVER_PUBLISH, "overwrite-file", "publishing overwrites")                                                        \
+#define RULES(X)                                                                                           \
+	X(NO_CLAIM, "no-claim", "publish without a claim")                                                     \
+	X(STEAL, "steal-claim", "claim though the last claimed plan is neither committed nor closed")          \
+	X(NO_REREAD, "no-reread-after-claim", "publish on the log read before the claim")                      \
+	X(NOT_FIRST, "claimed-plan-not-first", "do not finish the claimed plan before planning")               \
+	X(NO_PARENT, "no-parent-check", "commit though txn is no longer the parent")                           \
+	X(END_NO_PARENT, "end-no-parent-check", "commit an ending plan though txn is no longer the parent")    \
+	X(NO_CONFLICT, "no-conflict-check", "commit whatever came after V")                                    \
+	X(REWRITE_OK, "rewrite-no-conflict", "a removed file of snapshot V is no conflict")                    \
+	X(UNREADABLE, "unreadable-snapshot", "dedupe against what is left of snapshot V")                      \
+	X(DEAD_PARENT, "dead-is-parent-not-txn", "take a plan for dead when its parent is not txn")            \
+	X(DEAD_FIRST, "dead-asked-first", "ask `parent behind txn' before `committed'")                        \
+	X(SUBTRACT_ALL, "subtract-all-plans", "subtract the inputs of every plan, committed or not")           \
+	X(BOOKMARK_EARLY, "bookmark-uncommitted", "write the bookmark before the commit and believe any")      \
+	X(ANY_ENGINE, "resume-any-engine", "resume another engine's plan")                                     \
+	X(REPLAN, "replan-not-end", "plan anew with the same parent, without ending")                          \
+	X(CLOSE_LIVE, "close-not-end", "close a plan that cannot be finished, without ending it")              \
+	X(STUCK, "no-end-on-missing", "retry for ever when a staging is gone")                                 \
+	X(NO_LOOK, "no-second-look", "staging gone: end at once, do not look for the file")                    \
+	X(PUBLISHED_FIRST, "close-published-first", "close: delete the published files, then the staged ones") \
+	X(CLOSED_FIRST, "closed-first", "close: put .closed, then delete")                                     \
+	X(NO_SWEEP, "no-sweep", "runs do not close dead plans")                                                \
+	X(OWN_STAGING, "publish-own-staging", "publish what we staged though the manifest names another")      \
+	X(MANIFEST_GONE, "remove-manifests", "remove manifests after commit and close")                        \
+	X(RESTAGE, "restage", "stage a unit that has a manifest")                                              \
+	X(KEEP_STAGED, "rewrite-keeps-staged", "a rewrite deletes files before the stagings")                  \
+	X(GIVE_UP, "rewrite-gives-up",                                                                         \
+	  "a rewrite drops its file when its commit is not in the log, though it may still arrive")            \
+	X(TRUST_PUT, "trust-commit-put", "believe the answer to the commit without reading again")             \
+	X(OVER_PLAN, "overwrite-plan", "a plan's put overwrites")                                              \
+	X(OVER_MANIFEST, "overwrite-manifest", "a manifest's put overwrites")                                  \
+	X(OVER_CLAIM, "overwrite-claim", "a claim's put overwrites")                                           \
+	X(OVER_PUBLISH, "overwrite-file", "publishing overwrites")                                             \
 	X(OVER_COMMIT, "overwrite-commit", "a version's put overwrites")
 
 enum rule {
 #define X(id, name, what) RULE_##id,
 	RULES(X)
 #undef X
-	RULE_COUNT
+	    RULE_COUNT
 };
 
-extern bool off[RULE_COUNT];          /* rules that are switched off */
+extern bool off[RULE_COUNT]; /* rules that are switched off */
 extern const struct scenario *scene;
 extern uint8_t cap_plan, cap_log, cap_claim;
-extern const char *violation;         /* the first property broken, or NULL */
+extern const char *violation; /* the first property broken, or NULL */
 extern const char *const pc_names[PCS];
 
 enum fault { FAULT_NONE, FAULT_APPLIED_LOST, FAULT_LOST, FAULT_LATE, FAULTS };
 enum moved { MOVED_NO, MOVED, MOVED_CUT };
+
+/* What the first V versions of the log tell. */
+enum verdict { ALIVE, COMMITTED, DEAD };
+enum verdict model_verdict(const struct state *s, uint8_t v, uint8_t job, uint8_t n);
+int model_last_rewrite(const struct state *s, uint8_t v);
+uint8_t model_unit_rows(uint8_t rows, int u);
+uint8_t model_table_keys(const struct state *s, uint8_t v);
+uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t upto);
+bool model_claim_open(const struct state *s, uint8_t lv, uint8_t *job, uint8_t *n);
+
+/* A property is broken; the first one counts. */
+void model_broken(const char *what);
 
 /* One step of an actor. FAULT other than NONE is possible at a put alone. */
 enum moved model_step(struct state *s, int actor, enum fault fault);
