@@ -111,7 +111,7 @@ typedef void gm_progress_fn(void *context, const struct gm_progress *progress);
 typedef void gm_notice_fn(void *context, const char *line);
 
 struct gm_run_options {
-	int threads;            /* 0: one per processor */
+	int threads;            /* 0: one per processor; at most one for each 40 MiB of memory_bytes */
 	uint64_t memory_bytes;  /* 0: 256 MiB */
 	uint64_t limit_objects; /* 0: all; else the first N in plan order */
 	bool dry_run;           /* everything but storing */

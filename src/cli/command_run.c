@@ -19,7 +19,10 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
     {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
      0, 0},
     {"threads", "N", GM_CLI_COUNT, FIELD(threads),
-     "how many threads work; 0, the default: one a processor. The output does not depend on it", 0, 1024},
+     "how many threads work; 0, the default: one a processor. At most one for each 40 MiB of --memory. The output does "
+     "not "
+     "depend on it",
+     0, 1024},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes),
      "the memory to stay within, such as 256M, 1GiB or bytes; default 256M. The output does not depend on it", 0, 0},
     {"limit", "N", GM_CLI_COUNT, FIELD(limit), "take the first N objects in plan order; default: all", 1, 0},
