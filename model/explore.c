@@ -70,6 +70,15 @@ static void set_init(struct set *set, uint32_t most)
 	set->at[0] = 0;
 }
 
+static void set_free(struct set *set)
+{
+	free(set->bytes);
+	free(set->at);
+	free(set->slot);
+	free(set->parent);
+	free(set->move);
+}
+
 static uint32_t pack(const struct state *s, uint8_t *out)
 {
 	uint8_t raw[GROUPS * 8] = {0};
@@ -595,6 +604,7 @@ static uint64_t walk(uint32_t walks, uint64_t seed, bool verbose)
 			violation = what;
 		}
 	}
+	set_free(&rested);
 	return steps;
 }
 
@@ -677,5 +687,7 @@ int main(int argc, char **argv)
 	       violation ? violation
 	       : x.full  ? "ok so far, INCOMPLETE"
 	                 : "ok");
+	set_free(&x.seen);
+	set_free(&x.rested);
 	return violation != NULL;
 }

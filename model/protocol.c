@@ -495,7 +495,13 @@ static enum moved publish_unit(struct state *s, struct actor *a, enum fault faul
 		go(a, X_RUNS);
 		return MOVED;
 	}
-	if (OFF(MANIFEST_GONE)) a->man[a->u] = s->plan[a->job][a->n].u[a->u].man;
+	if (OFF(MANIFEST_GONE)) {
+		a->man[a->u] = s->plan[a->job][a->n].u[a->u].man;
+		if (!a->man[a->u]) {
+			go(a, X_LOG);
+			return fault ? MOVED_NO : MOVED;
+		}
+	}
 	switch (put(s, (struct op){OP_PUBLISH, a->job, a->n, a->u, {a->man[a->u]}}, fault)) {
 	case OK: a->u++; break;
 	case EXISTS: compare(s, a); break;
