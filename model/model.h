@@ -188,7 +188,7 @@ enum verdict model_verdict(const struct state *s, uint8_t v, uint8_t job, uint8_
 int model_last_rewrite(const struct state *s, uint8_t v);
 uint8_t model_unit_rows(uint8_t rows, int u);
 uint8_t model_table_keys(const struct state *s, uint8_t v);
-uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t upto);
+uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t up_to);
 bool model_claim_open(const struct state *s, uint8_t lv, uint8_t *job, uint8_t *n);
 
 /* A property is broken; the first one counts. */

@@ -159,7 +159,7 @@ static bool conflict(const struct state *s, uint8_t v, uint8_t job, uint8_t n)
 	return false;
 }
 
-uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t upto)
+uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t up_to)
 {
 	const struct plan *plan = s->plan[job];
 	uint8_t inputs = 0;
@@ -171,7 +171,7 @@ uint8_t model_processed(const struct state *s, uint8_t v, uint8_t job, uint8_t u
 	if (OFF(BOOKMARK_EARLY))
 		for (int n = MAX_PLAN; n > 0; n--)
 			if (plan[n].bookmark) return plan[n].bookmark;
-	for (uint8_t m = upto ? upto : txn(s, v, job), left = MAX_PLAN; m && left; m = plan[m].parent, left--) {
+	for (uint8_t m = up_to ? up_to : txn(s, v, job), left = MAX_PLAN; m && left; m = plan[m].parent, left--) {
 		if (plan[m].kind == PLAN_REWIND) break;
 		if (plan[m].bookmark) return inputs | plan[m].bookmark;
 		inputs |= plan[m].inputs;
