@@ -21,5 +21,7 @@ void gm_bloom_release(struct gm_bloom *bloom);
 /* `count` values in PLAIN form. */
 void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count)
     __attribute__((nonnull));
+/* May a value with this XXH64 be among those added? False is certain. */
+bool gm_bloom_may_have(const struct gm_bloom *bloom, uint64_t hash);
 
 #endif

@@ -1,0 +1,65 @@
+/* bookmark.h - which objects of the source a job has processed: identity, size, and what tells that content changed.
+ *
+ * A state is a base file, which holds everything up to some run in sorted, front-coded, compressed blocks, and the few
+ * runs since, in memory. It is asked in the order of a listing, so a merge of two sorted streams answers a million
+ * objects in a few blocks' memory. Besides objects it knows which runs are committed: those on the chain of parents.
+ *
+ * Keys are relative to the source. A key that begins with '/' is not a source object's but a quarantine file of this
+ * table that was replayed. */
+#ifndef GM_TABLE_BOOKMARK_H
+#define GM_TABLE_BOOKMARK_H
+
+#include "store/store.h"
+
+struct gm_bookmark_entry {
+	const char *key;
+	uint64_t size;
+	int64_t mtime_us;   /* LastModified as recorded when it was planned */
+	uint64_t etag_hash; /* gm_bookmark_etag_hash; 0 on a directory */
+	uint64_t run;       /* that processed it */
+};
+uint64_t gm_bookmark_etag_hash(const char *etag);
+
+struct gm_bookmark;
+/* Opens the base file under `key`; NULL: an empty state. NOT_FOUND, CORRUPT and UNSUPPORTED (a newer format) name it. */
+enum gm_code gm_bookmark_open(struct gm_store *table, const char *key, struct gm_bookmark **out,
+                              struct gm_error *err) GM_CHECK;
+void gm_bookmark_free(struct gm_bookmark *bookmark); /* NULL is allowed */
+/* The newest run the base file knows; 0: none. */
+uint64_t gm_bookmark_base(const struct gm_bookmark *bookmark);
+
+/* What committed runs after the base did, in the order of the chain. Every run is announced, then what it did. Texts
+ * are copied. A key that is added again replaces what was known of it. */
+enum gm_code gm_bookmark_run(struct gm_bookmark *bookmark, uint64_t run, struct gm_error *err) GM_CHECK;
+enum gm_code gm_bookmark_add(struct gm_bookmark *bookmark, const struct gm_bookmark_entry *entry,
+                             struct gm_error *err) GM_CHECK;
+/* Forgets all objects whose recorded mtime is later than to_us. */
+enum gm_code gm_bookmark_rewind(struct gm_bookmark *bookmark, int64_t to_us, struct gm_error *err) GM_CHECK;
+enum gm_code gm_bookmark_forget(struct gm_bookmark *bookmark, const char *key, struct gm_error *err) GM_CHECK;
+
+/* Is the run on the chain? */
+bool gm_bookmark_has_run(const struct gm_bookmark *bookmark, uint64_t run);
+/* Objects known that are no quarantine files, the newest mtime among them, and entries that came after the base. */
+struct gm_bookmark_summary {
+	uint64_t objects, since_base, runs;
+	int64_t newest_us;
+};
+enum gm_code gm_bookmark_summarize(struct gm_bookmark *bookmark, struct gm_bookmark_summary *summary,
+                                   struct gm_error *err) GM_CHECK;
+
+/* Asks in ascending bytewise order of keys, from the first call or gm_bookmark_restart on; NULL in *entry: not processed. The entry
+ * lives until the next call. */
+enum gm_code gm_bookmark_find(struct gm_bookmark *bookmark, const char *key, const struct gm_bookmark_entry **entry,
+                              struct gm_error *err) GM_CHECK;
+void gm_bookmark_restart(struct gm_bookmark *bookmark);
+/* Every entry, ascending. */
+typedef enum gm_code gm_bookmark_fn(void *context, const struct gm_bookmark_entry *entry, struct gm_error *err);
+enum gm_code gm_bookmark_each(struct gm_bookmark *bookmark, gm_bookmark_fn *each, void *context,
+                              struct gm_error *err) GM_CHECK;
+
+/* Writes the whole state as a base file for the newest run announced, put if absent, the same bytes from everybody.
+ * EXISTS is passed on. */
+enum gm_code gm_bookmark_write(struct gm_bookmark *bookmark, struct gm_store *table, const char *key,
+                               struct gm_error *err) GM_CHECK;
+
+#endif
