@@ -101,7 +101,8 @@ struct gm_delta_text { /* an entry of a map of strings */
 };
 struct gm_delta_commit {
 	int64_t timestamp_ms;
-	const char *operation; /* "WRITE" */
+	const char *operation;   /* "WRITE" */
+	const char *engine_info; /* "gristmill/0.1.0" */
 	const struct gm_delta_text *parameters, *metrics;
 	size_t parameter_count, metric_count;
 	bool blind_append;
