@@ -43,7 +43,7 @@ static enum gm_code publish(struct gm_commit *commit, struct gm_error *err)
 }
 
 /* Publishes and commits a claimed plan of any job. The answers are gm_runner_finish's. */
-static enum gm_code carry_out(const struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
+static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
                               const struct gm_plan *plan, const struct gm_manifest *manifests, uint64_t claim,
                               struct gm_error *err)
 {
@@ -52,6 +52,7 @@ static enum gm_code carry_out(const struct gm_runner *runner, struct gm_tip *tip
 	enum gm_code rc = gm_commit_check(&commit, err);
 	if (rc == GM_OK) rc = publish(&commit, err);
 	if (rc == GM_OK) rc = gm_commit_put(&commit, err);
+	if (rc == GM_OK) runner->result->version = tip->version + 1;
 	gm_commit_release(&commit);
 	return rc;
 }
