@@ -48,14 +48,35 @@ struct gm_cli_flag {
 	const char *text;
 	double low, high;
 };
+/* What every command that loads a job takes: the rows of these three flags, for a command whose options have a member
+ * `job` of the struct below and whose FIELD(x) is the offset of member x. */
+/* clang-format off */
+#define GM_CLI_JOB_FLAGS \
+	{"source", "URL", GM_CLI_TEXT, FIELD(job.source), \
+	 "where the raw objects lie, instead of the job's source.location", 0, 0}, \
+	{"table", "URL", GM_CLI_TEXT, FIELD(job.table), \
+	 "where the table lies, instead of the job's table.location", 0, 0}, \
+	{"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(job.settings), \
+	 "what ${NAME} in the job file stands for; may be repeated", 0, 0}
+/* clang-format on */
+enum { GM_CLI_JOB_FLAG_COUNT = 3 };
+struct gm_cli_job_flags {
+	const char *source, *table;
+	struct gm_cli_settings settings; /* settings.at is freed by the command */
+};
+
+/* A command, or one of the words that a command takes behind its operand: `gristmill bookmark JOB rewind`. The latter's
+ * name is both words, "bookmark rewind"; its operand is the command's. */
 struct gm_cli_command {
 	const char *name;
 	const char *operand; /* its one operand, NULL: none */
-	bool operand_optional;
+	const char *more;    /* what may follow it any number of times, as help writes it ("KEY..."); NULL: nothing */
+	bool operand_optional, more_optional;
 	const char *brief; /* a line in the list of commands */
 	const char *text;  /* paragraphs for its own help; NULL: brief does */
 	const struct gm_cli_flag *flags;
 	size_t flag_count;
+	const struct gm_cli_command *words;                                  /* ended by a row without a name; or NULL */
 	int (*main)(const struct gm_cli_command *command, char **arguments); /* returns the exit status */
 };
 
@@ -66,6 +87,8 @@ int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
+/* The main of a command with words: goes to the one that is given behind the operand. */
+int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 12, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
@@ -76,12 +99,31 @@ extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check
 /* Reads arguments (NULL-terminated, without the command's name) into options, which holds the defaults, and *operand.
  * GM_CLI_GO_ON, or the status to exit with: help was asked for and printed, or the usage is wrong and was explained. */
 int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *options, const char **operand);
+/* The same for a command with more operands: all of them, the first included, in the order given. They lie in
+ * arguments. */
+struct gm_cli_operands {
+	char **at;
+	size_t count;
+};
+int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, void *options,
+                     struct gm_cli_operands *operands);
+/* Says that a flag which the command cannot do without was not given; returns GM_CLI_USAGE. */
+int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 /* The word of words[0..count) that `wrong` may stand for; NULL if none is near. */
 const char *gm_cli_nearest(const char *wrong, const char *const *words, size_t count);
 /* Reads "256M", "1GiB", "1GB", "1000000". */
 bool gm_cli_read_size(const char *text, uint64_t *bytes);
 /* Reads "2024-03-10", "2024-03-10T22:00:00", with a fraction, with Z. */
 bool gm_cli_read_time(const char *text, int64_t *time_us);
+
+/* --- words.c ------------------------------------------------------------------------------------------------------ */
+
+/* The second word of a name such as "bookmark rewind"; the whole name of any other command. */
+const char *gm_cli_word(const struct gm_cli_command *command);
+/* The row for a word; NULL if there is none. */
+const struct gm_cli_command *gm_cli_find_word(const struct gm_cli_command *command, const char *word);
+/* Says why `word` is none of the command's; returns GM_CLI_USAGE. */
+int gm_cli_unknown_word(const struct gm_cli_command *command, const char *word);
 
 /* --- help.c ------------------------------------------------------------------------------------------------------- */
 
