@@ -68,14 +68,12 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner)
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
-	char key[GM_KEY_BYTES];
-	struct gm_bookmark_summary summary;
+	char key[GM_KEY_BYTES], work[GM_KEY_BYTES];
 	const struct gm_history *history = &runner->history;
-	if (history->head == history->bookmark_base) return GM_OK;
-	GM_TRY(gm_bookmark_summarize(history->bookmark, &summary, err));
-	if (summary.runs_since_base < CHAIN_RUNS) return GM_OK;
+	if (history->runs_since_base < CHAIN_RUNS) return GM_OK;
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
-	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, err);
+	gm_layout_key(&runner->layout, work, "work", history->head, "/");
+	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
 

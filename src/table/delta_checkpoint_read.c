@@ -1,0 +1,26 @@
+#include "table/delta_internal.h"
+
+#include <string.h>
+
+enum gm_code gm_delta_read_checkpoint(struct gm_store *table, int64_t version, uint32_t parts, unsigned wanted,
+                                      size_t memory_bytes, gm_delta_action_fn *each, void *context,
+                                      struct gm_error *err)
+{
+	char key[GM_DELTA_KEY_BYTES];
+	(void)table, (void)wanted, (void)memory_bytes, (void)each, (void)context;
+	gm_delta_checkpoint_key(version, parts > 0, parts, key);
+	(void)gm_error_set(err, GM_UNSUPPORTED, "checkpoints cannot be read yet");
+	return gm_error_object(err, GM_UNSUPPORTED, key, strlen(key));
+}
+
+enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err)
+{
+	(void)log, (void)now_ms;
+	GM_FAIL(err, GM_UNSUPPORTED, "checkpoints cannot be written yet");
+}
+
+enum gm_code gm_delta_clean(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err)
+{
+	(void)log, (void)now_ms;
+	GM_FAIL(err, GM_UNSUPPORTED, "the Delta log cannot be cleaned yet");
+}
