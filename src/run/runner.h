@@ -1,5 +1,5 @@
 /* runner.h - what the steps of a run share: run.c decides what to do next, work.c does a plan's units, settle.c brings
- * plans to their end, result.c tells. */
+ * plans to their end, result.c tells; steps.c does the same in pieces, for whoever spreads a run over machines. */
 #ifndef GM_RUN_RUNNER_H
 #define GM_RUN_RUNNER_H
 
@@ -26,10 +26,23 @@ struct gm_runner {
 };
 
 /* run.c */
+/* Fills a runner; close it also after a failure. It owns its history, not the stores. result is cleared first. */
+enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, struct gm_run_result *result,
+                            struct gm_error *err) GM_CHECK;
+void gm_runner_close(struct gm_runner *runner);
 void gm_runner_tick(void *runner);
 void gm_runner_phase(struct gm_runner *runner, const char *phase);
 void gm_runner_notice(const struct gm_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share of memory */
+/* The history anew, with everything that others left brought to its end. */
+enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
+/* The plan to work on: an unfinished one, or a new one that is written; NULL: nothing is new. */
+enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
+/* Ends a plan after a failure that trying it again cannot mend. */
+void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
+/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
+bool gm_runner_is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc);
 
 /* work.c: works the units of a plan that have no manifest yet, and checks the limits. manifests: room for one per unit;
  * *done of them are filled, also on failure. */
