@@ -90,7 +90,7 @@ int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 12, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS];
 

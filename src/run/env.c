@@ -33,10 +33,12 @@ static bool is_inside(const char *path, const char *folder)
 /* A table below its own source would be read as input; a source below its table would be taken for data. */
 static enum gm_code check_apart(const struct gm_job *job, struct gm_error *err)
 {
-	char *source = realpath(job->source.location, NULL), *table = realpath(job->table.location, NULL);
-	bool nested = source != NULL && table != NULL && (is_inside(source, table) || is_inside(table, source));
+	char *source = gm_store_canonical(job->source.location), *table = gm_store_canonical(job->table.location);
+	bool known = source != NULL && table != NULL;
+	bool nested = known && (is_inside(source, table) || is_inside(table, source));
 	free(source);
 	free(table);
+	if (!known) GM_FAIL(err, GM_NOMEM, "out of memory for the paths of source and table");
 	if (!nested) return GM_OK;
 	(void)gm_error_set(err, GM_USAGE, "source and table must not lie one inside the other");
 	return gm_error_object(err, GM_USAGE, job->table.location, strlen(job->table.location));

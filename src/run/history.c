@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { LOADS = 8 }; /* how often others may be faster while the history is read */
+enum {
+	LOADS = 8,      /* how often others may be faster while the history is read */
+	ADOPTIONS = 32, /* of jobs that had adopted others themselves: damaged plans could make a circle */
+};
 
 struct numbers {
 	uint64_t *value;
@@ -166,7 +169,7 @@ static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *e
 }
 
 /* What another job had processed up to a run of its own. */
-static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, struct gm_bookmark *bookmark,
+static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
                           struct gm_error *err)
 {
 	struct gm_layout layout;
@@ -184,7 +187,7 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, st
 	return rc;
 }
 
-static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number, int depth,
                           struct gm_bookmark *bookmark, int64_t *full_us, struct gm_error *err)
 {
 	struct gm_plan *plan;
@@ -198,7 +201,7 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 			for (size_t i = 0; rc == GM_OK && i < plan->key_count; i++)
 				rc = gm_bookmark_forget(bookmark, plan->keys[i], err);
 			break;
-		case GM_PLAN_ADOPT: rc = adopt(table, plan, bookmark, err); break;
+		case GM_PLAN_ADOPT: rc = adopt(table, plan, depth, bookmark, err); break;
 		case GM_PLAN_END: break;
 		}
 	}
@@ -246,7 +249,7 @@ static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout
 	enum gm_code rc = walk_chain(table, layout, head, base, &chain, err);
 	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
 	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
-		rc = apply(table, layout, chain.value[i - 1], bookmark, full_us, err);
+		rc = apply(table, layout, chain.value[i - 1], depth, bookmark, full_us, err);
 	*runs = chain.count;
 	free(chain.value);
 	if (rc == GM_OK)

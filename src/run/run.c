@@ -110,18 +110,24 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 	return GM_OK;
 }
 
+struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
+{
+	const struct gm_history *history = &runner->history;
+	return (struct gm_plan_request){.job = runner->job,
+	                                .source = runner->source,
+	                                .bookmark = history->bookmark,
+	                                .log = history->log,
+	                                .parent = history->head,
+	                                .limit_objects = runner->options.limit_objects,
+	                                .engine = runner->env->engine_id,
+	                                .now_us = runner->env->now_us(runner->env->clock),
+	                                .full_us = history->full_us};
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	const struct gm_history *history = &runner->history;
-	struct gm_plan_request request = {.job = runner->job,
-	                                  .source = runner->source,
-	                                  .bookmark = history->bookmark,
-	                                  .log = history->log,
-	                                  .parent = history->head,
-	                                  .limit_objects = runner->options.limit_objects,
-	                                  .engine = runner->env->engine_id,
-	                                  .now_us = runner->env->now_us(runner->env->clock),
-	                                  .full_us = history->full_us};
+	struct gm_plan_request request = gm_runner_request(runner);
 	GM_TRY(gm_plan_make(&request, out, err));
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
@@ -151,8 +157,12 @@ enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out,
 {
 	enum gm_code rc;
 	do {
+		bool acted = true;
 		*out = NULL;
-		GM_TRY(gm_runner_look_around(runner, err));
+		while (acted) {
+			GM_TRY(gm_runner_look_around(runner, err));
+			GM_TRY(gm_runner_identify(runner, &acted, err));
+		}
 		rc = GM_OK;
 		if (!runner->options.dry_run) rc = find_resumable(runner, out, err);
 		if (rc == GM_OK && *out != NULL)

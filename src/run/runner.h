@@ -44,6 +44,13 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 /* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
 bool gm_runner_is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc);
 
+/* What a plan is made from, by the history in hand. */
+struct gm_plan_request gm_runner_request(const struct gm_runner *runner);
+
+/* identity.c: may the job plan on this table? USAGE: it has no state, and another job has some of the same source. With
+ * options.adopt that is taken over; *acted: so look around again. */
+enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm_error *err) GM_CHECK;
+
 /* work.c: works the units of a plan that have no manifest yet, and checks the limits. manifests: room for one per unit;
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
@@ -63,6 +70,9 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
  * parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
+/* Who is at work, for the commits that say so: "user@host". */
+enum { GM_WHO_BYTES = 256 };
+void gm_runner_who(char who[GM_WHO_BYTES]);
 /* The plan that the next run will have to finish first. */
 struct gm_pending_plan {
 	uint64_t number; /* 0: none */

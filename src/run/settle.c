@@ -59,12 +59,12 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 
 /* --- End ---------------------------------------------------------------------------------------------------------- */
 
-static void name_user(char who[256])
+void gm_runner_who(char who[GM_WHO_BYTES])
 {
 	char host[128] = "", user[96] = "";
 	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
 	if (getlogin_r(user, sizeof user) != 0) (void)snprintf(user, sizeof user, "uid %u", (unsigned)getuid());
-	(void)snprintf(who, 256, "%s@%s", user, host);
+	(void)snprintf(who, GM_WHO_BYTES, "%s@%s", user, host);
 }
 
 struct highest {
@@ -117,9 +117,9 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err)
 {
-	char who[256];
+	char who[GM_WHO_BYTES];
 	struct gm_plan end = *plan;
-	name_user(who);
+	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
 	end.ends = plan->number;

@@ -1,7 +1,10 @@
 #include "store/store.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool gm_store_name_hidden(const char *name, size_t bytes)
 {
@@ -72,6 +75,37 @@ enum gm_code gm_store_open(const char *location, bool create, struct gm_store **
 	enum gm_code code = gm_error_set(err, GM_UNSUPPORTED, "this version stores in directories only");
 	(void)gm_error_hint(err, code, "give a path, or file:///path");
 	return gm_error_object(err, code, location, strlen(location));
+}
+
+/* "<folder>/<name>", and `name` alone if it is absolute; NULL when memory is gone. */
+static char *join(const char *folder, const char *name)
+{
+	size_t bytes = strlen(folder) + strlen(name) + 2;
+	char *path = malloc(bytes);
+	if (path != NULL) (void)snprintf(path, bytes, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", name);
+	return path;
+}
+
+static char *canonical_path(const char *path)
+{
+	char *real = realpath(path, NULL), *folder = NULL;
+	if (real != NULL || errno == ENOMEM) return real;
+	if (path[0] != '/') {
+		folder = getcwd(NULL, 0);
+		if (folder == NULL && errno == ENOMEM) return NULL;
+	}
+	char *joined = join(folder != NULL ? folder : "", path);
+	free(folder);
+	return joined;
+}
+
+char *gm_store_canonical(const char *location)
+{
+	bool file = strncmp(location, "file://", 7) == 0, url = !file && strstr(location, "://") != NULL;
+	char *text = url ? strdup(location) : canonical_path(location + (file ? 7 : 0));
+	size_t least = url ? (size_t)(strstr(location, "://") - location) + 3 : 1;
+	for (size_t n = text != NULL ? strlen(text) : 0; n > least && text[n - 1] == '/'; n--) text[n - 1] = '\0';
+	return text;
 }
 
 void gm_store_close(struct gm_store *store)

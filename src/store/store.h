@@ -76,6 +76,9 @@ enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) G
 enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum gm_code code, bool after,
                                   uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
 void gm_store_close(struct gm_store *store); /* NULL is allowed */
+/* A location in the form that is the same for the same place however it is written: of a directory its absolute path
+ * without links (as far as it exists), without slashes at its end. free() it; NULL when memory is gone. */
+char *gm_store_canonical(const char *location);
 
 /* 1 .. GM_KEY_MAX_BYTES bytes; parts between '/' that are not empty, ".", ".." or a name that the store hides. */
 bool gm_store_key_valid(const char *key);
