@@ -151,7 +151,7 @@ static enum gm_code add_inputs(struct gm_bookmark *bookmark, const struct gm_pla
 }
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
                                   uint64_t *runs, struct gm_error *err);
 
 struct adoption {
@@ -178,9 +178,10 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, in
 	struct adoption adoption = {bookmark, plan->number};
 	int64_t full_us;
 	uint64_t runs;
+	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", plan->adopts);
 	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
 	enum gm_code rc = list_numbers(table, &layout, "bookmark", "", &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, &other, &full_us, &runs, err);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, depth + 1, &other, &full_us, &runs, err);
 	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
 	gm_bookmark_free(other);
 	free(written.value);
@@ -237,7 +238,7 @@ static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *l
 }
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
                                   uint64_t *runs, struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
@@ -320,7 +321,7 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
 	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
-	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us,
+	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
 	GM_TRY_OUT(find_open(&plans, &closed, history, err));
 	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
