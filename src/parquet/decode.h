@@ -1,7 +1,7 @@
 /* decode.h - takes encoded numbers apart: the counterpart of encode.h, for any writer's bytes.
  *
- * Each decoder is a place in a run of bytes and gives numbers until these end; nothing is allocated. GM_READ_SLACK bytes
- * behind the end must be readable: they are loaded by whole words, and never believed. */
+ * Each decoder is a place in a run of bytes and gives numbers until these end; nothing is allocated. GM_READ_SLACK
+ * bytes behind the end must be readable: they are loaded by whole words, and never believed. */
 #ifndef GM_PARQUET_DECODE_H
 #define GM_PARQUET_DECODE_H
 
@@ -28,8 +28,8 @@ size_t gm_hybrid_read(struct gm_hybrid_in *in, uint32_t *out, size_t n);
 size_t gm_hybrid_read_levels(struct gm_hybrid_in *in, uint8_t *out, size_t n);
 
 /* DELTA_BINARY_PACKED: a header (varints: values of a block, miniblocks of a block, number of values, zigzag first
- * value), then blocks: zigzag least difference, a byte of width for each miniblock, the miniblocks. Each holds, bit-packed, the
- * differences of neighbours less the least one. All sums wrap around. */
+ * value), then blocks: zigzag least difference, a byte of width for each miniblock, the miniblocks. Each holds,
+ * bit-packed, the differences of neighbours less the least one. All sums wrap around. */
 struct gm_delta_in {
 	const uint8_t *at, *end;
 	uint64_t left; /* values still to come */

@@ -37,8 +37,7 @@ enum gm_read_kind {
 struct gm_read_chunk {
 	uint64_t start, end; /* of its pages */
 	int32_t codec;
-	bool elsewhere;      /* in another file */
-	int32_t bloom_bytes; /* its header included; 0: not told */
+	bool elsewhere; /* in another file */
 };
 struct gm_read_meta {
 	const char *key, *value;

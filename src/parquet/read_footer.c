@@ -22,7 +22,7 @@ struct footer {
 /* A ColumnMetaData. */
 struct column_meta {
 	unsigned seen; /* 1 << field */
-	int32_t type, codec, bloom_bytes;
+	int32_t type, codec;
 	int64_t values, uncompressed_bytes, compressed_bytes, data_offset, dictionary_offset, bloom_offset;
 	bool other_path; /* it tells another column's */
 	struct gm_read_stats stats;
@@ -131,7 +131,6 @@ static void read_column_meta(struct gm_thrift_in *in, const struct gm_thrift_fie
 		case 11: out->dictionary_offset = gm_thrift_get_i64(in, &member); break;
 		case 12: gm_read_stats(in, &member, &out->stats); break;
 		case 14: out->bloom_offset = gm_thrift_get_i64(in, &member); break;
-		case 15: out->bloom_bytes = gm_thrift_get_i32(in, &member); break;
 		default: gm_thrift_skip(in, &member);
 		}
 	}
@@ -174,7 +173,6 @@ static enum gm_code keep_column(struct footer *footer, struct gm_thrift_in *in, 
 		              (long long)meta->compressed_bytes, (long long)meta->data_offset);
 	GM_TRY(gm_thrift_close(in));
 	chunk->codec = meta->codec;
-	chunk->bloom_bytes = meta->bloom_bytes;
 	info->values = (uint64_t)meta->values;
 	info->compressed_bytes = (uint64_t)meta->compressed_bytes;
 	info->uncompressed_bytes = (uint64_t)meta->uncompressed_bytes;
@@ -253,11 +251,13 @@ static enum gm_code read_groups(struct footer *footer, struct gm_thrift_in *in, 
 	GM_TRY(gm_read_alloc(reader, count, sizeof *reader->chunks, &reader->chunks, footer->err));
 	for (uint32_t i = 0; i < count; i++) {
 		GM_TRY(read_group(footer, in, i, &groups[i]));
-		rows += groups[i].rows; /* neither has the highest bit, so nothing wraps around */
-		if (rows > reader->info.rows) break;
+		if (__builtin_add_overflow(rows, groups[i].rows, &rows)) gm_thrift_bad(in, "its rows exceed 64 bits");
 	}
-	if (rows != reader->info.rows)
-		gm_thrift_bad(in, "its row groups do not have the %llu rows it tells", (unsigned long long)reader->info.rows);
+	/* Some writers of old left the sum out. */
+	if (rows != reader->info.rows && reader->info.rows != 0)
+		gm_thrift_bad(in, "its row groups have %llu rows, and it tells %llu", (unsigned long long)rows,
+		              (unsigned long long)reader->info.rows);
+	reader->info.rows = rows;
 	reader->info.groups = groups;
 	reader->info.group_count = count;
 	return gm_thrift_close(in);

@@ -54,14 +54,19 @@ static int64_t floor_div(int64_t value, int64_t by)
 	return value / by - (value % by < 0);
 }
 
+/* Nanoseconds of the day, then the Julian day. Spark adds up microseconds since Julian day 0, which wraps around for the
+ * last thousands of years that it can tell: such days lie below all that microseconds since 1970 reach, and are put
+ * back by going around once more. */
 bool gm_read_int96(const uint8_t *bytes, int64_t *out)
 {
-	int64_t nanos, us;
-	uint32_t day;
+	int64_t nanos;
+	int32_t day;
 	memcpy(&nanos, bytes, sizeof nanos);
 	memcpy(&day, bytes + sizeof nanos, sizeof day);
-	if (__builtin_mul_overflow((int64_t)(int32_t)day - julian_epoch, day_us, &us)) return false;
-	return !__builtin_add_overflow(us, floor_div(nanos, 1000), out);
+	__int128 us = (__int128)(day - julian_epoch) * day_us + floor_div(nanos, 1000);
+	if (us < INT64_MIN && us >= (__int128)INT64_MIN - (__int128)julian_epoch * day_us) us += (__int128)1 << 64;
+	*out = (int64_t)us;
+	return us >= INT64_MIN && us <= INT64_MAX;
 }
 
 enum gm_code gm_read_convert(enum gm_read_kind kind, int64_t *numbers, size_t count, struct gm_error *err)

@@ -12,7 +12,7 @@
  *
  * and an element of a list by the same calls, with a field of the list's element type. The first failure sticks: from
  * then on every loop ends and every call gives zero, and gm_thrift_close tells how it went. A field of another type
- * than asked for is CORRUPT, one that is not asked for is skipped, and a count never exceeds the bytes that are left. */
+ * than asked for is CORRUPT, one that is not asked for is skipped, and a count never exceeds the bytes left. */
 #ifndef GM_PARQUET_THRIFT_READ_H
 #define GM_PARQUET_THRIFT_READ_H
 

@@ -1,10 +1,11 @@
-/* Prints what the reader makes of a Parquet file, as JSON lines, for other engines' eyes: see tests/test_parquet_reader.py.
+/* Prints what the reader makes of a Parquet file, as JSON lines for other engines' eyes: see
+ * tests/test_parquet_reader.py.
  *
  * usage: parquet_dump FILE [--batch SLOTS] [--memory BYTES] [--has GROUP LEAF TEXT]
  *
  * First comes the footer, then each leaf of each row group: its levels (if nested) and values; a failure instead says
- * its code. --has asks the bloom filter of a string column instead. Doubles are their bits in hexadecimal, "nan" for all of
- * NaN; strings are hexadecimal too, since they may be any bytes. */
+ * its code. --has asks the bloom filter of a string column instead. Doubles are their bits in hexadecimal, all NaN are
+ * "nan"; strings are hexadecimal too, since they may be any bytes. */
 #include "parquet/reader.h"
 
 #include <errno.h>
