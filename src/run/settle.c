@@ -59,7 +59,7 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 
 /* --- End ---------------------------------------------------------------------------------------------------------- */
 
-static void name_user(char who[256])
+void gm_runner_who(char who[256])
 {
 	char host[128] = "", user[96] = "";
 	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
@@ -119,7 +119,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 {
 	char who[256];
 	struct gm_plan end = *plan;
-	name_user(who);
+	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
 	end.ends = plan->number;
