@@ -75,8 +75,6 @@ static enum gm_code stats_text(const struct gm_job *job, const struct gm_staged_
 		                                            .type = job->columns[i].type,
 		                                            .nulls = from->nulls,
 		                                            .has_bounds = from->has_bounds && from->nans == 0,
-		                                            .min_exact = from->min.exact,
-		                                            .max_exact = from->max.exact,
 		                                            .min_i64 = from->min.i64,
 		                                            .max_i64 = from->max.i64,
 		                                            .min_f64 = from->min.f64,
