@@ -203,6 +203,7 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 				rc = gm_bookmark_forget(bookmark, plan->keys[i], err);
 			break;
 		case GM_PLAN_ADOPT: rc = adopt(table, plan, depth, bookmark, err); break;
+		case GM_PLAN_IMPORT:
 		case GM_PLAN_END: break;
 		}
 	}

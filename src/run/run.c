@@ -137,6 +137,14 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 	return gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 }
 
+/* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
+static enum gm_code plan_anew(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
+{
+	bool imported = false;
+	if (!runner->options.dry_run) GM_TRY(gm_runner_import(runner, &imported, err));
+	return imported ? GM_EXISTS : make_plan(runner, out, err);
+}
+
 enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err)
 {
 	bool acted = false;
@@ -168,7 +176,7 @@ enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out,
 		if (rc == GM_OK && *out != NULL)
 			gm_runner_notice(runner, "resuming run %" PRIu64 ", which was not finished", (*out)->number);
 		else if (rc == GM_OK)
-			rc = make_plan(runner, out, err);
+			rc = plan_anew(runner, out, err);
 		if (rc != GM_OK) {
 			gm_plan_free(*out);
 			*out = NULL;

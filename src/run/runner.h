@@ -87,6 +87,9 @@ void gm_runner_sweep(struct gm_runner *runner);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
 bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan);
 
+/* import.c: puts files into the log that others put into the partitions' folders. *imported: some were; look again. */
+enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err) GM_CHECK;
+
 /* result.c: the books and files of a plan's manifests go into the result. */
 enum gm_code gm_result_init(struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 enum gm_code gm_result_add_books(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,

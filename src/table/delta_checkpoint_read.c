@@ -13,14 +13,10 @@ enum gm_code gm_delta_read_checkpoint(struct gm_store *table, int64_t version, u
 	return gm_error_object(err, GM_UNSUPPORTED, key, strlen(key));
 }
 
-enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err)
+enum gm_code gm_delta_checkpoint_size(struct gm_store *table, int64_t version, size_t memory_bytes, uint64_t *count,
+                                      uint64_t *bytes, struct gm_error *err)
 {
-	(void)log, (void)now_ms;
-	GM_FAIL(err, GM_UNSUPPORTED, "checkpoints cannot be written yet");
-}
-
-enum gm_code gm_delta_clean(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err)
-{
-	(void)log, (void)now_ms;
-	GM_FAIL(err, GM_UNSUPPORTED, "the Delta log cannot be cleaned yet");
+	(void)table, (void)memory_bytes, (void)version;
+	*count = *bytes = 0;
+	GM_FAIL(err, GM_UNSUPPORTED, "checkpoints cannot be read yet");
 }

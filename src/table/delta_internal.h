@@ -3,9 +3,11 @@
 #define GM_TABLE_DELTA_INTERNAL_H
 
 #include "base/json_text.h"
+#include "parquet/writer.h"
 #include "table/delta.h"
 
-#define GM_DELTA_FOLDER "_delta_log/"
+#define GM_DELTA_FOLDER  "_delta_log/"
+#define GM_DELTA_STAGING "_gristmill/log/" /* checkpoints while they are written */
 
 enum { GM_DELTA_KEY_BYTES = 96 }; /* room for a key in the folder */
 
@@ -16,13 +18,14 @@ enum gm_delta_listed_kind {
 	GM_DELTA_LISTED_CHECKPOINT, /* <v>.checkpoint.parquet, or part 1 of a complete <v>.checkpoint.<part>.<parts>.parquet */
 	GM_DELTA_LISTED_PART,       /* any other part */
 	GM_DELTA_LISTED_UUID,       /* <v>.checkpoint.<uuid>.parquet or .json: of checkpoints of the second kind */
-	GM_DELTA_LISTED_EXTRA,      /* <v>.crc, <v>.<w>.compacted.json: others' helps, worth nothing without their entry */
+	GM_DELTA_LISTED_SUM,        /* <v>.crc: others' sums, worth nothing without their entry */
+	GM_DELTA_LISTED_COMPACTED, /* <v>.<w>.compacted.json: others' summaries of entries */
 };
 struct gm_delta_listed {
 	int64_t version, mtime_us;
 	enum gm_delta_listed_kind kind;
 	uint32_t part, parts; /* 0 and 0: it is whole */
-	uint64_t end;         /* of a compacted entry: its last version */
+	int64_t end;          /* of COMPACTED: its last version */
 };
 struct gm_delta_listing {
 	struct gm_delta_listed *files; /* in the order of their versions */
@@ -40,7 +43,8 @@ bool gm_delta_listing_unbroken(const struct gm_delta_listing *listing, int64_t f
 int64_t gm_delta_listing_oldest(const struct gm_delta_listing *listing);
 /* The newest whole checkpoint with a version <= at_most; NULL: none. */
 const struct gm_delta_listed *gm_delta_listing_checkpoint(const struct gm_delta_listing *listing, int64_t at_most);
-/* The name of an entry, or of a file as it was listed (not of UUID). */
+/* Names of files; of a listed one any but UUID. */
+void gm_delta_listed_key(const struct gm_delta_listed *file, char key[GM_DELTA_KEY_BYTES]);
 void gm_delta_entry_key(int64_t version, char key[GM_DELTA_KEY_BYTES]);
 void gm_delta_checkpoint_key(int64_t version, uint32_t part, uint32_t parts, char key[GM_DELTA_KEY_BYTES]);
 
@@ -248,11 +252,32 @@ const char *gm_delta_index_hive(const struct gm_delta_index *index, const struct
 /* A schemaString, and its fields, which all have a name and a type; drop *schema. CORRUPT: it is none. */
 enum gm_code gm_delta_schema_parse(const char *text, json_t **schema, json_t **fields, struct gm_error *err) GM_CHECK;
 
+/* --- delta_rows.c ------------------------------------------------------------------------------------------------- */
+
+struct gm_delta_rows; /* a checkpoint's file, while it is written */
+enum gm_code gm_delta_rows_new(gm_sink_fn *sink, void *context, struct gm_delta_rows **out,
+                               struct gm_error *err) GM_CHECK;
+void gm_delta_rows_free(struct gm_delta_rows *rows);
+enum gm_code gm_delta_rows_head(struct gm_delta_rows *rows, const struct gm_delta_head *head,
+                                struct gm_error *err) GM_CHECK;
+enum gm_code gm_delta_rows_app(struct gm_delta_rows *rows, const struct gm_delta_app *app,
+                               struct gm_error *err) GM_CHECK;
+enum gm_code gm_delta_rows_add(struct gm_delta_rows *rows, const struct gm_delta_file_action *add,
+                               struct gm_error *err) GM_CHECK;
+enum gm_code gm_delta_rows_remove(struct gm_delta_rows *rows, const struct gm_delta_file_action *remove,
+                                  struct gm_error *err) GM_CHECK;
+/* The file is complete; how many rows and bytes it has. */
+enum gm_code gm_delta_rows_finish(struct gm_delta_rows *rows, uint64_t *count, uint64_t *bytes,
+                                  struct gm_error *err) GM_CHECK;
+
 /* --- delta_checkpoint_read.c -------------------------------------------------------------------------------------- */
 
 /* Gives each wanted action of a checkpoint to `each`. NOT_FOUND: a part is gone. CORRUPT and UNSUPPORTED name it. */
 enum gm_code gm_delta_read_checkpoint(struct gm_store *table, int64_t version, uint32_t parts, unsigned wanted,
                                       size_t memory_bytes, gm_delta_action_fn *each, void *context,
                                       struct gm_error *err) GM_CHECK;
+/* Rows and bytes of a whole checkpoint. */
+enum gm_code gm_delta_checkpoint_size(struct gm_store *table, int64_t version, size_t memory_bytes, uint64_t *count,
+                                      uint64_t *bytes, struct gm_error *err) GM_CHECK;
 
 #endif

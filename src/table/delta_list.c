@@ -36,6 +36,22 @@ void gm_delta_checkpoint_key(int64_t version, uint32_t part, uint32_t parts, cha
 		               version, part, parts);
 }
 
+void gm_delta_listed_key(const struct gm_delta_listed *file, char key[GM_DELTA_KEY_BYTES])
+{
+	switch (file->kind) {
+	case GM_DELTA_LISTED_CHECKPOINT:
+	case GM_DELTA_LISTED_PART: gm_delta_checkpoint_key(file->version, file->part, file->parts, key); break;
+	case GM_DELTA_LISTED_SUM:
+		(void)snprintf(key, GM_DELTA_KEY_BYTES, GM_DELTA_FOLDER "%020" PRId64 ".crc", file->version);
+		break;
+	case GM_DELTA_LISTED_COMPACTED:
+		(void)snprintf(key, GM_DELTA_KEY_BYTES, GM_DELTA_FOLDER "%020" PRId64 ".%020" PRId64 ".compacted.json",
+		               file->version, file->end);
+		break;
+	default: gm_delta_entry_key(file->version, key);
+	}
+}
+
 /* Takes `digits` digits off *text; false if they are not there or too large. */
 static bool take_number(const char **text, int digits, uint64_t max, uint64_t *out)
 {
@@ -91,11 +107,12 @@ static bool parse_name(const char *name, struct gm_delta_listed *file)
 	file->kind = GM_DELTA_LISTED_ENTRY;
 	if (strcmp(name, ".json") == 0) return true;
 	if (take_word(&name, ".checkpoint")) return parse_checkpoint(name, file);
-	file->kind = GM_DELTA_LISTED_EXTRA;
-	file->end = version;
+	file->kind = GM_DELTA_LISTED_SUM;
 	if (strcmp(name, ".crc") == 0) return true;
-	return take_word(&name, ".") && take_number(&name, VERSION_DIGITS, INT64_MAX, &file->end) &&
-	       strcmp(name, ".compacted.json") == 0;
+	file->kind = GM_DELTA_LISTED_COMPACTED;
+	if (!take_word(&name, ".") || !take_number(&name, VERSION_DIGITS, INT64_MAX, &version)) return false;
+	file->end = (int64_t)version;
+	return strcmp(name, ".compacted.json") == 0;
 }
 
 static enum gm_code note(void *context, const struct gm_object_info *info, struct gm_error *err)
