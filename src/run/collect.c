@@ -62,7 +62,7 @@ static enum gm_code find_duplicates(struct gm_engine *engine, const struct gm_ch
 	for (uint32_t row = 0; row < chunk->rows; row++)
 		engine->skip[row] = chunk->no_key[row] != 0 || chunk->fate[row] != GM_FATE_KEEP;
 	memset(engine->duplicate, 0, chunk->rows);
-	GM_TRY(gm_keyset_add(engine->keys, chunk->key, engine->skip, chunk->rows, engine->duplicate, err));
+	GM_TRY(gm_keyset_add(engine->keys, chunk->key, NULL, engine->skip, chunk->rows, engine->duplicate, NULL, err));
 	for (uint32_t row = 0; row < chunk->rows; row++) *found += engine->skip[row] == 0 && engine->duplicate[row] != 0;
 	return keep_keys(engine, chunk, err);
 }

@@ -115,8 +115,8 @@ enum gm_code gm_engine_load_keys(struct gm_engine *engine, const char *key, stru
 			(void)gm_error_set(err, GM_CORRUPT, "the key file of a finished unit is cut short");
 			return gm_error_object(err, GM_CORRUPT, key, strlen(key));
 		}
-		GM_TRY(gm_keyset_add(engine->keys, engine->new_keys, engine->skip, (uint32_t)(got / sizeof *engine->new_keys),
-		                     engine->duplicate, err));
+		GM_TRY(gm_keyset_add(engine->keys, engine->new_keys, NULL, engine->skip,
+		                     (uint32_t)(got / sizeof *engine->new_keys), engine->duplicate, NULL, err));
 		offset += got;
 	} while (got > 0);
 	return GM_OK;
