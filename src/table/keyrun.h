@@ -1,9 +1,9 @@
 /* keyrun.h - sorted runs of keys in files: how a keyset keeps what does not fit into memory.
  *
  * A run is an unlinked file of entries, 128-bit key and 64-bit value, ascending by (high, low), native byte order: it
- * never outlives its process. In memory stay the first key of every page ("fences") and, while the budget allows, a split-block bloom
- * filter, so that a key that is absent costs one cache miss and one that is present costs one read of a page. A run
- * never changes, but for values that are lowered in their place. */
+ * never outlives its process. In memory stay the first key of every page ("fences") and, while the budget allows, a
+ * split-block bloom filter, so that a key that is absent costs one cache miss and one that is present costs one read of
+ * a page. A run never changes, but for values that are lowered in their place. */
 #ifndef GM_TABLE_KEYRUN_H
 #define GM_TABLE_KEYRUN_H
 
@@ -43,9 +43,9 @@ void gm_keyrun_drop_bloom(struct gm_keyrun *run);
 size_t gm_keyrun_bloom_bytes(const struct gm_keyrun *run);
 void gm_keyrun_release(struct gm_keyrun *run);
 
-/* Keys that are looked up together: duplicate[i] is set where keys[i] is in the run, and found[i] (found may be NULL) is
- * its value then; keys with skip[i] or duplicate[i] set are not asked. With `lower` a key that is found gets `value` if
- * that is smaller than its own. */
+/* Keys that are looked up together: duplicate[i] is set where keys[i] is in the run, and found[i] (found may be NULL)
+ * is its value then; keys with skip[i] or duplicate[i] set are not asked. With `lower` a key that is found gets `value`
+ * if that is smaller than its own. */
 struct gm_keyrun_query {
 	const struct gm_hash128 *keys;
 	const uint8_t *skip; /* NULL: none */

@@ -3,8 +3,8 @@
  * Keys are 128-bit keyed hashes of partition and unique key (see gm_key_hasher). The newest live in an open-addressing
  * table; when that is full it is sorted and written to a run file, with a bloom filter that stays in memory while the
  * budget allows. A lookup asks the table, then each run (bloom, then one page by interpolation/fences). Runs are merged
- * so that their number stays logarithmic. Each key carries 64 bits of its first owner's. Order of insertion decides who was
- * first; the answer is independent of memory. */
+ * so that their number stays logarithmic. Each key carries 64 bits of its first owner's. Order of insertion decides who
+ * was first; the answer is independent of memory. */
 #ifndef GM_TABLE_KEYSET_H
 #define GM_TABLE_KEYSET_H
 
@@ -14,12 +14,21 @@ enum { GM_KEY_SECRET_BYTES = 192 };
 
 /* Hashes partition path and key columns to chunk->key; sets chunk->no_key for rows with a null or empty key, and for
  * those that are not to be kept: it can be the `skip` of gm_keyset_add. Both arrays are made in chunk->arena. One
- * thread. */
+ * thread. slots NULL: it never sees a chunk. */
 struct gm_key_hasher;
 enum gm_code gm_key_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], const uint32_t *slots, size_t slot_count,
                                struct gm_key_hasher **out, struct gm_error *err) GM_CHECK;
 void gm_key_hasher_free(struct gm_key_hasher *hasher);
 enum gm_code gm_key_hasher_run(struct gm_key_hasher *hasher, struct gm_chunk *chunk, struct gm_error *err) GM_CHECK;
+/* The same for `rows` rows of one partition that lie in no chunk: row i is row first + i of each column's vec, whose
+ * type is the job's. */
+struct gm_vec_rows {
+	const struct gm_vec *vec;
+	uint32_t first;
+};
+void gm_key_hasher_rows(struct gm_key_hasher *hasher, const struct gm_vec_rows *columns, uint32_t rows,
+                        struct gm_hash128 partition, struct gm_hash128 *keys, uint8_t *no_key);
+struct gm_hash128 gm_key_hasher_partition(const struct gm_key_hasher *hasher, const char *path, size_t bytes);
 
 /* A key of the set, and the value that says where it comes from. */
 struct gm_key_entry {
