@@ -6,7 +6,9 @@
  *     _gristmill/<job>/claims/<n>.json          the one plan with parent n that is published and committed
  *     _gristmill/<job>/work/<n>/                staged files, <unit>.json and <unit>.keys of an unfinished run
  *     _gristmill/<job>/runs/<n>.json.zst        the books of committed run n; its appearance is the commit
- *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz
+ *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz   rejected records
+ *     _gristmill/<job>/conflicts/<n>/<unit>.ndjson.gz    duplicates that say something else than the row that was kept
+ *     _gristmill/<job>/duplicates/<n>/<unit>.zst         every duplicate that was dropped
  *
  * Numbers have at least eight digits so that listings are in order. Every JSON file says "format": 1; a newer one is
  * refused by name. */

@@ -17,8 +17,11 @@ struct gm_manifest_file { /* to be published: staged under token, to appear as p
 
 struct gm_manifest {
 	struct gm_arena arena;
-	struct gm_manifest_file *files; /* data files in the order of their paths, then the quarantine file if any */
+	/* Data files in the order of their paths, then what is kept beside them: rejected records, conflicts, duplicates. */
+	struct gm_manifest_file *files;
 	size_t file_count;
+	const char *const *partitions; /* that records of the unit belong to, those of duplicates included; in order */
+	size_t partition_count;
 	struct gm_object_balance *objects;
 	size_t object_count;
 };

@@ -155,6 +155,7 @@ static enum gm_code new_engine(struct runner *runner, struct gm_error *err)
 
 struct unit_keys {
 	char work[GM_KEY_BYTES], manifest[GM_KEY_BYTES], keys[GM_KEY_BYTES], quarantine[GM_KEY_BYTES];
+	char conflicts[GM_KEY_BYTES], duplicates[GM_KEY_BYTES];
 	char job8[GM_JOB8_BYTES];
 };
 
@@ -168,6 +169,9 @@ static void name_unit(const struct runner *runner, const struct gm_plan *plan, s
 	gm_layout_key(&runner->layout, keys->keys, "work", plan->number, suffix);
 	(void)snprintf(suffix, sizeof suffix, "/%05zu.ndjson.gz", unit);
 	gm_layout_key(&runner->layout, keys->quarantine, "quarantine", plan->number, suffix);
+	gm_layout_key(&runner->layout, keys->conflicts, "conflicts", plan->number, suffix);
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.zst", unit);
+	gm_layout_key(&runner->layout, keys->duplicates, "duplicates", plan->number, suffix);
 	gm_job8(runner->job->id, keys->job8);
 }
 
@@ -179,6 +183,8 @@ static void discard_unit(struct runner *runner, const struct gm_unit_result *res
 		(void)!gm_store_discard(runner->table, result->outputs.files[i].token, &ignored);
 	if (result->quarantine_token[0] != '\0') (void)!gm_store_discard(runner->table, result->quarantine_token, &ignored);
 	if (result->keys_token[0] != '\0') (void)!gm_store_discard(runner->table, result->keys_token, &ignored);
+	if (result->conflicts.token[0] != '\0') (void)!gm_store_discard(runner->table, result->conflicts.token, &ignored);
+	if (result->duplicates.token[0] != '\0') (void)!gm_store_discard(runner->table, result->duplicates.token, &ignored);
 }
 
 /* The key hashes first, the manifest last: it says that the unit is complete. */
@@ -214,7 +220,9 @@ static enum gm_code work_unit(struct runner *runner, const struct gm_plan *plan,
 	                            .group_rows = plan->group_rows,
 	                            .group_weight = plan->group_weight,
 	                            .quarantine_key = keys.quarantine,
-	                            .keys_key = number + 1 < plan->unit_count ? keys.keys : NULL};
+	                            .keys_key = keys.keys,
+	                            .conflicts_key = keys.conflicts,
+	                            .duplicates_key = keys.duplicates};
 	GM_TRY(gm_engine_work(runner->engine, &unit, tick, runner, &result, err));
 	json_t *json = gm_manifest_json(runner->job, &unit, &result);
 	enum gm_code rc = json != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for a manifest");
@@ -525,6 +533,8 @@ static enum gm_code work_plan(struct runner *runner, const struct gm_plan *plan,
 	}
 	for (size_t i = 0; runner->engine != NULL && gm_engine_sample(runner->engine, i) != NULL; i++)
 		notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
+	for (size_t i = 0; runner->engine != NULL && gm_engine_conflict(runner->engine, i) != NULL; i++)
+		notice(runner, "conflict: %s", gm_engine_conflict(runner->engine, i));
 	gm_engine_free(runner->engine);
 	runner->engine = NULL;
 	if (rc == GM_OK) rc = add_books(runner->result, manifests, *done, err);
