@@ -10,7 +10,7 @@
 struct gm_manifest_file { /* to be published: staged under token, to appear as path */
 	const char *path, *token;
 	const char *partition; /* Hive path; NULL: not a data file */
-	const char *stats;     /* bounds and null counts as JSON text */
+	const char *stats;     /* as the log wants them, JSON text */
 	uint64_t rows, bytes;
 	uint64_t hash[2];
 };
@@ -20,10 +20,10 @@ struct gm_manifest {
 	/* Data files in the order of their paths, then what is kept beside them: rejected records, conflicts, duplicates. */
 	struct gm_manifest_file *files;
 	size_t file_count;
-	const char *const *partitions; /* that records of the unit belong to, those of duplicates included; in order */
-	size_t partition_count;
 	struct gm_object_balance *objects;
 	size_t object_count;
+	const char **partitions; /* that the unit's rows belong to, also those that were all duplicates; in order */
+	size_t partition_count;
 };
 
 /* As JSON; NULL when memory is gone. */

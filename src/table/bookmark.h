@@ -41,7 +41,7 @@ enum gm_code gm_bookmark_forget(struct gm_bookmark *bookmark, const char *key, s
 bool gm_bookmark_has_run(const struct gm_bookmark *bookmark, uint64_t run);
 /* Objects known that are no quarantine files, the newest mtime among them, and entries that came after the base. */
 struct gm_bookmark_summary {
-	uint64_t objects, since_base, runs;
+	uint64_t objects, since_base, runs, runs_since_base;
 	int64_t newest_us;
 };
 enum gm_code gm_bookmark_summarize(struct gm_bookmark *bookmark, struct gm_bookmark_summary *summary,

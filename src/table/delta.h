@@ -101,7 +101,8 @@ struct gm_delta_text { /* an entry of a map of strings */
 };
 struct gm_delta_commit {
 	int64_t timestamp_ms;
-	const char *operation; /* "WRITE" */
+	const char *operation;   /* "WRITE" */
+	const char *engine_info; /* "gristmill/0.1.0" */
 	const struct gm_delta_text *parameters, *metrics;
 	size_t parameter_count, metric_count;
 	bool blind_append;
@@ -131,7 +132,7 @@ struct gm_delta_column_stats {
 	const char *name;
 	enum gm_type type;
 	uint64_t nulls;
-	bool has_bounds, min_exact, max_exact;
+	bool has_bounds; /* not beside a NaN; what is inexact lies below and above every value */
 	int64_t min_i64, max_i64;
 	double min_f64, max_f64;
 	const uint8_t *min_bytes, *max_bytes;
