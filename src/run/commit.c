@@ -237,6 +237,7 @@ static const char *operation_of(const struct gm_plan *plan)
 	case GM_PLAN_REWIND: return "gristmill rewind";
 	case GM_PLAN_FORGET: return "gristmill forget";
 	case GM_PLAN_ADOPT: return "gristmill adopt";
+	case GM_PLAN_IMPORT: return "gristmill import";
 	default: return "WRITE";
 	}
 }
@@ -279,10 +280,11 @@ static bool count(struct entry *entry, const struct gm_commit *commit)
 static bool list_files(struct entry *entry, const struct gm_commit *commit)
 {
 	const struct gm_plan *plan = commit->plan;
-	size_t total = 0;
+	size_t total = plan->import_count;
 	for (size_t i = 0; i < plan->unit_count; i++) total += commit->manifests[i].file_count;
 	entry->adds = gm_arena_alloc(&entry->arena, (total + 1) * sizeof *entry->adds);
 	bool ok = entry->adds != NULL;
+	for (size_t i = 0; ok && i < plan->import_count; i++) entry->adds[entry->add_count++] = plan->imports[i];
 	for (size_t i = 0; ok && i < plan->unit_count; i++) {
 		const char *tags = gm_arena_printf(
 		    &entry->arena, "{\"gristmill.job\":\"%s\",\"gristmill.run\":\"%" PRIu64 "\",\"gristmill.unit\":\"%zu\"}",

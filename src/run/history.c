@@ -149,7 +149,7 @@ static enum gm_code add_inputs(struct gm_bookmark *bookmark, const struct gm_pla
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
                                   const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
-                                  struct gm_error *err);
+                                  uint64_t *runs, struct gm_error *err);
 
 struct adoption {
 	struct gm_bookmark *bookmark;
@@ -174,9 +174,10 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, st
 	struct gm_bookmark *other = NULL;
 	struct adoption adoption = {bookmark, plan->number};
 	int64_t full_us;
+	uint64_t runs;
 	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
 	enum gm_code rc = list_numbers(table, &layout, "bookmark", "", &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, &other, &full_us, err);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, &other, &full_us, &runs, err);
 	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
 	gm_bookmark_free(other);
 	free(written.value);
@@ -198,6 +199,7 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 				rc = gm_bookmark_forget(bookmark, plan->keys[i], err);
 			break;
 		case GM_PLAN_ADOPT: rc = adopt(table, plan, bookmark, err); break;
+		case GM_PLAN_IMPORT:
 		case GM_PLAN_END: break;
 		}
 	}
@@ -234,7 +236,7 @@ static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *l
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
                                   const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
-                                  struct gm_error *err)
+                                  uint64_t *runs, struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
 	struct numbers chain = {0};
@@ -246,6 +248,7 @@ static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout
 	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
 	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
 		rc = apply(table, layout, chain.value[i - 1], bookmark, full_us, err);
+	*runs = chain.count;
 	free(chain.value);
 	if (rc == GM_OK)
 		*out = bookmark;
@@ -315,8 +318,8 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
 	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
-	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us, err));
-	history->bookmark_base = base_below(&written, history->head);
+	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us,
+	                         &history->runs_since_base, err));
 	GM_TRY_OUT(find_open(&plans, &closed, history, err));
 	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
 out:

@@ -16,9 +16,9 @@ struct gm_history {
 	uint64_t head;            /* the job's last committed plan; 0: none */
 	uint64_t last_plan;       /* the highest number of any plan of the job */
 	struct gm_bookmark *bookmark;
-	uint64_t bookmark_base; /* 0: none is written yet */
-	int64_t full_us;        /* when the source was last listed in full, as far as commits tell; 0: never */
-	uint64_t *open;         /* numbers of plans neither committed nor closed, ascending */
+	uint64_t runs_since_base; /* committed and not in the bookmark's base file */
+	int64_t full_us;          /* when the source was last listed in full, as far as commits tell; 0: never */
+	uint64_t *open;           /* numbers of plans neither committed nor closed, ascending */
 	size_t open_count;
 	uint64_t *stray; /* numbers of settled plans with more than manifests in their work folders */
 	size_t stray_count;

@@ -28,6 +28,7 @@ enum gm_plan_kind {
 	GM_PLAN_REWIND, /* forgets the objects modified later than to_us */
 	GM_PLAN_FORGET, /* forgets the objects `keys` */
 	GM_PLAN_ADOPT,  /* takes over what job `adopts` has processed up to its run `ends` */
+	GM_PLAN_IMPORT, /* puts files into the log that others put into the table's folders */
 };
 
 struct gm_plan {
@@ -48,6 +49,8 @@ struct gm_plan {
 	int64_t to_us;
 	const char *const *keys;
 	size_t key_count;
+	const struct gm_delta_file *imports;
+	size_t import_count;
 	const char *adopts, *reason, *who; /* "" if not told */
 	uint64_t file_bytes, group_rows, group_weight;
 	struct gm_plan_unit *units;

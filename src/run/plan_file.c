@@ -4,14 +4,15 @@
  *      "full_us":T, "engine":TEXT, "job_hash":32 HEX, "file_bytes":N, "group_rows":N, "group_weight":N,
  *      "unique_by":[{"name":TEXT, "type":TEXT}...], "metadata":{...},
  *      "units":[{"inputs":[{"key":TEXT, "size":N, "mtime_us":T, "etag":TEXT}...]}...]}
- * and of plans without units, as their kind needs them: "ends", "to_us", "keys", "adopts", "reason", "who".
+ * and of plans without units, as their kind needs them: "ends", "to_us", "keys", "adopts", "files", "reason",
+ * "who".
  *
  * Format 1 had no log: such a plan has no version, kind, or table, and is only read for what it processed. */
 #include "run/plan_internal.h"
 
 #include <stdlib.h>
 
-static const char *const kinds[] = {"run", "end", "rewind", "forget", "adopt"}; /* enum gm_plan_kind */
+static const char *const kinds[] = {"run", "end", "rewind", "forget", "adopt", "import"}; /* enum gm_plan_kind */
 
 static enum gm_code out_of_memory(struct gm_error *err)
 {
@@ -75,6 +76,21 @@ static json_t *keys_to_json(const struct gm_plan *plan)
 	return list;
 }
 
+static json_t *imports_to_json(const struct gm_plan *plan)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < plan->import_count; i++) {
+		const struct gm_delta_file *file = &plan->imports[i];
+		if (append(list,
+		           json_pack("{s:s, s:s, s:I, s:I, s:s}", "path", file->path, "partition", file->partition, "bytes",
+		                     (json_int_t)file->bytes, "mtime_ms", (json_int_t)file->mtime_ms, "stats", file->stats)))
+			continue;
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
 /* What only some kinds have. */
 static bool add_state_change(json_t *json, const struct gm_plan *plan)
 {
@@ -87,6 +103,7 @@ static bool add_state_change(json_t *json, const struct gm_plan *plan)
 	if (plan->kind == GM_PLAN_REWIND) failed |= json_object_set_new(json, "to_us", json_integer(plan->to_us));
 	if (plan->kind == GM_PLAN_FORGET) failed |= json_object_set_new(json, "keys", keys_to_json(plan));
 	if (plan->kind == GM_PLAN_ADOPT) failed |= json_object_set_new(json, "adopts", json_string(plan->adopts));
+	if (plan->kind == GM_PLAN_IMPORT) failed |= json_object_set_new(json, "files", imports_to_json(plan));
 	return failed == 0;
 }
 
@@ -211,6 +228,26 @@ static enum gm_code read_keys(struct gm_plan *plan, const json_t *json, struct g
 	return GM_OK;
 }
 
+static enum gm_code read_imports(struct gm_plan *plan, const json_t *json, struct gm_error *err)
+{
+	const json_t *list;
+	GM_TRY(gm_member_array(json, "files", &list, err));
+	struct gm_delta_file *files = gm_arena_zalloc(&plan->arena, (json_array_size(list) + 1) * sizeof *files);
+	if (files == NULL) return out_of_memory(err);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+		GM_TRY(copy_text(plan, item, "path", &files[i].path, err));
+		GM_TRY(copy_text(plan, item, "partition", &files[i].partition, err));
+		GM_TRY(copy_text(plan, item, "stats", &files[i].stats, err));
+		GM_TRY(gm_member_number(item, "bytes", &files[i].bytes, err));
+		GM_TRY(gm_member_time(item, "mtime_ms", &files[i].mtime_ms, err));
+		files[i].data_change = true;
+	}
+	plan->imports = files;
+	plan->import_count = json_array_size(list);
+	return GM_OK;
+}
+
 static enum gm_code read_kind(struct gm_plan *plan, const json_t *json, struct gm_error *err)
 {
 	const char *text;
@@ -227,7 +264,7 @@ static enum gm_code read_kind(struct gm_plan *plan, const json_t *json, struct g
 	if (plan->kind == GM_PLAN_REWIND) return gm_member_time(json, "to_us", &plan->to_us, err);
 	if (plan->kind == GM_PLAN_FORGET) return read_keys(plan, json, err);
 	if (plan->kind == GM_PLAN_ADOPT) return copy_text(plan, json, "adopts", &plan->adopts, err);
-	return GM_OK;
+	return plan->kind == GM_PLAN_IMPORT ? read_imports(plan, json, err) : GM_OK;
 }
 
 /* What came with format 2. */

@@ -68,14 +68,12 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner)
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
-	char key[GM_KEY_BYTES];
-	struct gm_bookmark_summary summary;
+	char key[GM_KEY_BYTES], work[GM_KEY_BYTES];
 	const struct gm_history *history = &runner->history;
-	if (history->head == history->bookmark_base) return GM_OK;
-	GM_TRY(gm_bookmark_summarize(history->bookmark, &summary, err));
-	if (summary.runs_since_base < CHAIN_RUNS) return GM_OK;
+	if (history->runs_since_base < CHAIN_RUNS) return GM_OK;
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
-	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, err);
+	gm_layout_key(&runner->layout, work, "work", history->head, "/");
+	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
 
@@ -137,6 +135,14 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 	return gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 }
 
+/* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
+static enum gm_code plan_anew(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
+{
+	bool imported = false;
+	if (!runner->options.dry_run) GM_TRY(gm_runner_import(runner, &imported, err));
+	return imported ? GM_EXISTS : make_plan(runner, out, err);
+}
+
 /* The history anew, with everything that others left brought to its end. */
 static enum gm_code look_around(struct gm_runner *runner, struct gm_error *err)
 {
@@ -166,7 +172,7 @@ static enum gm_code next_plan(struct gm_runner *runner, struct gm_plan **out, st
 		if (rc == GM_OK && *out != NULL)
 			gm_runner_notice(runner, "resuming run %" PRIu64 ", which was not finished", (*out)->number);
 		else if (rc == GM_OK)
-			rc = make_plan(runner, out, err);
+			rc = plan_anew(runner, out, err);
 		if (rc != GM_OK) {
 			gm_plan_free(*out);
 			*out = NULL;

@@ -50,6 +50,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
  * parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
+void gm_runner_who(char who[256]); /* "user@host", for the record */
 /* The plan that the next run will have to finish first. */
 struct gm_pending_plan {
 	uint64_t number; /* 0: none */
@@ -63,6 +64,9 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
 void gm_runner_sweep(struct gm_runner *runner);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
 bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan);
+
+/* import.c: puts files into the log that others put into the partitions' folders. *imported: some were; look again. */
+enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err) GM_CHECK;
 
 /* result.c: the books and files of a plan's manifests go into the result. */
 enum gm_code gm_result_init(struct gm_run_result *result, struct gm_error *err) GM_CHECK;

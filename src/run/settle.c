@@ -59,7 +59,7 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 
 /* --- End ---------------------------------------------------------------------------------------------------------- */
 
-static void name_user(char who[256])
+void gm_runner_who(char who[256])
 {
 	char host[128] = "", user[96] = "";
 	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
@@ -119,7 +119,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 {
 	char who[256];
 	struct gm_plan end = *plan;
-	name_user(who);
+	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
 	end.ends = plan->number;
@@ -133,8 +133,9 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 
 /* --- Finish ------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code read_manifests(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
-                                   struct gm_manifest *manifests, size_t *done, struct gm_error *err)
+static enum gm_code read_manifests(const struct gm_runner *runner, const struct gm_layout *layout,
+                                   const struct gm_plan *plan, struct gm_manifest *manifests, size_t *done,
+                                   struct gm_error *err)
 {
 	for (*done = 0; *done < plan->unit_count; (*done)++) {
 		enum gm_code rc = gm_manifest_read(runner->table, layout, plan, *done, &manifests[*done], err);
@@ -173,13 +174,14 @@ static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip,
 	if (rc == GM_OK && is_own(runner, plan->job)) rc = account(runner, plan, manifests, err);
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
 	free(manifests);
+	if (rc == GM_LOST) return gm_plan_close(runner->table, layout, plan, err);
 	if (rc == GM_CHANGED) {
 		gm_runner_notice(runner, "run %" PRIu64 " of job %s cannot be finished: %s", plan->number, plan->job,
 		                 err->message);
 		struct gm_error why = *err;
 		rc = gm_runner_end(runner, layout, plan, why.message, err);
+		if (rc == GM_LOST) rc = GM_OK; /* settled otherwise, perhaps committed: look again */
 	}
-	if (rc == GM_LOST) rc = gm_plan_close(runner->table, layout, plan, err);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
 
@@ -285,14 +287,8 @@ enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *pl
 	GM_TRY(open_tip(runner, &tip, err));
 	enum gm_code rc = acquire(runner, &tip, plan, &claim, err);
 	if (rc == GM_OK) rc = carry_out(runner, &tip, &runner->layout, plan, manifests, claim, err);
-	if (rc == GM_OK) rc = account(runner, plan, manifests, err);
-	if (rc == GM_LOST) {
-		struct gm_error sweep;
-		if (gm_plan_close(runner->table, &runner->layout, plan, &sweep) != GM_OK)
-			gm_runner_notice(runner, "could not sweep run %" PRIu64 ": %s", plan->number, sweep.message);
-	}
 	gm_tip_release(&tip);
-	return rc;
+	return rc == GM_OK ? account(runner, plan, manifests, err) : rc;
 }
 
 /* --- Sweep -------------------------------------------------------------------------------------------------------- */

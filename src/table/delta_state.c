@@ -174,6 +174,21 @@ bool gm_delta_has(const struct gm_delta_log *log, const char *path)
 	return record != NULL && record->partition != 0;
 }
 
+bool gm_delta_knows(const struct gm_delta_log *log, const char *path)
+{
+	return gm_delta_state_find(&log->state, path) != NULL;
+}
+
+int64_t gm_delta_removed_retention_ms(const struct gm_delta_log *log)
+{
+	static const int64_t week_ms = (int64_t)7 * 24 * 3600 * 1000;
+	int64_t retention;
+	if (gm_delta_property_interval(&log->head, "delta.deletedFileRetentionDuration", week_ms, &retention, NULL) !=
+	    GM_OK)
+		retention = week_ms;
+	return retention;
+}
+
 uint64_t gm_delta_file_count(const struct gm_delta_log *log)
 {
 	return log->state.live;

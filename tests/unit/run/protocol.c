@@ -202,22 +202,29 @@ static void a_newer_or_damaged_plan_is_refused_by_name(void **state)
 	}
 }
 
-/* A manifest with one staged file, as work would leave it. */
+/* A manifest with one staged file and one object, "a", as work would leave it. */
 static struct gm_manifest stage(struct fixture *f, const char *path, const char *text, char token[GM_TOKEN_BYTES])
 {
 	struct gm_staged *staged;
-	char json[4096];
+	char json[4096], *balance;
+	const struct gm_balance nothing = {0};
 	json_error_t problem;
 	struct gm_manifest manifest;
 	XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
 	assert_int_equal(gm_store_stage_open(f->table, path, "_gristmill/job/work/00000001/", &staged, &err), GM_OK);
 	assert_int_equal(gm_store_stage_append(f->table, staged, text, strlen(text), &err), GM_OK);
 	assert_int_equal(gm_store_stage_finish(f->table, staged, token, &err), GM_OK);
+	json_t *books = gm_balance_json(&nothing);
+	assert_non_null(books);
+	balance = json_dumps(books, 0);
+	json_decref(books);
+	assert_non_null(balance);
 	(void)snprintf(
 	    json, sizeof json,
 	    "{\"format\":1,\"files\":[{\"path\":\"%s\",\"token\":\"%s\",\"bytes\":%zu,\"hash\":\"%016llx%016llx\","
-	    "\"partition\":\"\",\"stats\":\"\",\"rows\":0}],\"objects\":[]}",
-	    path, token, strlen(text), (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+	    "\"partition\":\"\",\"stats\":\"\",\"rows\":0}],\"objects\":[{\"key\":\"a\",\"balance\":%s}]}",
+	    path, token, strlen(text), (unsigned long long)hash.high64, (unsigned long long)hash.low64, balance);
+	free(balance);
 	put(f->table, "_gristmill/job/work/00000001/00000.json", json);
 	json_t *value = json_loads(json, 0, &problem);
 	assert_non_null(value);
