@@ -174,6 +174,55 @@ GM_API enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options
                            struct gm_error *err) GM_CHECK;
 GM_API void gm_run_result_clear(struct gm_run_result *result);
 
+/* --- A run in pieces ---------------------------------------------------------------------------------------------- */
+
+/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units, one
+ * commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same time
+ * as others; the files are those of a plain run, byte for byte. docs/distributed.md tells how they go together. */
+
+struct gm_planned_unit {
+	uint64_t objects, bytes;
+	bool keys, done; /* its key list is there; it has been worked */
+};
+/* Owned by the caller: gm_planned_clear. */
+struct gm_planned {
+	uint64_t plan, parent; /* plan 0: nothing is new */
+	int64_t version;       /* of the table, that the plan's rows are compared with; -1: it has no commit */
+	bool resumed;          /* it was there already, unfinished */
+	uint64_t objects, bytes;
+	struct gm_planned_unit *units;
+	size_t unit_count;
+};
+/* Finds the unfinished plan that a run would take up, or makes one. Of options, limit_objects counts for one that is
+ * made; adopt, as_new and reason count as for gm_run. */
+GM_API enum gm_code gm_run_plan(const struct gm_job *job, const struct gm_run_options *options, struct gm_planned *out,
+                                struct gm_error *err) GM_CHECK;
+GM_API void gm_planned_clear(struct gm_planned *planned);
+
+/* How a step ended that did not fail. */
+enum gm_step {
+	GM_STEP_DONE,      /* by this call */
+	GM_STEP_BEFORE,    /* the unit had been worked before */
+	GM_STEP_COMMITTED, /* another call committed the plan: there is nothing left to do */
+	GM_STEP_DEAD       /* another plan was committed in its place: what it has not processed is planned again */
+};
+enum gm_work_part {
+	GM_WORK_WHOLE, /* the key list and the files of the unit; needs the key lists of all units before it */
+	GM_WORK_KEYS,  /* its key list alone, which needs nothing */
+	GM_WORK_WRITE  /* its files; needs its own key list, too */
+};
+/* Works one unit of a plan, numbered from 0. result (its books and files; nothing is visible yet) is the caller's:
+ * gm_run_result_clear. NOT_FOUND: there is no such plan, or key lists are missing, which the message names. CHANGED: an
+ * input is not what the plan says; the plan has been given up, make another. */
+GM_API enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
+                                uint64_t unit, enum gm_work_part part, enum gm_step *step, struct gm_run_result *result,
+                                struct gm_error *err) GM_CHECK;
+/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet, which
+ * the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has been given
+ * up, make another. result as of gm_run. */
+GM_API enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
+                                  enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
 /* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
  * partition columns. Return false to stop. */
 typedef bool gm_row_fn(void *context, const char *const *names, const char *const *values, const size_t *bytes,

@@ -86,13 +86,23 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments);
 int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
+int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
+int gm_cli_work(const struct gm_cli_command *command, char **arguments);
+int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum {
+	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
+	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5
+};
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
-    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS];
+    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
+    gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
+    gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -107,6 +117,9 @@ struct gm_cli_operands {
 };
 int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, void *options,
                      struct gm_cli_operands *operands);
+/* Loads the job that a command names; the exit status, GM_CLI_GO_ON if it is loaded. A failure is printed, with `json`
+ * also as an object on standard output. */
+int gm_cli_load_job(const struct gm_cli_job_flags *flags, const char *path, bool json, struct gm_job **job);
 /* Says that a flag which the command cannot do without was not given; returns GM_CLI_USAGE. */
 int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 /* The word of words[0..count) that `wrong` may stand for; NULL if none is near. */
@@ -204,15 +217,23 @@ void gm_cli_grid_release(struct gm_cli_grid *grid);
 
 /* The one JSON object of `run --json`. err NULL: success. False when it could not be made. */
 bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err);
+struct json_t;
+/* The same object, to be added to. NULL when memory is gone. */
+struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err);
+/* How a step of a run ended: "done", "before", "committed", "dead". */
+const char *gm_cli_step_name(enum gm_step step);
 /* The balance and the partitions, for people. */
 void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run);
 /* {"error": ...} for commands that failed before they had anything else to say. */
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err);
+/* The files by their partitions, for people. */
+void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 
-struct json_t;
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */
 struct json_t *gm_cli_json_text(const char *text, size_t bytes);
+/* A number, or null where there is none (below 0). */
+struct json_t *gm_cli_json_number(int64_t number);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

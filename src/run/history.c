@@ -124,14 +124,8 @@ enum gm_code gm_plan_is_closed(struct gm_store *table, const struct gm_layout *l
                                struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
-	struct gm_object_info info;
-	struct gm_arena arena;
 	gm_layout_key(layout, key, "plans", number, ".closed");
-	gm_arena_init(&arena, 1024);
-	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
-	gm_arena_release(&arena);
-	*closed = rc == GM_OK;
-	return rc == GM_NOT_FOUND ? GM_OK : rc;
+	return gm_store_has(table, key, closed, err);
 }
 
 /* --- The bookmark ------------------------------------------------------------------------------------------------- */

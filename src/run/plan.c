@@ -1,5 +1,7 @@
 #include "run/plan_internal.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>

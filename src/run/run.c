@@ -173,6 +173,7 @@ enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out,
 		}
 		rc = GM_OK;
 		if (!runner->options.dry_run) rc = find_resumable(runner, out, err);
+		runner->resumed = *out != NULL;
 		if (rc == GM_OK && *out != NULL)
 			gm_runner_notice(runner, "resuming run %" PRIu64 ", which was not finished", (*out)->number);
 		else if (rc == GM_OK)

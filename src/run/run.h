@@ -35,4 +35,15 @@ enum gm_code gm_run_check_options(struct gm_run_options *options, struct gm_erro
 enum gm_code gm_run_on(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
                        struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
+/* The same of gm_run_plan, gm_run_work and gm_run_commit. */
+enum gm_code gm_run_plan_on(const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, struct gm_planned *out,
+                            struct gm_error *err) GM_CHECK;
+enum gm_code gm_run_work_on(const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, uint64_t plan, uint64_t unit, enum gm_work_part part,
+                            enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+enum gm_code gm_run_commit_on(const struct gm_job *job, const struct gm_run_env *env,
+                              const struct gm_run_options *options, uint64_t plan, enum gm_step *step,
+                              struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
 #endif

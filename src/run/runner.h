@@ -23,6 +23,7 @@ struct gm_runner {
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
+	bool resumed; /* the plan in hand was there, unfinished */
 };
 
 /* run.c */
@@ -55,6 +56,25 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* Do the books of all units balance, and is the quarantine limit held? */
+enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
+                                    struct gm_error *err) GM_CHECK;
+/* What is there of each unit of a plan, by number; free() it. */
+struct gm_unit_state {
+	bool keys, done; /* its key list; its manifest */
+};
+enum gm_code gm_units_list(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                           struct gm_unit_state **out, struct gm_error *err) GM_CHECK;
+/* The first of units [0, count) that lack that, as text for a message; returns how many do. */
+enum gm_unit_part { GM_UNIT_KEYS, GM_UNIT_MANIFEST };
+enum { GM_LACKING_BYTES = 448 };
+size_t gm_units_lacking(const struct gm_unit_state *states, size_t count, enum gm_unit_part part,
+                        char text[GM_LACKING_BYTES]);
+/* Works one unit, or the part of it that is asked for; *before: it was done before, by whomever. manifest is filled
+ * unless only the keys were asked for. NOT_FOUND: key lists are missing, which the message names. */
+enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
+                                 enum gm_work_part part, struct gm_manifest *manifest, bool *before,
+                                 struct gm_error *err) GM_CHECK;
 
 /* settle.c */
 /* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST: it is

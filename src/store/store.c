@@ -130,6 +130,17 @@ enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_ob
 	return store->ops->stat(store, key, info, arena, err);
 }
 
+enum gm_code gm_store_has(struct gm_store *store, const char *key, bool *there, struct gm_error *err)
+{
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_arena_init(&arena, 1024);
+	enum gm_code rc = gm_store_stat(store, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*there = rc == GM_OK;
+	return rc == GM_NOT_FOUND ? GM_OK : rc;
+}
+
 enum gm_code gm_store_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes,
                            size_t *got, struct gm_error *err)
 {

@@ -95,6 +95,8 @@ enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, 
 /* NOT_FOUND if absent. Strings live in arena. */
 enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena,
                            struct gm_error *) GM_CHECK;
+/* Is the object there? */
+enum gm_code gm_store_has(struct gm_store *, const char *key, bool *there, struct gm_error *) GM_CHECK;
 /* Reads up to `bytes` from offset; *got < bytes only at the end of the object. Opens the object each time: for one look
  * (a footer); what reads on takes a reader. */
 enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
