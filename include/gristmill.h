@@ -223,6 +223,40 @@ GM_API enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_op
 GM_API enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
                                   enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
+/* --- The bookmark ------------------------------------------------------------------------------------------------- */
+
+/* An object that a job has processed, as it was then. */
+struct gm_processed {
+	const char *key; /* relative to the source */
+	uint64_t bytes;
+	int64_t modified_us;
+	uint64_t run; /* that processed it */
+};
+/* Return false to stop. The entry lives during the call. */
+typedef bool gm_processed_fn(void *context, const struct gm_processed *entry);
+/* Every processed object whose key begins with prefix (NULL: all), in bytewise order of the keys. Writes nothing. */
+GM_API enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_processed_fn *each, void *context,
+                                     struct gm_error *err) GM_CHECK;
+
+/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused: USAGE)
+ * then tells which rows the table holds already. */
+struct gm_bookmark_edit {
+	bool rewind;   /* all objects modified later than to_us, by the time recorded when they were processed */
+	int64_t to_us; /* else the objects `keys` */
+	const char *const *keys;
+	size_t key_count;
+};
+struct gm_bookmark_edited {
+	uint64_t objects; /* forgotten, or with options.dry_run to be forgotten */
+	uint64_t run;     /* number of the commit; 0: none was made */
+	int64_t version;  /* of the table; -1: it has no commit */
+};
+/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is committed.
+ * NOT_FOUND: one of the keys is not processed; nothing is committed. */
+GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookmark_edit *edit,
+                                       const struct gm_run_options *options, struct gm_bookmark_edited *result,
+                                       struct gm_error *err) GM_CHECK;
+
 /* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
  * partition columns. Return false to stop. */
 typedef bool gm_row_fn(void *context, const char *const *names, const char *const *values, const size_t *bytes,

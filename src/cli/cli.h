@@ -92,6 +92,8 @@ int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
+/* The words of bookmark. */
+extern const struct gm_cli_command gm_cli_bookmark_words[];
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
@@ -168,6 +170,8 @@ enum { GM_CLI_NUMBER_BYTES = 32 };
 const char *gm_cli_count(char text[GM_CLI_NUMBER_BYTES], uint64_t number);
 const char *gm_cli_bytes(char text[GM_CLI_NUMBER_BYTES], double bytes);
 const char *gm_cli_duration(char text[GM_CLI_NUMBER_BYTES], double seconds);
+/* "2024-03-10T22:00:00Z", with a fraction if there is one. */
+const char *gm_cli_time(char text[GM_CLI_NUMBER_BYTES], int64_t time_us);
 
 /* --- signals.c ---------------------------------------------------------------------------------------------------- */
 

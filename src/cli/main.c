@@ -64,6 +64,13 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_commit_flags,
      .flag_count = GM_CLI_COMMIT_FLAGS,
      .main = gm_cli_commit},
+    {.name = "bookmark",
+     .operand = "JOB",
+     .brief = "show what is processed, or have some of it processed again",
+     .text = "The bookmark of a job says which objects of its source are processed. It lies with the table; a run "
+             "processes what is not in it.",
+     .words = gm_cli_bookmark_words,
+     .main = gm_cli_by_word},
     {.name = "generate",
      .operand = "DIR",
      .brief = "write realistic sample input",

@@ -46,4 +46,9 @@ enum gm_code gm_run_commit_on(const struct gm_job *job, const struct gm_run_env 
                               const struct gm_run_options *options, uint64_t plan, enum gm_step *step,
                               struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
+/* The same of gm_bookmark_change; env->source may be NULL. */
+enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run_env *env,
+                                   const struct gm_bookmark_edit *edit, const struct gm_run_options *options,
+                                   struct gm_bookmark_edited *result, struct gm_error *err) GM_CHECK;
+
 #endif

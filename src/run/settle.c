@@ -110,6 +110,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 		if (rc == GM_OK) rc = gm_commit_put(&commit, err);
 		gm_commit_release(&commit);
 	}
+	if (rc == GM_OK || rc == GM_EXISTS) runner->result->version = tip.version + (rc == GM_OK);
 	gm_tip_release(&tip);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
