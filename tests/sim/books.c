@@ -6,6 +6,9 @@
 #include <string.h>
 #include <zstd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 bool sim_object_bytes(struct gm_store *store, const char *key, struct gm_buf *buf)
 {
 	struct gm_error err;
@@ -28,7 +31,8 @@ static bool unpack(struct gm_buf *buf)
 	return true;
 }
 
-struct json_t *sim_json_read(struct sim *sim, const char *key)
+/* hash: of the text, as the product writes one; may be NULL. */
+static json_t *read_json(struct sim *sim, const char *key, char hash[40])
 {
 	struct gm_buf buf;
 	json_error_t problem;
@@ -38,8 +42,16 @@ struct json_t *sim_json_read(struct sim *sim, const char *key)
 	if (n < 4 || strcmp(key + n - 4, ".zst") != 0 || unpack(&buf))
 		json = json_loadb((const char *)buf.data, buf.len, 0, &problem);
 	if (json == NULL) sim_violation(sim, "%s is no JSON", key);
+	XXH128_hash_t of = XXH3_128bits(buf.data, buf.len);
+	if (hash != NULL)
+		(void)snprintf(hash, 40, "%016llx%016llx", (unsigned long long)of.high64, (unsigned long long)of.low64);
 	gm_buf_release(&buf);
 	return json;
+}
+
+struct json_t *sim_json_read(struct sim *sim, const char *key)
+{
+	return read_json(sim, key, NULL);
 }
 
 static uint64_t number(const json_t *object, const char *name)
@@ -93,7 +105,7 @@ static void read_files(const json_t *list, struct sim_books *books)
 bool sim_books_read(struct sim *sim, unsigned job, const char *key, struct sim_books *books)
 {
 	*books = (struct sim_books){0};
-	json_t *json = sim_json_read(sim, key);
+	json_t *json = read_json(sim, key, books->own_hash);
 	if (json == NULL) {
 		sim_violation(sim, "%s is not there", key);
 		return false;

@@ -42,17 +42,39 @@ static bool exists(struct gm_store *store, const char *key)
 
 /* --- Lies --------------------------------------------------------------------------------------------------------- */
 
+static bool ends_with(const char *key, const char *suffix)
+{
+	size_t n = strlen(key), k = strlen(suffix);
+	return n >= k && strcmp(key + n - k, suffix) == 0;
+}
+
+static bool is_version(const char *key)
+{
+	return contains(key, "_delta_log/") && ends_with(key, ".json");
+}
+
+static bool is_put_forgotten(struct sim *sim, const char *key)
+{
+	switch (sim->lie) {
+	case SIM_LIE_FORGET_CLAIMS: return contains(key, "/claims/") && sim_chance(&sim->random, 500);
+	case SIM_LIE_FORGET_LOG: return is_version(key) && sim_chance(&sim->random, 500);
+	case SIM_LIE_FORGET_MANIFESTS: return is_manifest(key) && sim_chance(&sim->random, 300);
+	case SIM_LIE_FORGET_BOOKS: return contains(key, "/runs/") && sim_chance(&sim->random, 100);
+	case SIM_LIE_FORGET_CLOSED: return ends_with(key, ".closed");
+	default: return false;
+	}
+}
+
 /* Is the effect answered and not done? */
 static bool is_forgotten(struct sim *sim, const struct sim_effect *effect)
 {
-	bool put = effect->kind == SIM_PUT || effect->kind == SIM_PUT_IF_ABSENT;
-	switch (sim->lie) {
-	case SIM_LIE_FORGET_CLAIMS: return put && contains(effect->key, "/claims/");
-	case SIM_LIE_FORGET_MANIFESTS: return put && is_manifest(effect->key) && sim_chance(&sim->random, 300);
-	case SIM_LIE_FORGET_BOOKS: return put && contains(effect->key, "/runs/") && sim_chance(&sim->random, 100);
-	case SIM_LIE_FORGET_DATA: return effect->kind == SIM_PUBLISH && sim_chance(&sim->random, 100);
-	case SIM_LIE_KEEP_ALL: return effect->kind == SIM_REMOVE || effect->kind == SIM_DISCARD;
-	default: return false;
+	switch (effect->kind) {
+	case SIM_PUBLISH: return sim->lie == SIM_LIE_FORGET_DATA && sim_chance(&sim->random, 100);
+	case SIM_REMOVE:
+		return (sim->lie == SIM_LIE_KEEP_DATA && effect->key[0] != '_') ||
+		       (sim->lie == SIM_LIE_KEEP_WORK && contains(effect->key, "/work/"));
+	case SIM_DISCARD: return sim->lie == SIM_LIE_KEEP_WORK;
+	default: return is_put_forgotten(sim, effect->key);
 	}
 }
 
@@ -60,8 +82,8 @@ static bool overwrites(const struct sim *sim, const char *key)
 {
 	switch (sim->lie) {
 	case SIM_LIE_OVERWRITE_CLAIMS: return contains(key, "/claims/");
-	case SIM_LIE_OVERWRITE_PLANS: return contains(key, "/plans/") && !contains(key, ".closed");
-	case SIM_LIE_OVERWRITE_MANIFESTS: return is_manifest(key);
+	case SIM_LIE_OVERWRITE_PLANS: return contains(key, "/plans/") && !ends_with(key, ".closed");
+	case SIM_LIE_OVERWRITE_LOG: return is_version(key);
 	default: return false;
 	}
 }
@@ -85,19 +107,17 @@ static enum gm_code publish(struct sim *sim, const struct sim_effect *effect, st
 enum gm_code sim_effect_apply(struct sim *sim, const struct sim_effect *effect, struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
-	if (!is_forgotten(sim, effect)) {
-		switch (effect->kind) {
-		case SIM_PUT:
-		case SIM_PUT_IF_ABSENT: rc = put(sim, effect, err); break;
-		case SIM_REMOVE: rc = gm_store_remove(sim->table, effect->key, err); break;
-		case SIM_PUBLISH: rc = publish(sim, effect, err); break;
-		case SIM_DISCARD: rc = gm_store_discard(sim->table, effect->token, err); break;
-		}
-	}
-	if (rc != GM_OK) return rc;
 	sim->writes++;
-	if (effect->key != NULL) sim_oracle_saw(sim, effect->key);
-	return GM_OK;
+	if (is_forgotten(sim, effect)) return GM_OK;
+	switch (effect->kind) {
+	case SIM_PUT:
+	case SIM_PUT_IF_ABSENT: rc = put(sim, effect, err); break;
+	case SIM_REMOVE: rc = gm_store_remove(sim->table, effect->key, err); break;
+	case SIM_PUBLISH: rc = publish(sim, effect, err); break;
+	case SIM_DISCARD: rc = gm_store_discard(sim->table, effect->token, err); break;
+	}
+	if (rc == GM_OK && effect->key != NULL) sim_oracle_saw(sim, effect->key);
+	return rc;
 }
 
 /* --- Later -------------------------------------------------------------------------------------------------------- */

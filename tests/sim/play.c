@@ -72,12 +72,17 @@ static void draw_scenario(struct sim *sim)
 	    .lose = ONE_OF(sim, 0, 0, 10, 50),
 	    .late = ONE_OF(sim, 0, 0, 10, 50),
 	    .repeat = ONE_OF(sim, 0, 0, 20, 100),
+	    .doze = ONE_OF(sim, 0, 10, 50, 200),
 	    .sleep = ONE_OF(sim, 0, 5, 20, 60),
 	    .deliver = ONE_OF(sim, 2, 20, 100),
 	    .arrive = ONE_OF(sim, 2, 10, 30),
 	    .overwrite = ONE_OF(sim, 0, 0, 0, 2),
 	    .vanish = ONE_OF(sim, 0, 0, 0, 3),
-	    .longest_sleep = ONE_OF(sim, 10, 100, 1000),
+	    .interrupt = ONE_OF(sim, 0, 0, 5),
+	    .dry = ONE_OF(sim, 0, 0, 100),
+	    .abandon = ONE_OF(sim, 0, 0, 100),
+	    .read = ONE_OF(sim, 0, 100, 300),
+	    .longest_sleep = ONE_OF(sim, 10, 100, 1000, 3000),
 	    .burst = ONE_OF(sim, 0, 2, 10, 50),
 	    .objects = sim_below(random, 7),
 	    .parts = 1 + sim_below(random, SIM_PARTS),
@@ -110,8 +115,25 @@ static void run(void *context)
 	                         .scratch = "/tmp",
 	                         .now_us = clock_of,
 	                         .clock = runner};
+	if (runner->errand == SIM_READ) {
+		runner->code = sim_read_log(runner, &runner->error);
+		return;
+	}
 	runner->code = gm_run_on(sim_job(runner->sim, runner->job, runner->edition), &env, &runner->options,
 	                         &runner->result, &runner->error);
+}
+
+static void choose_errand(struct sim_runner *runner)
+{
+	struct sim *sim = runner->sim;
+	if (sim_chance(&sim->random, sim->scenario.read))
+		runner->errand = SIM_READ;
+	else if (sim_chance(&sim->random, sim->scenario.abandon))
+		runner->errand = SIM_ABANDON;
+	else if (sim_chance(&sim->random, sim->scenario.dry))
+		runner->errand = SIM_DRY_RUN;
+	runner->options.abandon = runner->errand == SIM_ABANDON;
+	runner->options.dry_run = runner->errand == SIM_DRY_RUN;
 }
 
 struct who { /* works: which edition of the job's file, which engine */
@@ -141,7 +163,9 @@ static void start(struct sim *sim, struct sim_runner *runner, unsigned job, stru
 	                                          .quarantine_set = true,
 	                                          .quarantine_records = 1000000,
 	                                          .notice = note,
+	                                          .stop = &runner->stop,
 	                                          .context = runner};
+	if (sim->faults) choose_errand(runner);
 	if (sim->faults) {
 		runner->strict = sim->scenario.strict && sim_chance(random, 500);
 		if (runner->strict) runner->options.quarantine_records = 1;
@@ -149,8 +173,9 @@ static void start(struct sim *sim, struct sim_runner *runner, unsigned job, stru
 	}
 	runner->table = sim_store_new(runner, sim->table);
 	runner->source = sim_store_new(runner, sim->sources[job]);
-	sim_trace(sim, "%s%u starts: edition %u, engine %u, at most %u objects%s", sim_job_id(job), runner->number,
-	          runner->edition, runner->engine, (unsigned)runner->options.limit_objects,
+	static const char *const errands[] = {"a run", "a dry run", "abandon", "a reader"};
+	sim_trace(sim, "%s%u starts: %s, edition %u, engine %u, at most %u objects%s", sim_job_id(job), runner->number,
+	          errands[runner->errand], runner->edition, runner->engine, (unsigned)runner->options.limit_objects,
 	          runner->strict ? ", strict" : "");
 	sim_actor_start(&runner->actor, &sim->turns, run, runner);
 }
@@ -163,6 +188,8 @@ static bool is_expected(const struct sim_runner *runner)
 	case GM_IO:
 	case GM_TRANSIENT: return runner->hurt;
 	case GM_QUARANTINE: return runner->strict;
+	case GM_INTERRUPTED: return runner->stop != 0;
+	case GM_LOST: return runner->errand == SIM_ABANDON;
 	case GM_CHANGED: return sim_object_was_changed(runner->sim, runner->job, runner->error.object);
 	default: return false;
 	}
@@ -268,6 +295,7 @@ static void happen(struct sim *sim)
 	if (sim_chance(&sim->random, scenario->arrive)) sim_object_arrives(sim);
 	if (sim_chance(&sim->random, scenario->overwrite)) sim_object_is_overwritten(sim);
 	if (sim_chance(&sim->random, scenario->vanish)) sim_object_vanishes(sim);
+	if (sim_chance(&sim->random, scenario->interrupt)) sim->runners[sim_below(&sim->random, SIM_SLOTS)].stop = 1;
 }
 
 static bool start_another(struct sim *sim, unsigned *left)
@@ -294,7 +322,8 @@ static void live(struct sim *sim)
 			wake(runner);
 		}
 		give_turn(runner, sim_below(&sim->random, sim->scenario.burst + 1));
-		if (runner->active && sim_chance(&sim->random, sim->scenario.sleep)) fall_asleep(runner);
+		if (runner->active && (runner->drowsy || sim_chance(&sim->random, sim->scenario.sleep))) fall_asleep(runner);
+		runner->drowsy = false;
 		if (sim->counts.steps > LIVE_STEPS) sim_violation(sim, "%u steps, and no end", LIVE_STEPS);
 	}
 }

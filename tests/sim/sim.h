@@ -11,6 +11,7 @@
  *   world.c    the jobs, and the objects of their sources
  *   rows.c     which rows a data file holds
  *   oracle.c   what must be true of the table after every effect, and at the end
+ *   commits.c  what must be true of a commit
  *   books.c    what a committed run says about itself */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -40,7 +41,9 @@ enum {
 struct sim_scenario {
 	unsigned slots, starts, jobs, editions, engines;
 	unsigned die_before, die_after, fail, lose, late, repeat;
-	unsigned sleep, deliver, arrive, overwrite, vanish;
+	unsigned doze; /* of each write: the runner stands still right before it */
+	unsigned sleep, deliver, arrive, overwrite, vanish, interrupt;
+	unsigned dry, abandon, read;   /* of each start: another errand than a run */
 	unsigned longest_sleep, burst; /* steps */
 	unsigned objects;              /* there at the start */
 	unsigned parts;
@@ -57,12 +60,15 @@ struct sim_scenario {
 	X(NONE, "none", "")                                                                     \
 	X(OVERWRITE_CLAIMS, "overwrite-claims", "put-if-absent of a claim overwrites")          \
 	X(OVERWRITE_PLANS, "overwrite-plans", "put-if-absent of a plan overwrites")             \
-	X(OVERWRITE_MANIFESTS, "overwrite-manifests", "put-if-absent of a manifest overwrites") \
-	X(FORGET_CLAIMS, "forget-claims", "a claim is answered and not kept")                   \
+	X(OVERWRITE_LOG, "overwrite-log", "put-if-absent of the log's next version overwrites") \
+	X(FORGET_CLAIMS, "forget-claims", "some claims are answered and not kept")              \
+	X(FORGET_LOG, "forget-log", "some versions of the log are answered and not kept")       \
 	X(FORGET_MANIFESTS, "forget-manifests", "some manifests are answered and not kept")     \
 	X(FORGET_BOOKS, "forget-books", "some books of runs are answered and not kept")         \
 	X(FORGET_DATA, "forget-data", "some files are published by the answer alone")           \
-	X(KEEP_ALL, "keep-all", "removals are answered and not done")
+	X(FORGET_CLOSED, "forget-closed", "marks of closed plans are answered and not kept")    \
+	X(KEEP_DATA, "keep-data", "removals of published files are answered and not done")      \
+	X(KEEP_WORK, "keep-work", "removals of staged files are answered and not done")
 enum sim_lie {
 #define X(name, word, text) SIM_LIE_##name,
 	SIM_LIES(X)
@@ -85,11 +91,19 @@ struct sim_object { /* one content that a source's object had at some time */
 	unsigned row_count, bad;        /* bad: records that will be rejected */
 };
 
+enum sim_errand {
+	SIM_RUN,
+	SIM_DRY_RUN,
+	SIM_ABANDON,
+	SIM_READ, /* no runner of a job: a reader of the log */
+};
+
 struct sim;
 struct sim_runner {
 	struct sim_actor actor;
 	struct sim *sim;
 	unsigned slot, number; /* number: of this start */
+	enum sim_errand errand;
 	unsigned job, edition, engine;
 	struct gm_store *source, *table;
 	struct gm_run_options options;
@@ -99,7 +113,9 @@ struct sim_runner {
 	int64_t clock_us;
 	bool active, strict;
 	bool dead;             /* every further call fails and does nothing */
+	bool drowsy;           /* it is about to write, and will stand still first */
 	bool hurt;             /* it has seen a failure that the scheduler made */
+	volatile int stop;     /* somebody pressed Ctrl-C */
 	uint64_t wake_at;      /* step; 0: awake */
 	uint64_t commits_then; /* when it fell asleep */
 };
@@ -182,6 +198,9 @@ void sim_oracle_end(struct sim *sim);
 bool sim_oracle_committed(const struct sim *sim, unsigned job, uint64_t run);
 uint64_t sim_oracle_commits(const struct sim *sim);
 
+/* reader.c: reads the log as a Delta reader does, in steps, and compares what it sees with what was committed. */
+enum gm_code sim_read_log(struct sim_runner *runner, struct gm_error *err);
+
 /* books.c: what runs/<n>.json.zst says. */
 struct sim_books_file {
 	char path[SIM_KEY_ROOM];
@@ -194,6 +213,7 @@ struct sim_books_input {
 };
 struct sim_books {
 	uint64_t run, parent;
+	char own_hash[40]; /* of its text */
 	struct sim_books_file *files;
 	size_t file_count;
 	struct sim_books_input *inputs;

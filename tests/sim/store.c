@@ -59,10 +59,15 @@ static void tell(const struct view *view, const char *call, const char *key, con
 static enum fate step(const struct view *view, bool writes)
 {
 	struct sim_runner *runner = view->runner;
+	struct sim *sim = runner->sim;
 	if (runner->dead) return DEAD;
+	if (writes && sim->faults && sim_chance(&sim->random, sim->scenario.doze)) {
+		runner->drowsy = true;
+		runner->actor.burst = 0;
+	}
 	sim_actor_step(&runner->actor);
 	if (runner->dead) return DEAD; /* killed while it waited */
-	runner->sim->counts.steps++;
+	sim->counts.steps++;
 	enum fate fate = draw(runner, writes);
 	if (fate == DEAD) runner->dead = true;
 	return fate;
@@ -110,6 +115,8 @@ static enum gm_code writes(const struct view *view, const struct sim_effect *eff
 	const char *call = sim_effect_name(effect->kind), *key = effect->key != NULL ? effect->key : effect->token;
 	enum gm_code rc = GM_OK;
 	if (view->runner->dead) return refuse(view, DEAD, call, key, err);
+	if (view->runner->errand == SIM_DRY_RUN || view->runner->errand == SIM_READ)
+		sim_violation(sim, "a dry run or reader writes: %s %s", call, key);
 	enum fate fate = step(view, true);
 	bool now = fate != DEAD && fate != FAILS && fate != LATE;
 	if (fate == LATE || fate == REPEATED) sim_effect_later(sim, effect);
