@@ -1,8 +1,8 @@
 /* commits.c - what must be true of a commit: a new version of the Delta log, read with jansson alone.
  *
- * Versions follow one another and never change. A commit moves its job's transaction from the plan's parent to the plan,
- * and the claims' transaction forward. Its books are those of the run, hash and all; they name inputs that existed, each
- * once in the job's life but for rewinds, and the numbers that follow from what these hold. Its files are there, and hold
+ * Versions follow one another and never change. A commit moves its job's transaction from the plan's parent to the
+ * plan, and the claims' transaction forward. Its books are those of the run, hash and all; they name inputs that
+ * existed, each once in the job's life, and the numbers that follow from what these hold. Its files are there, and hold
  * the rows that are new in the inputs, no others. */
 #include "sim/oracle.h"
 

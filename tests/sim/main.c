@@ -10,13 +10,16 @@
 
 static const char usage[] =
     "usage: sim [--schedules N] [--seed S] [--seconds T] [--lie NAME] [--go-on] [-v]\n"
+    "       sim --lies\n"
     "Plays N schedules (1) with the seeds S, S + 1, ... (1), or as many as T seconds allow, and checks each. Exit "
     "status 1:\n"
     "one of them violates something; it is told, with its seed. `sim --seed S -v` plays it again and shows every "
     "step.\n"
     "Every hundredth schedule is played twice and must come out the same.\n"
     "--go-on: do not stop at the first violation.\n"
-    "--lie NAME: the store lies, and a violation must be found; the exit status is then 1 if none is. NAME is one of\n";
+    "--lie NAME: the store lies, and a violation must be found; the exit status is then 1 if none is. --lies prints "
+    "the\n"
+    "names, which are\n";
 
 struct request {
 	uint64_t seed, schedules;
@@ -62,6 +65,10 @@ static bool parse(int argc, char **argv, struct request *request)
 		if (strcmp(flag, "--go-on") == 0) {
 			request->go_on = true;
 			continue;
+		}
+		if (strcmp(flag, "--lies") == 0) {
+			for (unsigned lie = 1; lie < LIES; lie++) (void)puts(lie_names[lie]);
+			exit(0);
 		}
 		if (value == NULL) return false;
 		i++;

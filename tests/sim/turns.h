@@ -30,8 +30,8 @@ void sim_turns_release(struct sim_turns *turns);
 void sim_actor_start(struct sim_actor *actor, struct sim_turns *turns, void (*act)(void *context), void *context);
 /* From one of the actor's threads: waits for the next turn, unless the last one covers this step, too. */
 void sim_actor_step(struct sim_actor *actor);
-/* From outside: gives the actor a turn of 1 + burst steps and waits until it is over. An actor that keeps it for minutes
- * hangs: the program aborts. */
+/* From outside: gives the actor a turn of 1 + burst steps and waits until it is over. An actor that keeps it for
+ * minutes hangs: the program aborts. */
 void sim_actor_turn(struct sim_actor *actor, unsigned burst);
 /* Of an actor that has ended. */
 void sim_actor_join(struct sim_actor *actor);
