@@ -130,6 +130,7 @@ struct gm_run_options {
 
 struct gm_balance {
 	uint64_t records_read, rows_written, duplicates, filtered, quarantined;
+	uint64_t conflicts;                                        /* of the duplicates: other content than the row kept */
 	uint64_t bytes_in, bytes_raw;                              /* stored, inflated */
 	uint64_t record_bytes, separator_bytes, quarantined_bytes; /* add up to bytes_raw */
 	uint64_t duplicate_keys, invalid_utf8, converted_null;

@@ -48,8 +48,8 @@ static bool set_balance(json_t *object, const struct gm_balance *b)
 	return set(object, "bytes_in", number(b->bytes_in)) && set(object, "bytes_raw", number(b->bytes_raw)) &&
 	       set(object, "records_read", number(b->records_read)) &&
 	       set(object, "rows_written", number(b->rows_written)) && set(object, "duplicates", number(b->duplicates)) &&
-	       set(object, "filtered", number(b->filtered)) && set(object, "quarantined", number(b->quarantined)) &&
-	       set(object, "record_bytes", number(b->record_bytes)) &&
+	       set(object, "conflicts", number(b->conflicts)) && set(object, "filtered", number(b->filtered)) &&
+	       set(object, "quarantined", number(b->quarantined)) && set(object, "record_bytes", number(b->record_bytes)) &&
 	       set(object, "separator_bytes", number(b->separator_bytes)) &&
 	       set(object, "quarantined_bytes", number(b->quarantined_bytes)) &&
 	       set(object, "duplicate_keys", number(b->duplicate_keys)) &&
@@ -189,6 +189,9 @@ void gm_cli_print_balance(FILE *out, const struct gm_balance *b)
 	fprintf(out, "  bytes    %s inflated = %s of records + %s of separators + %s quarantined\n",
 	        gm_cli_count(n[0], b->bytes_raw), gm_cli_count(n[1], b->record_bytes),
 	        gm_cli_count(n[2], b->separator_bytes), gm_cli_count(n[3], b->quarantined_bytes));
+	if (b->conflicts > 0)
+		fprintf(out, "  note     %s duplicates are conflicts: they say something else than the row that was kept\n",
+		        gm_cli_count(n[0], b->conflicts));
 	if (b->converted_null > 0)
 		fprintf(out, "  note     %s values did not fit their column and are null\n",
 		        gm_cli_count(n[0], b->converted_null));

@@ -83,6 +83,7 @@ static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
 
 struct unit_keys {
 	char work[GM_KEY_BYTES], manifest[GM_KEY_BYTES], keys[GM_KEY_BYTES], quarantine[GM_KEY_BYTES];
+	char conflicts[GM_KEY_BYTES], duplicates[GM_KEY_BYTES];
 	char job8[GM_JOB8_BYTES];
 };
 
@@ -96,25 +97,37 @@ static void name_unit(const struct gm_runner *runner, const struct gm_plan *plan
 	gm_layout_key(&runner->layout, keys->keys, "work", plan->number, suffix);
 	(void)snprintf(suffix, sizeof suffix, "/%05zu.ndjson.gz", unit);
 	gm_layout_key(&runner->layout, keys->quarantine, "quarantine", plan->number, suffix);
+	gm_layout_key(&runner->layout, keys->conflicts, "conflicts", plan->number, suffix);
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.zst", unit);
+	gm_layout_key(&runner->layout, keys->duplicates, "duplicates", plan->number, suffix);
 	gm_job8(runner->job->id, keys->job8);
+}
+
+static void discard(const struct gm_runner *runner, const char *token)
+{
+	struct gm_error ignored;
+	if (token[0] != '\0') (void)!gm_store_discard(runner->table, token, &ignored);
 }
 
 /* Drops what a unit staged: for a unit whose manifest could not be written, or whose twin was first. */
 static void discard_unit(struct gm_runner *runner, const struct gm_unit_result *result)
 {
-	struct gm_error ignored;
-	for (size_t i = 0; i < result->outputs.file_count; i++)
-		(void)!gm_store_discard(runner->table, result->outputs.files[i].token, &ignored);
-	if (result->quarantine_token[0] != '\0') (void)!gm_store_discard(runner->table, result->quarantine_token, &ignored);
-	if (result->keys_token[0] != '\0') (void)!gm_store_discard(runner->table, result->keys_token, &ignored);
+	for (size_t i = 0; i < result->outputs.file_count; i++) discard(runner, result->outputs.files[i].token);
+	discard(runner, result->quarantine_token);
+	discard(runner, result->conflicts.token);
+	discard(runner, result->duplicates.token);
+	discard(runner, result->keys_token);
 }
 
 /* Does the manifest name what we staged? */
 static bool names_ours(const struct gm_manifest *manifest, const struct gm_unit_result *result)
 {
-	const char *ours = result->outputs.file_count > 0 ? result->outputs.files[0].token : result->quarantine_token;
-	if (ours[0] == '\0') return true; /* nothing is staged that could be dropped */
-	return manifest->file_count > 0 && strcmp(manifest->files[0].token, ours) == 0;
+	/* In the order in which a manifest has its files: the first of them tells. */
+	const char *const tokens[] = {result->outputs.file_count > 0 ? result->outputs.files[0].token : "",
+	                              result->quarantine_token, result->conflicts.token, result->duplicates.token};
+	for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
+		if (tokens[i][0] != '\0') return manifest->file_count > 0 && strcmp(manifest->files[0].token, tokens[i]) == 0;
+	return true; /* nothing is staged that could be dropped */
 }
 
 /* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also when
@@ -162,7 +175,9 @@ static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *pl
 	                            .group_rows = plan->group_rows,
 	                            .group_weight = plan->group_weight,
 	                            .quarantine_key = keys.quarantine,
-	                            .keys_key = number + 1 < plan->unit_count ? keys.keys : NULL};
+	                            .keys_key = keys.keys,
+	                            .conflicts_key = keys.conflicts,
+	                            .duplicates_key = keys.duplicates};
 	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
 	json_t *json = gm_manifest_json(runner->job, &unit, &result);
 	enum gm_code rc = json != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for a manifest");
@@ -222,6 +237,8 @@ enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan
 	}
 	for (size_t i = 0; runner->engine != NULL && gm_engine_sample(runner->engine, i) != NULL; i++)
 		gm_runner_notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
+	for (size_t i = 0; runner->engine != NULL && gm_engine_conflict(runner->engine, i) != NULL; i++)
+		gm_runner_notice(runner, "conflict: %s", gm_engine_conflict(runner->engine, i));
 	gm_engine_free(runner->engine);
 	runner->engine = NULL;
 	if (rc == GM_OK) rc = check_limits(runner, manifests, *done, err);
