@@ -320,6 +320,7 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
 	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
+	history->bookmark_base = base_below(&written, history->head);
 	GM_TRY_OUT(find_open(&plans, &closed, history, err));
 	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
 out:

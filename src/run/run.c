@@ -65,6 +65,18 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner)
 
 /* --- Housekeeping ------------------------------------------------------------------------------------------------- */
 
+struct older {
+	struct gm_store *table;
+	uint64_t than;
+};
+
+static enum gm_code remove_older(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	const struct older *older = context;
+	uint64_t n = gm_layout_number(info->key, "");
+	return n > 0 && n < older->than ? gm_store_remove(older->table, info->key, err) : GM_OK;
+}
+
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
@@ -74,7 +86,11 @@ static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *er
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
 	gm_layout_key(&runner->layout, work, "work", history->head, "/");
 	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
-	return rc == GM_EXISTS ? GM_OK : rc;
+	if (rc != GM_OK && rc != GM_EXISTS) return rc;
+	/* The one before stays for whoever is reading it; a runner that misses an older one starts over. */
+	struct older older = {runner->table, history->bookmark_base};
+	(void)snprintf(work, sizeof work, "%sbookmark/", runner->layout.job);
+	return gm_store_list(runner->table, work, remove_older, &older, err);
 }
 
 /* What keeps reading quick. It can fail, or be left to the next run, without harm. */
