@@ -21,7 +21,8 @@ struct gm_bookmark_entry {
 uint64_t gm_bookmark_etag_hash(const char *etag);
 
 struct gm_bookmark;
-/* Opens the base file under `key`; NULL: an empty state. NOT_FOUND, CORRUPT and UNSUPPORTED (a newer format) name it. */
+/* Opens the base file under `key`; NULL: an empty state. NOT_FOUND, CORRUPT and UNSUPPORTED (a newer format) name it.
+ */
 enum gm_code gm_bookmark_open(struct gm_store *table, const char *key, struct gm_bookmark **out,
                               struct gm_error *err) GM_CHECK;
 void gm_bookmark_free(struct gm_bookmark *bookmark); /* NULL is allowed */
@@ -47,8 +48,8 @@ struct gm_bookmark_summary {
 enum gm_code gm_bookmark_summarize(struct gm_bookmark *bookmark, struct gm_bookmark_summary *summary,
                                    struct gm_error *err) GM_CHECK;
 
-/* Asks in ascending bytewise order of keys, from the first call or gm_bookmark_restart on; NULL in *entry: not processed. The entry
- * lives until the next call. */
+/* Asks in ascending bytewise order of keys, from the first call or gm_bookmark_restart on; NULL in *entry: not
+ * processed. The entry lives until the next call. */
 enum gm_code gm_bookmark_find(struct gm_bookmark *bookmark, const char *key, const struct gm_bookmark_entry **entry,
                               struct gm_error *err) GM_CHECK;
 void gm_bookmark_restart(struct gm_bookmark *bookmark);
