@@ -1,4 +1,4 @@
-/* plan_internal.h - what plan.c, which makes plans, and plan_file.c, which keeps them, share. */
+/* plan_internal.h - what the files of a plan share. */
 #ifndef GM_RUN_PLAN_INTERNAL_H
 #define GM_RUN_PLAN_INTERNAL_H
 
@@ -17,5 +17,9 @@ enum gm_code gm_plan_merge_table(struct gm_plan *plan, const struct gm_delta_log
 /* As JSON and back; NULL when memory is gone. */
 json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata);
 enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err) GM_CHECK;
+/* What the object is worth when units are cut. Only the plan knows it by its name: reading tells by magic bytes. */
+uint64_t gm_plan_raw_estimate(const struct gm_input *input);
+/* Lists the source and gives the plan its inputs; none: nothing is new. */
+enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err) GM_CHECK;
 
 #endif

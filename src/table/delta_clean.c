@@ -1,8 +1,8 @@
 /* Cleaning: entries and checkpoints that are older than the table's retention are removed.
  *
- * The newest entry that is as old, with all before it, is where history may be cut; the newest checkpoint up to there
- * is kept, with its entry and everything after it, and everything before it is removed. The age of an entry is that of
- * its file in the store: the protocol has it so, and time travel by time follows it. (The writers' own clocks, which
+ * The newest entry that is as old, with all before it, is where history may be cut; the newest checkpoint up to there is
+ * kept, with its entry and everything after it, and everything before it is removed. The age of an entry is that of its
+ * file in the store: the protocol has it so, and time travel by time follows it. (The writers' own clocks, which
  * commitInfo tells, may be anything; a table that is copied becomes young, and keeps more.) Since those times need not
  * ascend, an entry counts as old only if all before it are.
  *
