@@ -47,6 +47,7 @@ void gm_commit_release(struct gm_commit *commit)
 {
 	free(commit->partitions);
 	commit->partitions = NULL;
+	gm_commit_forget_keys(commit);
 }
 
 /* --- What came in between ----------------------------------------------------------------------------------------- */
@@ -93,7 +94,8 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 		*err = odds;
 		return compared;
 	}
-	/* What is committed stays so, whatever else came: asked first. An entry at odds ends the reading early, so read on. */
+	/* What is committed stays so, whatever else came: asked first. An entry at odds ends the reading early, so read on.
+	 */
 	if (compared == GM_CHANGED && gm_tip_advance(commit->tip, commit->tip->version + 1, NULL, NULL, err) == GM_NOMEM)
 		return GM_NOMEM;
 	uint64_t head = gm_tip_head(commit->tip, commit->job_id);

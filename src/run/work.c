@@ -67,7 +67,7 @@ static enum gm_code load_secret(struct gm_runner *runner, struct gm_error *err)
 	return rc == GM_EXISTS ? load_secret(runner, err) : rc;
 }
 
-static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
+static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_log *log, struct gm_error *err)
 {
 	const struct gm_run_options *options = &runner->options;
 	struct gm_engine_options engine = {.job = runner->job,
@@ -77,6 +77,8 @@ static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
 	                                   .memory_bytes = options->memory_bytes - program_bytes,
 	                                   .scratch = runner->env->scratch,
 	                                   .key_secret = runner->secret,
+	                                   .log = log,
+	                                   .log_store = runner->table,
 	                                   .stop = options->stop};
 	return gm_engine_new(&engine, &runner->engine, err);
 }
@@ -130,9 +132,9 @@ static bool names_ours(const struct gm_manifest *manifest, const struct gm_unit_
 	return true; /* nothing is staged that could be dropped */
 }
 
-/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also when
- * our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where it is,
- * for the put may yet take effect. */
+/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also
+ * when our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where it
+ * is, for the put may yet take effect. */
 static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                const struct unit_keys *keys, const struct gm_unit_result *result, const json_t *json,
                                struct gm_manifest *manifest, struct gm_error *err)
@@ -190,8 +192,8 @@ static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *pl
 	return rc;
 }
 
-/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND: there is
- * none. */
+/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND: there
+ * is none. */
 static enum gm_code resume_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                 struct gm_manifest *manifest, struct gm_error *err)
 {
@@ -222,14 +224,31 @@ static enum gm_code work_units(struct gm_runner *runner, const struct gm_plan *p
 	return GM_OK;
 }
 
+/* The table as the plan found it, whatever was committed since: its rows are compared with that. */
+static enum gm_code open_log(struct gm_runner *runner, const struct gm_plan *plan, struct gm_delta_log **own,
+                             const struct gm_delta_log **log, struct gm_error *err)
+{
+	*own = NULL;
+	*log = NULL;
+	if (plan->version < 0 || runner->job->table.unique_count == 0) return GM_OK;
+	*log = runner->history.log;
+	if (*log != NULL && gm_delta_version(*log) == plan->version) return GM_OK;
+	GM_TRY(gm_delta_open(runner->table, plan->version, gm_runner_log_bytes(runner), own, err));
+	*log = *own;
+	return GM_OK;
+}
+
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err)
 {
 	runner->objects_total = plan->input_count;
 	runner->bytes_total = plan->bytes;
 	runner->done = (struct gm_engine_progress){0};
-	enum gm_code rc = load_secret(runner, err);
-	if (rc == GM_OK) rc = new_engine(runner, err);
+	struct gm_delta_log *own;
+	const struct gm_delta_log *log;
+	enum gm_code rc = open_log(runner, plan, &own, &log, err);
+	if (rc == GM_OK) rc = load_secret(runner, err);
+	if (rc == GM_OK) rc = new_engine(runner, log, err);
 	if (rc == GM_OK) {
 		gm_runner_phase(runner, "work");
 		rc = work_units(runner, plan, manifests, done, err);
@@ -241,6 +260,7 @@ enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan
 		gm_runner_notice(runner, "conflict: %s", gm_engine_conflict(runner->engine, i));
 	gm_engine_free(runner->engine);
 	runner->engine = NULL;
+	gm_delta_free(own);
 	if (rc == GM_OK) rc = check_limits(runner, manifests, *done, err);
 	return rc;
 }
