@@ -39,6 +39,7 @@ struct frame {
 struct walk {
 	struct gm_directory *dir;
 	const char *filter; /* of the first folder */
+	gm_prune_fn *prune; /* NULL: none */
 	gm_list_fn *each;
 	void *context;
 	struct frame **frames;
@@ -245,13 +246,15 @@ static enum gm_code step(struct walk *walk, struct gm_error *err)
 		return gm_error_hint(err, code, "keys have at most %d bytes", GM_KEY_MAX_BYTES);
 	}
 	memcpy(walk->key + top->key_len, name, n + 1);
-	return name[n - 1] == '/' ? push(walk, err) : give_file(walk, err);
+	if (name[n - 1] != '/') return give_file(walk, err);
+	if (walk->prune != NULL && walk->prune(walk->context, walk->key)) return GM_OK;
+	return push(walk, err);
 }
 
-enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
-                               struct gm_error *err)
+enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                               void *context, struct gm_error *err)
 {
-	struct walk walk = {.dir = (struct gm_directory *)store, .each = each, .context = context};
+	struct walk walk = {.dir = (struct gm_directory *)store, .prune = prune, .each = each, .context = context};
 	const char *slash = strrchr(prefix, '/');
 	size_t folder = slash != NULL ? (size_t)(slash - prefix) + 1 : 0;
 	memcpy(walk.key, prefix, folder);
