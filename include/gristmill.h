@@ -115,6 +115,8 @@ struct gm_run_options {
 	uint64_t memory_bytes;  /* 0: 256 MiB */
 	uint64_t limit_objects; /* 0: all; else the first N in plan order */
 	bool dry_run;           /* everything but storing */
+	bool abandon;           /* give up the unfinished run that stands in the way, and do nothing else */
+	const char *reason;     /* why: kept in the commit; may be NULL */
 	/* More than max(quarantine_records, quarantine_percent of the records read) rejected records stop the run. With
 	 * quarantine_set false the limit is 1 % and at least 100; else whichever of the two is not 0 counts alone. */
 	bool quarantine_set;
@@ -148,6 +150,8 @@ struct gm_file {
 /* What a run did. Owned by the caller: gm_run_result_clear. */
 struct gm_run_result {
 	bool committed;
+	int64_t version;    /* of the table, as last seen; -1: it has no commit */
+	uint64_t abandoned; /* the run that was given up; 0: none */
 	uint64_t runs[64]; /* the first of the plans this call committed; run_count may be larger */
 	uint64_t run_count;
 	uint64_t inputs;

@@ -274,11 +274,11 @@ def quarantine(table):
 
 
 def leftovers(table):
-    """Files of a table that no finished run needs: staged ones, manifests and keys of runs that are over.
+    """Files of a table that no finished run needs: staged ones and key lists of runs that are over. Manifests stay.
 
     A put that dies can leave a hidden file of a few bytes, ".<32 hex digits>.tmp": no listing shows it, nothing reads it."""
     table = pathlib.Path(table)
-    return [p for p in table.glob("_gristmill/*/work/**/*") if p.is_file() and not re.fullmatch(r"\.[0-9a-f]{32}\.tmp", p.name)]
+    return [p for p in table.glob("_gristmill/*/work/**/*") if p.is_file() and p.suffix != ".json" and not re.fullmatch(r"\.[0-9a-f]{32}\.tmp", p.name)]
 
 
 def assert_balanced(summary):

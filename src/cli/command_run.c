@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 struct options {
-	const char *source, *table;
+	const char *source, *table, *reason;
 	struct gm_cli_settings settings;
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
-	bool dry_run, json, quiet;
+	bool dry_run, abandon, json, quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -31,6 +31,10 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
      "least 100 records",
      0, 0},
     {"dry-run", NULL, GM_CLI_SWITCH, FIELD(dry_run), "do everything but store", 0, 0},
+    {"abandon", NULL, GM_CLI_SWITCH, FIELD(abandon),
+     "give up the unfinished run that stands in the way (see status), and do nothing else; its inputs are new again", 0,
+     0},
+    {"reason", "TEXT", GM_CLI_TEXT, FIELD(reason), "why: kept in the commit that --abandon makes", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -51,6 +55,8 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 	                                 .memory_bytes = o->memory_bytes,
 	                                 .limit_objects = o->limit,
 	                                 .dry_run = o->dry_run,
+	                                 .abandon = o->abandon,
+	                                 .reason = o->reason,
 	                                 .quarantine_set = o->rejects.set,
 	                                 .quarantine_records = o->rejects.records,
 	                                 .quarantine_percent = o->rejects.percent,

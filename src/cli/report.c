@@ -154,9 +154,11 @@ bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const str
 	bool committed = result->committed;
 	bool ok = object != NULL &&
 	          set(object, "run", committed && result->run_count > 0 ? number(result->runs[0]) : json_null()) &&
-	          set(object, "version", json_null()) && set(object, "committed", json_boolean(committed)) &&
-	          set(object, "runs", runs_json(result)) && set(object, "inputs", number(result->inputs)) &&
-	          set_balance(object, &result->total) && set(object, "files", files_json(result)) &&
+	          set(object, "version", result->version >= 0 ? json_integer(result->version) : json_null()) &&
+	          set(object, "committed", json_boolean(committed)) && set(object, "runs", runs_json(result)) &&
+	          set(object, "inputs", number(result->inputs)) && set_balance(object, &result->total) &&
+	          set(object, "files", files_json(result)) &&
+	          (result->abandoned == 0 || set(object, "abandoned", number(result->abandoned))) &&
 	          set(object, "objects", objects_json(result)) && set(object, "seconds", json_real(result->seconds)) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
 	if (!ok) {
@@ -284,6 +286,10 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 {
 	char n[4][GM_CLI_NUMBER_BYTES];
 	const struct gm_balance *total = &result->total;
+	if (result->abandoned > 0) {
+		fprintf(out, "gave up run %llu\n", (unsigned long long)result->abandoned);
+		return;
+	}
 	if (result->inputs == 0) {
 		fputs("nothing new\n", out);
 		return;

@@ -6,6 +6,7 @@
 #ifndef GM_JOB_DERIVE_H
 #define GM_JOB_DERIVE_H
 
+#include "base/hive.h" /* the partitions that gm_deriver_run makes */
 #include "job/job.h"
 
 struct gm_program;
@@ -35,9 +36,5 @@ enum gm_code gm_deriver_run(struct gm_deriver *deriver, struct gm_chunk *chunk, 
                             struct gm_error *err) GM_CHECK;
 /* Values that became null by policy so far. */
 uint64_t gm_deriver_nulled(const struct gm_deriver *deriver);
-
-/* The values of a partition path that gm_deriver_run made ("year=2024/month=03"): unescaped, NULL for null. */
-enum gm_code gm_partition_parse(const char *path, size_t bytes, struct gm_arena *arena,
-                                struct gm_partition_value **values, size_t *count, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -1,113 +1,57 @@
-/* Partition paths as Hive and Spark write them: name=value/name=value, where bytes that mean something to a path, a URL
- * or a shell are %XX, and null and the empty string both are __HIVE_DEFAULT_PARTITION__ (so neither comes back as
- * empty). A value of dots alone would walk the directories, and one that spells the name of null would be it; they are
- * escaped too, which every reader undoes. */
-#include <string.h>
-
+/* Partition paths out of typed values; how a path is spelt is in base/hive.h. */
+#include "base/hive.h"
 #include "base/time.h"
 #include "job/expr_eval.h"
 
-#define HIVE_DEFAULT "__HIVE_DEFAULT_PARTITION__"
+#include <stdio.h>
+#include <string.h>
 
-static bool is_escaped(uint8_t byte)
-{
-	return byte < 0x20 || byte == 0x7F || strchr("\"#%'*/:=?\\{[]^", byte) != NULL;
-}
-
-static enum gm_code append_escaped(struct gm_buf *out, const uint8_t *bytes, size_t n, struct gm_error *err)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	bool dots = n > 0 && n <= 2 && bytes[0] == '.' && bytes[n - 1] == '.';
-	bool default_name = n == strlen(HIVE_DEFAULT) && memcmp(bytes, HIVE_DEFAULT, n) == 0;
-	for (size_t i = 0; i < n; i++) {
-		char escaped[3] = {'%', digits[bytes[i] >> 4], digits[bytes[i] & 15]};
-		if (is_escaped(bytes[i]) || dots || (default_name && i == 0))
-			GM_TRY(gm_buf_append(out, escaped, sizeof escaped, err));
-		else
-			GM_TRY(gm_buf_append(out, &bytes[i], 1, err));
-	}
-	return GM_OK;
-}
-
-static enum gm_code append_value(struct gm_buf *out, const char *name, const struct gm_value *value,
+/* The text of a value that is no string; its length. */
+static enum gm_code format_value(const struct gm_value *value, char text[GM_TIME_TEXT_BYTES], size_t *n,
                                  struct gm_error *err)
 {
-	char text[GM_TIME_TEXT_BYTES];
-	bool empty = value->null || (value->type == GM_TYPE_STRING && value->len == 0);
-	if (empty) return gm_buf_append(out, HIVE_DEFAULT, strlen(HIVE_DEFAULT), err);
 	switch (value->type) {
-	case GM_TYPE_STRING: break;
-	case GM_TYPE_BOOLEAN: return gm_buf_printf(out, err, "%s", value->boolean ? "true" : "false");
+	case GM_TYPE_BOOLEAN:
+		*n = (size_t)snprintf(text, GM_TIME_TEXT_BYTES, "%s", value->boolean ? "true" : "false");
+		return GM_OK;
 	case GM_TYPE_INT:
-	case GM_TYPE_BIGINT: return gm_buf_printf(out, err, "%lld", (long long)value->i64);
-	case GM_TYPE_DATE: return gm_buf_append(out, text, gm_date_format_iso(value->i64, text), err);
+	case GM_TYPE_BIGINT: *n = (size_t)snprintf(text, GM_TIME_TEXT_BYTES, "%lld", (long long)value->i64); return GM_OK;
+	case GM_TYPE_DATE: *n = gm_date_format_iso(value->i64, text); return GM_OK;
 	default: GM_FAIL(err, GM_BUG, "a partition cannot be of type %s", gm_type_name(value->type));
 	}
+}
+
+static enum gm_code append_string(struct gm_buf *out, const char *name, const struct gm_value *value,
+                                  struct gm_error *err)
+{
 	/* Partition values are handed on as C strings. */
 	if (memchr(value->bytes, 0, value->len) != NULL)
 		GM_FAIL(err, GM_VALUE, "the value of partition %s holds a NUL character", name);
 	/* Three bytes for one at worst; so a long value need not be escaped to be refused. */
-	size_t before = out->len;
-	if (value->len <= GM_HIVE_VALUE_BYTES_MAX) GM_TRY(append_escaped(out, value->bytes, value->len, err));
-	if (value->len > GM_HIVE_VALUE_BYTES_MAX || out->len - before > GM_HIVE_VALUE_BYTES_MAX)
+	size_t before = out->len, escaped = SIZE_MAX;
+	if (value->len <= GM_HIVE_VALUE_BYTES_MAX) {
+		GM_TRY(gm_hive_append_text(out, name, value->bytes, value->len, err));
+		const uint8_t *equals = memchr(out->data + before, '=', out->len - before); /* a name's own is escaped */
+		escaped = (size_t)(out->data + out->len - equals) - 1;
+	}
+	if (escaped > GM_HIVE_VALUE_BYTES_MAX)
 		GM_FAIL(err, GM_VALUE, "the value of partition %s is longer than %d bytes", name, GM_HIVE_VALUE_BYTES_MAX);
 	return GM_OK;
 }
 
 enum gm_code gm_hive_append(struct gm_buf *out, const char *name, const struct gm_value *value, struct gm_error *err)
 {
-	if (out->len > 0) GM_TRY(gm_buf_append(out, "/", 1, err));
-	GM_TRY(append_escaped(out, (const uint8_t *)name, strlen(name), err));
-	GM_TRY(gm_buf_append(out, "=", 1, err));
-	GM_TRY(append_value(out, name, value, err));
+	char text[GM_TIME_TEXT_BYTES];
+	size_t n = 0;
+	if (value->null || (value->type == GM_TYPE_STRING && value->len == 0)) {
+		GM_TRY(gm_hive_append_text(out, name, NULL, 0, err));
+	} else if (value->type == GM_TYPE_STRING) {
+		GM_TRY(append_string(out, name, value, err));
+	} else {
+		GM_TRY(format_value(value, text, &n, err));
+		GM_TRY(gm_hive_append_text(out, name, text, n, err));
+	}
 	if (out->len > GM_HIVE_PATH_BYTES_MAX)
 		GM_FAIL(err, GM_VALUE, "a partition's path is longer than %d bytes", GM_HIVE_PATH_BYTES_MAX);
-	return GM_OK;
-}
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9') return c - '0';
-	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* A NUL-terminated copy of an escaped text without its escapes; NULL when memory is gone. */
-static char *unescape(const char *text, size_t n, struct gm_arena *arena)
-{
-	char *out = gm_arena_alloc(arena, n + 1);
-	size_t len = 0;
-	if (out == NULL) return NULL;
-	for (size_t i = 0; i < n; i++) {
-		bool escape = text[i] == '%' && n - i > 2 && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0;
-		out[len++] = escape ? (char)(hex(text[i + 1]) * 16 + hex(text[i + 2])) : text[i];
-		if (escape) i += 2;
-	}
-	out[len] = '\0';
-	return out;
-}
-
-enum gm_code gm_partition_parse(const char *path, size_t bytes, struct gm_arena *arena,
-                                struct gm_partition_value **values, size_t *count, struct gm_error *err)
-{
-	size_t parts = bytes > 0;
-	for (size_t i = 0; i < bytes; i++) parts += path[i] == '/';
-	*count = 0;
-	*values = gm_arena_alloc(arena, (parts + 1) * sizeof **values);
-	if (*values == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a partition's values");
-	for (const char *at = path, *end = path + bytes; at < end;) {
-		const char *stop = memchr(at, '/', (size_t)(end - at));
-		if (stop == NULL) stop = end;
-		const char *equals = memchr(at, '=', (size_t)(stop - at));
-		if (equals == NULL) GM_FAIL(err, GM_CORRUPT, "a partition's path holds a part without '='");
-		size_t n = (size_t)(stop - equals - 1);
-		bool null = n == strlen(HIVE_DEFAULT) && memcmp(equals + 1, HIVE_DEFAULT, n) == 0;
-		struct gm_partition_value *value = &(*values)[(*count)++];
-		value->name = unescape(at, (size_t)(equals - at), arena);
-		value->value = null ? NULL : unescape(equals + 1, n, arena);
-		if (value->name == NULL || (!null && value->value == NULL))
-			GM_FAIL(err, GM_NOMEM, "out of memory for a partition's values");
-		at = stop < end ? stop + 1 : end;
-	}
 	return GM_OK;
 }

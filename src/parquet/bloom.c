@@ -43,10 +43,11 @@ static uint32_t *block_of(const struct gm_bloom *bloom, uint64_t hash)
 	return bloom->words + ((hash >> 32) * blocks >> 32) * WORDS;
 }
 
+static const uint32_t salt[WORDS] = {0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d,
+                                     0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31};
+
 static void insert(uint32_t *block, uint32_t hash)
 {
-	static const uint32_t salt[WORDS] = {0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d,
-	                                     0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31};
 	for (unsigned i = 0; i < WORDS; i++) block[i] |= UINT32_C(1) << (hash * salt[i] >> 27);
 }
 
@@ -74,4 +75,12 @@ void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t
 		}
 	}
 	insert_batch(bloom, hashes, have);
+}
+
+bool gm_bloom_may_have(const struct gm_bloom *bloom, uint64_t hash)
+{
+	const uint32_t *block = block_of(bloom, hash);
+	uint32_t missing = 0;
+	for (unsigned i = 0; i < WORDS; i++) missing |= ~block[i] & UINT32_C(1) << ((uint32_t)hash * salt[i] >> 27);
+	return missing == 0;
 }

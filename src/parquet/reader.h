@@ -1,9 +1,10 @@
 /* reader.h - reads Parquet files, ours and those of others: for duplicates, checkpoints of the log, and proof.
  *
- * The input is hostile: no size, count, offset or index in it is believed before it is checked, and nothing is allocated
- * on its word alone. What the format allows and this reader does not know is refused by name (UNSUPPORTED); what the
- * format does not allow is CORRUPT, with the offset. A column chunk is read batch by batch, in memory that depends on
- * its largest page and on the size of the batch asked for, not on the chunk. */
+ * The input is hostile: no size, count, offset or index in it is believed before it is checked, and nothing is
+ * allocated on its word alone. What the format allows and this reader does not know is refused by name (UNSUPPORTED);
+ * what the format does not allow is CORRUPT, with the offset. A column chunk is read batch by batch, in memory that
+ * depends on its largest page and on the size of the batch asked for, not on the chunk: the page as stored, the page
+ * decompressed, the dictionary, the batch. docs/parquet.md lists what is read and what is refused. */
 #ifndef GM_PARQUET_READER_H
 #define GM_PARQUET_READER_H
 
@@ -12,7 +13,8 @@
 
 /* Where a file's bytes come from. */
 struct gm_parquet_input {
-	/* Exactly `bytes` bytes at offset, which lie within the file; CORRUPT or the store's failure otherwise. */
+	/* Exactly `bytes` bytes at offset, which lie within the file; CORRUPT or the store's failure otherwise. Called by
+	 * every thread that reads. */
 	enum gm_code (*read)(void *context, uint64_t offset, void *into, size_t bytes, struct gm_error *err);
 	void *context;
 	uint64_t bytes; /* of the file */
@@ -45,7 +47,9 @@ struct gm_parquet_chunk_info {
 	uint64_t compressed_bytes, uncompressed_bytes;
 	bool has_nulls, has_bounds; /* are the next ones told? bounds only where the order is defined */
 	uint64_t nulls;
-	const uint8_t *min, *max; /* PLAIN form, a string without its length; perhaps cut */
+	/* In the PLAIN form of the leaf's type, whatever the file stores: 4 bytes for int and date, 8 for bigint, timestamp
+	 * and double, 1 for boolean; a string without its length, perhaps cut. NaN is never a bound, but may be a value. */
+	const uint8_t *min, *max;
 	uint32_t min_bytes, max_bytes;
 	uint64_t bloom_offset; /* 0: no bloom filter */
 };
@@ -86,7 +90,8 @@ struct gm_parquet_batch {
 struct gm_parquet_column_reader;
 enum gm_code gm_parquet_column_open(const struct gm_parquet_reader *reader, size_t group, size_t leaf,
                                     struct gm_parquet_column_reader **out, struct gm_error *err) GM_CHECK;
-/* At most max_slots of the next; batch->slots 0: the end. */
+/* At most max_slots of the next, often fewer: a batch ends where a page does. batch->slots 0: the end, where everything
+ * that the footer told of the chunk's size has proved true. After a failure only closing is left. */
 enum gm_code gm_parquet_column_next(struct gm_parquet_column_reader *column, uint32_t max_slots,
                                     struct gm_parquet_batch *batch, struct gm_error *err) GM_CHECK;
 void gm_parquet_column_close(struct gm_parquet_column_reader *column); /* NULL is allowed */

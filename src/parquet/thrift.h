@@ -18,9 +18,13 @@ enum gm_thrift_type {
 	GM_THRIFT_I16 = 4,
 	GM_THRIFT_I32 = 5,
 	GM_THRIFT_I64 = 6,
+	GM_THRIFT_DOUBLE = 7, /* as SET, MAP and UUID: only to be skipped */
 	GM_THRIFT_BINARY = 8,
 	GM_THRIFT_LIST = 9,
+	GM_THRIFT_SET = 10,
+	GM_THRIFT_MAP = 11,
 	GM_THRIFT_STRUCT = 12,
+	GM_THRIFT_UUID = 13,
 };
 
 enum { GM_THRIFT_DEPTH = 16 };

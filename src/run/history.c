@@ -1,6 +1,9 @@
 #include "run/history.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+
+enum { LOADS = 8 }; /* how often others may be faster while the history is read */
 
 struct numbers {
 	uint64_t *value;
@@ -33,10 +36,12 @@ static enum gm_code note_number(void *context, const struct gm_object_info *info
 	return n > 0 ? push(numbers, n, err) : GM_OK;
 }
 
-/* The files of one work folder are listed one after the other. */
+/* Manifests stay; whatever else lies in a work folder is noted once. */
 static enum gm_code note_work(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct numbers *numbers = context;
+	size_t bytes = strlen(info->key);
+	if (bytes > 5 && strcmp(info->key + bytes - 5, ".json") == 0) return GM_OK;
 	uint64_t n = strtoull(info->key + strlen(numbers->suffix), NULL, 10);
 	if (n == 0 || (numbers->count > 0 && numbers->value[numbers->count - 1] == n)) return GM_OK;
 	return push(numbers, n, err);
@@ -64,66 +69,206 @@ static bool contains(const struct numbers *numbers, uint64_t n)
 	return numbers->count > 0 && bsearch(&n, numbers->value, numbers->count, sizeof n, compare) != NULL;
 }
 
-static enum gm_code add_known(struct gm_history *history, const char *key, struct gm_known_object object,
+/* --- The log ------------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+                            struct gm_error *err)
+{
+	*out = NULL;
+	enum gm_code rc = gm_delta_open(table, GM_DELTA_NEWEST, memory_bytes, out, err);
+	return rc == GM_NOT_FOUND ? GM_OK : rc;
+}
+
+uint64_t gm_history_head(const struct gm_delta_log *log, const char *job_id)
+{
+	char app[GM_APP_BYTES];
+	int64_t head = 0;
+	gm_app_id(app, job_id);
+	return log != NULL && gm_delta_txn(log, app, &head) && head > 0 ? (uint64_t)head : 0;
+}
+
+/* --- States of plans ---------------------------------------------------------------------------------------------- */
+
+static enum gm_code parent_of(struct gm_store *table, const struct gm_layout *layout, uint64_t number, uint64_t *parent,
                               struct gm_error *err)
 {
-	uint32_t len = (uint32_t)strlen(key);
-	uint32_t code = gm_dict_put(history->keys, (const uint8_t *)key, len, gm_dict_hash((const uint8_t *)key, len));
-	if (code == 0) return out_of_memory(err);
-	if (code > history->known_room) {
-		size_t room = history->known_room == 0 ? 256 : history->known_room * 2;
-		struct gm_known_object *grown = realloc(history->known, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		history->known = grown;
-		history->known_room = room;
-	}
-	history->known[code - 1] = object;
-	return GM_OK;
-}
-
-static enum gm_code add_inputs(struct gm_history *history, const json_t *run, struct gm_error *err)
-{
-	const json_t *inputs;
-	GM_TRY(gm_member_array(run, "inputs", &inputs, err));
-	for (size_t i = 0; i < json_array_size(inputs); i++) {
-		const json_t *input = json_array_get(inputs, i);
-		const char *key;
-		uint64_t size;
-		int64_t mtime;
-		GM_TRY(gm_member_string(input, "key", &key, err));
-		GM_TRY(gm_member_number(input, "size", &size, err));
-		GM_TRY(gm_member_time(input, "mtime_us", &mtime, err));
-		GM_TRY(add_known(history, key, (struct gm_known_object){size, mtime}, err));
-	}
-	return GM_OK;
-}
-
-static enum gm_code read_runs(struct gm_store *table, const struct gm_layout *layout, const struct numbers *runs,
-                              struct gm_history *history, struct gm_error *err)
-{
-	for (size_t i = 0; i < runs->count; i++) {
+	struct gm_plan *plan;
+	enum gm_code rc = gm_plan_read(table, layout, number, &plan, err);
+	if (rc == GM_NOT_FOUND) {
 		char key[GM_KEY_BYTES];
-		json_t *run;
-		gm_layout_key(layout, key, "runs", runs->value[i], ".json.zst");
-		GM_TRY(gm_json_read(table, key, &run, err));
-		enum gm_code rc = add_inputs(history, run, err);
-		json_decref(run);
-		if (rc == GM_CORRUPT) return gm_error_object(err, rc, key, strlen(key));
-		GM_TRY(rc);
-		history->last_run = runs->value[i];
+		gm_layout_key(layout, key, "plans", number, ".json");
+		rc = gm_error_set(err, GM_CORRUPT, "the plan of committed run %" PRIu64 " is gone", number);
+		return gm_error_object(err, rc, key, strlen(key));
+	}
+	GM_TRY(rc);
+	*parent = plan->parent;
+	gm_plan_free(plan);
+	return GM_OK;
+}
+
+enum gm_code gm_plan_state(struct gm_store *table, const struct gm_layout *layout, uint64_t head, uint64_t number,
+                           uint64_t parent, enum gm_plan_state *state, struct gm_error *err)
+{
+	*state = parent > head ? GM_PLAN_AHEAD : GM_PLAN_OPEN;
+	if (parent >= head) return GM_OK;
+	uint64_t n = head;
+	while (n > number) GM_TRY(parent_of(table, layout, n, &n, err));
+	*state = n == number ? GM_PLAN_COMMITTED : GM_PLAN_DEAD;
+	return GM_OK;
+}
+
+enum gm_code gm_plan_is_closed(struct gm_store *table, const struct gm_layout *layout, uint64_t number, bool *closed,
+                               struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_layout_key(layout, key, "plans", number, ".closed");
+	gm_arena_init(&arena, 1024);
+	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*closed = rc == GM_OK;
+	return rc == GM_NOT_FOUND ? GM_OK : rc;
+}
+
+/* --- The bookmark ------------------------------------------------------------------------------------------------- */
+
+static enum gm_code add_inputs(struct gm_bookmark *bookmark, const struct gm_plan *plan, struct gm_error *err)
+{
+	for (size_t i = 0; i < plan->input_count; i++) {
+		const struct gm_input *input = &plan->inputs[i];
+		struct gm_bookmark_entry entry = {.key = input->key,
+		                                  .size = input->size,
+		                                  .mtime_us = input->mtime_us,
+		                                  .etag_hash = gm_bookmark_etag_hash(input->etag),
+		                                  .run = plan->number};
+		GM_TRY(gm_bookmark_add(bookmark, &entry, err));
 	}
 	return GM_OK;
 }
 
-static enum gm_code find_open(const struct numbers *plans, const struct numbers *closed, const struct numbers *runs,
-                              struct gm_history *history, struct gm_error *err)
+static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
+                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  uint64_t *runs, struct gm_error *err);
+
+struct adoption {
+	struct gm_bookmark *bookmark;
+	uint64_t run;
+};
+
+static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *entry, struct gm_error *err)
+{
+	struct adoption *adoption = context;
+	struct gm_bookmark_entry copy = *entry;
+	if (entry->key[0] == '/') return GM_OK; /* its quarantine stays its own */
+	copy.run = adoption->run;
+	return gm_bookmark_add(adoption->bookmark, &copy, err);
+}
+
+/* What another job had processed up to a run of its own. */
+static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, struct gm_bookmark *bookmark,
+                          struct gm_error *err)
+{
+	struct gm_layout layout;
+	struct numbers written = {0};
+	struct gm_bookmark *other = NULL;
+	struct adoption adoption = {bookmark, plan->number};
+	int64_t full_us;
+	uint64_t runs;
+	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
+	enum gm_code rc = list_numbers(table, &layout, "bookmark", "", &written, err);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, &other, &full_us, &runs, err);
+	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
+	gm_bookmark_free(other);
+	free(written.value);
+	return rc;
+}
+
+static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                          struct gm_bookmark *bookmark, int64_t *full_us, struct gm_error *err)
+{
+	struct gm_plan *plan;
+	GM_TRY(gm_plan_read(table, layout, number, &plan, err));
+	enum gm_code rc = gm_bookmark_run(bookmark, number, err);
+	if (rc == GM_OK) {
+		switch (plan->kind) {
+		case GM_PLAN_RUN: rc = add_inputs(bookmark, plan, err); break;
+		case GM_PLAN_REWIND: rc = gm_bookmark_rewind(bookmark, plan->to_us, err); break;
+		case GM_PLAN_FORGET:
+			for (size_t i = 0; rc == GM_OK && i < plan->key_count; i++)
+				rc = gm_bookmark_forget(bookmark, plan->keys[i], err);
+			break;
+		case GM_PLAN_ADOPT: rc = adopt(table, plan, bookmark, err); break;
+		case GM_PLAN_IMPORT:
+		case GM_PLAN_END: break;
+		}
+	}
+	*full_us = plan->full_us;
+	gm_plan_free(plan);
+	return rc;
+}
+
+/* The newest base file that is not beyond the head: 0 if there is none. */
+static uint64_t base_below(const struct numbers *written, uint64_t head)
+{
+	size_t i = written->count;
+	while (i > 0 && written->value[i - 1] > head) i--;
+	return i > 0 ? written->value[i - 1] : 0;
+}
+
+/* The committed runs after the base, newest first. */
+static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *layout, uint64_t head, uint64_t base,
+                               struct numbers *chain, struct gm_error *err)
+{
+	uint64_t n = head;
+	while (n > base) {
+		GM_TRY(push(chain, n, err));
+		GM_TRY(parent_of(table, layout, n, &n, err));
+	}
+	if (n == base) return GM_OK;
+	char key[GM_KEY_BYTES];
+	gm_layout_key(layout, key, "bookmark", base, "");
+	(void)gm_error_set(err, GM_CORRUPT, "the bookmark is of run %" PRIu64 ", which was not committed", base);
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "the table's log was changed or restored from a copy; restore all of the table");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
+static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
+                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  uint64_t *runs, struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	struct numbers chain = {0};
+	struct gm_bookmark *bookmark = NULL;
+	uint64_t base = base_below(written, head);
+	*full_us = 0;
+	gm_layout_key(layout, key, "bookmark", base, "");
+	enum gm_code rc = walk_chain(table, layout, head, base, &chain, err);
+	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
+	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
+		rc = apply(table, layout, chain.value[i - 1], bookmark, full_us, err);
+	*runs = chain.count;
+	free(chain.value);
+	if (rc == GM_OK)
+		*out = bookmark;
+	else
+		gm_bookmark_free(bookmark);
+	return rc;
+}
+
+/* --- Everything --------------------------------------------------------------------------------------------------- */
+
+static enum gm_code find_open(const struct numbers *plans, const struct numbers *closed, struct gm_history *history,
+                              struct gm_error *err)
 {
 	struct numbers open = {0};
 	enum gm_code rc = GM_OK;
+	history->last_plan = history->head;
 	for (size_t i = 0; i < plans->count; i++) {
 		uint64_t n = plans->value[i];
-		history->last_plan = n;
-		if (contains(closed, n) || contains(runs, n)) continue;
+		if (n > history->last_plan) history->last_plan = n;
+		if (contains(closed, n) || gm_bookmark_has_run(history->bookmark, n)) continue;
 		rc = push(&open, n, err);
 		if (rc != GM_OK) break;
 	}
@@ -134,7 +279,7 @@ static enum gm_code find_open(const struct numbers *plans, const struct numbers 
 
 /* A runner that dies right after its commit, or that worked on when others had finished its plan, leaves files. */
 static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *layout, const struct numbers *closed,
-                               const struct numbers *runs, struct gm_history *history, struct gm_error *err)
+                               struct gm_history *history, struct gm_error *err)
 {
 	char prefix[GM_KEY_BYTES];
 	struct numbers work = {.suffix = prefix};
@@ -142,62 +287,79 @@ static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *l
 	enum gm_code rc = gm_store_list(table, prefix, note_work, &work, err);
 	history->stray = work.value;
 	for (size_t i = 0; rc == GM_OK && i < work.count; i++)
-		if (contains(closed, work.value[i]) || contains(runs, work.value[i]))
+		if (contains(closed, work.value[i]) || gm_bookmark_has_run(history->bookmark, work.value[i]))
 			history->stray[history->stray_count++] = work.value[i];
 	return rc;
 }
 
-enum gm_code gm_history_claim(struct gm_store *table, const struct gm_layout *layout, uint64_t parent, uint64_t *number,
-                              struct gm_error *err)
+/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything again. */
+static enum gm_code check_not_forgotten(const struct gm_layout *layout, const struct numbers *plans,
+                                        const struct numbers *written, struct gm_store *table, uint64_t head,
+                                        struct gm_error *err)
 {
-	char key[GM_KEY_BYTES];
-	json_t *claim;
-	*number = 0;
-	gm_layout_key(layout, key, "claims", parent, ".json");
-	enum gm_code rc = gm_json_read(table, key, &claim, err);
-	if (rc == GM_NOT_FOUND) return GM_OK;
-	GM_TRY(rc);
-	rc = gm_member_number(claim, "plan", number, err);
-	if (rc == GM_OK && *number == 0) rc = gm_error_set(err, GM_CORRUPT, "it names no plan");
-	json_decref(claim);
-	return rc == GM_OK ? rc : gm_error_object(err, rc, key, strlen(key));
+	uint64_t parent = 0, newest = written->count > 0 ? written->value[written->count - 1] : 0;
+	if (newest <= head && plans->count > 0 && head == 0)
+		GM_TRY(parent_of(table, layout, plans->value[plans->count - 1], &parent, err));
+	if (newest <= head && parent <= head) return GM_OK;
+	GM_FAIL(err, GM_LOST, "the log does not know run %" PRIu64 " of this job, which was committed",
+	        newest > head ? newest : parent);
 }
 
-enum gm_code gm_history_load(struct gm_store *table, const struct gm_layout *layout, struct gm_history *history,
-                             struct gm_error *err)
+static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
+                              size_t memory_bytes, struct gm_history *history, struct gm_error *err)
 {
-	struct numbers plans = {0}, closed = {0}, runs = {0};
+	struct numbers plans = {0}, closed = {0}, written = {0};
 	enum gm_code rc = GM_OK;
-	*history = (struct gm_history){.keys = gm_dict_new()};
-	if (history->keys == NULL) return out_of_memory(err);
-	/* Plans first: a plan that is committed between the listings must not look open. */
+	*history = (struct gm_history){0};
+	/* The log last: what is committed between the listings and it must not look open, or beyond it. */
+	GM_TRY_OUT(list_numbers(table, layout, "bookmark", "", &written, err));
 	GM_TRY_OUT(list_numbers(table, layout, "plans", ".json", &plans, err));
 	GM_TRY_OUT(list_numbers(table, layout, "plans", ".closed", &closed, err));
-	GM_TRY_OUT(list_numbers(table, layout, "runs", ".json.zst", &runs, err));
-	GM_TRY_OUT(read_runs(table, layout, &runs, history, err));
-	GM_TRY_OUT(find_open(&plans, &closed, &runs, history, err));
-	GM_TRY_OUT(find_stray(table, layout, &closed, &runs, history, err));
-	GM_TRY_OUT(gm_history_claim(table, layout, history->last_run, &history->claimed, err));
+	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
+	history->head = gm_history_head(history->log, job_id);
+	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
+	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us,
+	                         &history->runs_since_base, err));
+	GM_TRY_OUT(find_open(&plans, &closed, history, err));
+	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
 out:
 	free(plans.value);
 	free(closed.value);
-	free(runs.value);
+	free(written.value);
 	if (rc != GM_OK) gm_history_release(history);
 	return rc;
 }
 
+enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t memory_bytes,
+                             struct gm_history *history, struct gm_error *err)
+{
+	struct gm_layout layout;
+	enum gm_code rc = GM_OK;
+	*history = (struct gm_history){0};
+	GM_TRY(gm_layout_init(&layout, job_id, err));
+	for (int i = 0; i < LOADS; i++) {
+		rc = load_once(table, &layout, job_id, memory_bytes, history, err);
+		if (rc != GM_LOST && rc != GM_NOT_FOUND && rc != GM_CHANGED) return rc;
+	}
+	if (rc != GM_LOST) return rc;
+	err->code = GM_CORRUPT;
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "the log was removed, changed or put back to an older state; restore it, for "
+	                    "otherwise everything would be processed again");
+	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
+}
+
+enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err)
+{
+	*history = (struct gm_history){0};
+	return gm_bookmark_open(NULL, NULL, &history->bookmark, err);
+}
+
 void gm_history_release(struct gm_history *history)
 {
-	gm_dict_unref(history->keys);
-	free(history->known);
+	gm_delta_free(history->log);
+	gm_bookmark_free(history->bookmark);
 	free(history->open);
 	free(history->stray);
 	*history = (struct gm_history){0};
-}
-
-const struct gm_known_object *gm_history_find(const struct gm_history *history, const char *key)
-{
-	uint32_t len = (uint32_t)strlen(key);
-	uint32_t code = gm_dict_find(history->keys, (const uint8_t *)key, len, gm_dict_hash((const uint8_t *)key, len));
-	return code != 0 ? &history->known[code - 1] : NULL;
 }

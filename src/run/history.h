@@ -1,40 +1,52 @@
-/* history.h - what the table's past says: which runs are committed and which objects they processed.
+/* history.h - what the table's past says to a job: which of its plans are committed, which are not settled, and which
+ * objects are processed.
  *
- * A run is committed when runs/<n>.json.zst exists; the highest such n is the parent of the next plan. Of the plans
- * with one parent, which may be many (another version of the job, a runner that was slow), one is committed: the one
- * that claims/<parent>.json names, put if absent before anything of the plan becomes visible. Whoever finds a plan
- * claimed and not committed finishes it. The others are dead: they are swept and closed. */
+ * A plan is *committed* when it is on the chain: the job's newest txn in the log, that plan's parent, and so on. It is
+ * *dead* when another plan with its parent is on the chain. Both stay true for ever. Parents are older than their plans,
+ * so the chain falls strictly, and a plan whose parent lies below the chain's head and which is not on it is dead: the
+ * plan that stands on the chain above that parent is the other one. A parent above the head means that the log in hand
+ * is older than the plan: look again. */
 #ifndef GM_RUN_HISTORY_H
 #define GM_RUN_HISTORY_H
 
-#include "column/dict.h"
-#include "run/layout.h"
-
-struct gm_known_object {
-	uint64_t size;
-	int64_t mtime_us;
-};
+#include "run/plan.h"
 
 struct gm_history {
-	uint64_t last_run;    /* 0: none */
-	uint64_t last_plan;   /* the highest number of any plan */
-	struct gm_dict *keys; /* of processed objects; code - 1 is the index into known */
-	struct gm_known_object *known;
-	size_t known_room;
-	uint64_t *open; /* numbers of plans neither committed nor closed, ascending */
+	struct gm_delta_log *log; /* the newest version when it was read; NULL: the table has no commit */
+	uint64_t head;            /* the job's last committed plan; 0: none */
+	uint64_t last_plan;       /* the highest number of any plan of the job */
+	struct gm_bookmark *bookmark;
+	uint64_t runs_since_base; /* committed and not in the bookmark's base file */
+	int64_t full_us;          /* when the source was last listed in full, as far as commits tell; 0: never */
+	uint64_t *open;           /* numbers of plans neither committed nor closed, ascending */
 	size_t open_count;
-	uint64_t claimed; /* the plan that is to be the next committed; 0: not decided */
-	uint64_t *stray;  /* numbers of committed or closed plans with something left in their work folders */
+	uint64_t *stray; /* numbers of settled plans with more than manifests in their work folders */
 	size_t stray_count;
 };
 
-enum gm_code gm_history_load(struct gm_store *table, const struct gm_layout *layout, struct gm_history *history,
-                             struct gm_error *err) GM_CHECK;
-/* The plan that was claimed to be the next after parent; 0: none. */
-enum gm_code gm_history_claim(struct gm_store *table, const struct gm_layout *layout, uint64_t parent, uint64_t *number,
-                              struct gm_error *err) GM_CHECK;
+enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t memory_bytes,
+                             struct gm_history *history, struct gm_error *err) GM_CHECK;
+/* Of a table that does not exist yet. */
+enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err) GM_CHECK;
 void gm_history_release(struct gm_history *history);
-/* NULL if no committed run processed the key. */
-const struct gm_known_object *gm_history_find(const struct gm_history *history, const char *key);
+
+/* The newest log; *out NULL: none. */
+enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+                            struct gm_error *err) GM_CHECK;
+/* The job's head in a log, which may be NULL. */
+uint64_t gm_history_head(const struct gm_delta_log *log, const char *job_id);
+
+enum gm_plan_state {
+	GM_PLAN_OPEN,
+	GM_PLAN_COMMITTED,
+	GM_PLAN_DEAD,
+	GM_PLAN_AHEAD, /* its parent is newer than the head: the log in hand is old, look again */
+};
+/* The state of a job's plan, where `head` is the job's. */
+enum gm_code gm_plan_state(struct gm_store *table, const struct gm_layout *layout, uint64_t head, uint64_t number,
+                           uint64_t parent, enum gm_plan_state *state, struct gm_error *err) GM_CHECK;
+/* Is plans/<n>.closed there? */
+enum gm_code gm_plan_is_closed(struct gm_store *table, const struct gm_layout *layout, uint64_t number, bool *closed,
+                               struct gm_error *err) GM_CHECK;
 
 #endif

@@ -17,6 +17,12 @@ static bool is_plain(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
+/* Names below _gristmill that are the table's, not a job's. */
+static bool is_reserved(const char *job_id)
+{
+	return strcmp(job_id, "claims") == 0 || strcmp(job_id, "hash-key") == 0;
+}
+
 enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err)
 {
 	static const char prefix[] = "_gristmill/";
@@ -24,8 +30,9 @@ enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct
 	memcpy(layout->job, prefix, at);
 	for (const char *c = job_id; *c != '\0'; c++) {
 		if (at + 5 > sizeof layout->job) GM_FAIL(err, GM_JOB, "the job's id is too long");
+		bool first = c == job_id;
 		/* A dot is safe inside a name, not as its first character. */
-		if (is_plain(*c) || (*c == '.' && c > job_id))
+		if ((is_plain(*c) && !(first && is_reserved(job_id))) || (*c == '.' && !first))
 			layout->job[at++] = *c;
 		else
 			at += (size_t)sprintf(layout->job + at, "%%%02X", (unsigned)(uint8_t)*c);
@@ -44,6 +51,16 @@ void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const
                    const char *suffix)
 {
 	(void)snprintf(key, GM_KEY_BYTES, "%s%s/%08" PRIu64 "%s", layout->job, folder, n, suffix);
+}
+
+void gm_claim_key(char key[GM_KEY_BYTES], uint64_t k)
+{
+	(void)snprintf(key, GM_KEY_BYTES, "_gristmill/claims/%08" PRIu64 ".json", k);
+}
+
+void gm_app_id(char app[GM_APP_BYTES], const char *job_id)
+{
+	(void)snprintf(app, GM_APP_BYTES, "gristmill/%s", job_id);
 }
 
 uint64_t gm_layout_number(const char *key, const char *suffix)
@@ -91,9 +108,9 @@ static enum gm_code decompress(const char *key, struct gm_buf *buf, struct gm_er
 static enum gm_code check_format(const char *key, const json_t *value, struct gm_error *err)
 {
 	json_int_t format = json_integer_value(json_object_get(value, "format"));
-	if (format == GM_FORMAT) return GM_OK;
+	if (format >= 1 && format <= GM_FORMAT) return GM_OK;
 	if (format < 1) return corrupt(key, err, "it has no format number");
-	(void)gm_error_set(err, GM_UNSUPPORTED, "the file has format %lld; this version of gristmill knows %d",
+	(void)gm_error_set(err, GM_UNSUPPORTED, "the file has format %lld; this version of gristmill reads up to %d",
 	                   (long long)format, GM_FORMAT);
 	(void)gm_error_hint(err, GM_UNSUPPORTED, "use the newer gristmill that wrote it");
 	return gm_error_object(err, GM_UNSUPPORTED, key, strlen(key));

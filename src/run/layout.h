@@ -1,15 +1,17 @@
 /* layout.h - where things lie below a table's _gristmill folder, and the form of the small JSON files there.
  *
  *     _gristmill/hash-key                       192 random bytes: the secret of the table's key hashes
- *     _gristmill/<job>/plans/<n>.json           what run n will do, written before it does it
+ *     _gristmill/claims/<k>.json                which plan, of whichever job, is between publish and commit
+ *     _gristmill/<job>/plans/<n>.json           what run n will do, written before it does it; never removed
  *     _gristmill/<job>/plans/<n>.closed         plan n is dead and swept
- *     _gristmill/<job>/claims/<n>.json          the one plan with parent n that is published and committed
- *     _gristmill/<job>/work/<n>/                staged files, <unit>.json and <unit>.keys of an unfinished run
- *     _gristmill/<job>/runs/<n>.json.zst        the books of committed run n; its appearance is the commit
+ *     _gristmill/<job>/work/<n>/                staged files and <unit>.keys of an unfinished run; the manifests
+ *                                               <unit>.json, which stay
+ *     _gristmill/<job>/runs/<n>.json.zst        the books of run n, put before its commit
+ *     _gristmill/<job>/bookmark/<n>             the objects processed up to committed run n
  *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz
  *
- * Numbers have at least eight digits so that listings are in order. Every JSON file says "format": 1; a newer one is
- * refused by name. */
+ * Numbers have at least eight digits so that listings are in order. Every JSON file says its format; a newer one is
+ * refused by name, an older one is read. Format 1 had no commit log (see upgrade.h). */
 #ifndef GM_RUN_LAYOUT_H
 #define GM_RUN_LAYOUT_H
 
@@ -17,7 +19,7 @@
 #include "store/store.h"
 
 enum {
-	GM_FORMAT = 1,
+	GM_FORMAT = 2,
 	GM_KEY_BYTES = 512, /* room for a key below _gristmill */
 };
 
@@ -32,6 +34,11 @@ void gm_job8(const char *job_id, char out[GM_JOB8_BYTES]);
 /* "_gristmill/<job>/<folder>/<n><suffix>" */
 void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
                    const char *suffix);
+/* "_gristmill/claims/<k>.json" */
+void gm_claim_key(char key[GM_KEY_BYTES], uint64_t k);
+/* The application of the job's transactions in the log: "gristmill/<id>". */
+enum { GM_APP_BYTES = 160 };
+void gm_app_id(char app[GM_APP_BYTES], const char *job_id);
 /* The number of a key made by gm_layout_key if it has this suffix; else 0. */
 uint64_t gm_layout_number(const char *key, const char *suffix);
 

@@ -61,43 +61,31 @@ enum gm_code gm_balance_check(const struct gm_balance *balance, const char *what
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 
-static json_t *bound_json(const struct gm_vec_value *value, enum gm_type type)
-{
-	switch (type) {
-	case GM_TYPE_STRING: return json_stringn((const char *)value->bytes, value->len);
-	case GM_TYPE_DOUBLE: return json_real(value->f64);
-	case GM_TYPE_BOOLEAN: return json_boolean(value->i64 != 0);
-	default: return json_integer((json_int_t)value->i64);
-	}
-}
-
 /* Bounds are cut at 256 bytes: a few thousand columns fit. */
 static const size_t max_stats_bytes = (size_t)64 << 20;
 
-/* {"nulls": {...}, "min": {...}, "max": {...}, "inexact": [...]} as text: whoever commits turns it into what the log
- * wants. A column whose bounds JSON cannot hold has none here. */
+/* A file's statistics as the log wants them. */
 static enum gm_code stats_text(const struct gm_job *job, const struct gm_staged_file *file, struct gm_buf *text)
 {
-	json_t *nulls = json_object(), *min = json_object(), *max = json_object(), *inexact = json_array();
-	json_t *stats = json_pack("{s:o, s:o, s:o, s:o}", "nulls", nulls, "min", min, "max", max, "inexact", inexact);
-	int failed = stats == NULL;
-	for (size_t i = 0; failed == 0 && i < job->column_count; i++) {
-		const struct gm_parquet_column_stats *column = &file->columns[i];
-		const char *name = job->columns[i].name;
-		failed |= json_object_set_new(nulls, name, json_integer((json_int_t)column->nulls));
-		json_t *low = column->has_bounds ? bound_json(&column->min, job->columns[i].type) : NULL;
-		json_t *high = column->has_bounds ? bound_json(&column->max, job->columns[i].type) : NULL;
-		if (low == NULL || high == NULL) {
-			json_decref(low);
-			json_decref(high);
-			continue;
-		}
-		failed |= json_object_set_new(min, name, low);
-		failed |= json_object_set_new(max, name, high);
-		if (!column->min.exact || !column->max.exact) failed |= json_array_append_new(inexact, json_string(name));
+	struct gm_delta_column_stats *columns = malloc((job->column_count + 1) * sizeof *columns);
+	if (columns == NULL) return GM_NOMEM;
+	for (size_t i = 0; i < job->column_count; i++) {
+		const struct gm_parquet_column_stats *from = &file->columns[i];
+		columns[i] = (struct gm_delta_column_stats){.name = job->columns[i].name,
+		                                            .type = job->columns[i].type,
+		                                            .nulls = from->nulls,
+		                                            .has_bounds = from->has_bounds && from->nans == 0,
+		                                            .min_i64 = from->min.i64,
+		                                            .max_i64 = from->max.i64,
+		                                            .min_f64 = from->min.f64,
+		                                            .max_f64 = from->max.f64,
+		                                            .min_bytes = from->min.bytes,
+		                                            .max_bytes = from->max.bytes,
+		                                            .min_len = from->min.len,
+		                                            .max_len = from->max.len};
 	}
-	enum gm_code rc = failed == 0 ? gm_json_text(stats, text, NULL) : GM_NOMEM;
-	json_decref(stats);
+	enum gm_code rc = gm_delta_stats(file->rows, columns, job->column_count, text, NULL);
+	free(columns);
 	return rc;
 }
 
@@ -200,6 +188,25 @@ static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest
 	return parse_file(&manifest->arena, quarantine, &manifest->files[manifest->file_count++], err);
 }
 
+/* Older manifests do not name the partitions: they are those of the files. */
+static enum gm_code parse_partitions(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
+{
+	const json_t *list = json_object_get(json, "partitions");
+	size_t room = list != NULL ? json_array_size(list) : manifest->file_count;
+	manifest->partitions = gm_arena_zalloc(&manifest->arena, (room + 1) * sizeof *manifest->partitions);
+	if (manifest->partitions == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
+	for (size_t i = 0; i < room; i++) {
+		const char *partition =
+		    list != NULL ? json_string_value(json_array_get(list, i)) : manifest->files[i].partition;
+		if (partition == NULL && list != NULL) GM_FAIL(err, GM_CORRUPT, "a partition is no text");
+		if (partition == NULL) continue; /* the quarantine file */
+		partition = gm_arena_strndup(&manifest->arena, partition, strlen(partition));
+		if (partition == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
+		manifest->partitions[manifest->partition_count++] = partition;
+	}
+	return GM_OK;
+}
+
 static enum gm_code parse_objects(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
 {
 	const json_t *objects;
@@ -220,6 +227,7 @@ enum gm_code gm_manifest_parse(const json_t *json, struct gm_manifest *manifest,
 	*manifest = (struct gm_manifest){0};
 	gm_arena_init(&manifest->arena, 64 * 1024);
 	enum gm_code rc = parse_files(json, manifest, err);
+	if (rc == GM_OK) rc = parse_partitions(json, manifest, err);
 	if (rc == GM_OK) rc = parse_objects(json, manifest, err);
 	if (rc != GM_OK) gm_manifest_release(manifest);
 	return rc;

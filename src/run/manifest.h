@@ -10,7 +10,7 @@
 struct gm_manifest_file { /* to be published: staged under token, to appear as path */
 	const char *path, *token;
 	const char *partition; /* Hive path; NULL: not a data file */
-	const char *stats;     /* bounds and null counts as JSON text */
+	const char *stats;     /* as the log wants them, JSON text */
 	uint64_t rows, bytes;
 	uint64_t hash[2];
 };
@@ -21,6 +21,8 @@ struct gm_manifest {
 	size_t file_count;
 	struct gm_object_balance *objects;
 	size_t object_count;
+	const char **partitions; /* that the unit's rows belong to, also those that were all duplicates */
+	size_t partition_count;
 };
 
 /* As JSON; NULL when memory is gone. */

@@ -132,7 +132,7 @@ static enum gm_code add_meta(struct gm_parquet_writer *writer, const struct gm_o
 	(void)snprintf(unit, sizeof unit, "%" PRIu64, plan->unit);
 	GM_TRY(gm_parquet_writer_meta(writer, "gristmill.job", plan->job->id, err));
 	GM_TRY(gm_parquet_writer_meta(writer, "gristmill.job_hash", hash, err));
-	GM_TRY(gm_parquet_writer_meta(writer, "gristmill.engine", gm_engine_id(), err));
+	GM_TRY(gm_parquet_writer_meta(writer, "gristmill.engine", plan->engine, err));
 	GM_TRY(gm_parquet_writer_meta(writer, "gristmill.run", run, err));
 	return gm_parquet_writer_meta(writer, "gristmill.unit", unit, err);
 }

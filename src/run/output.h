@@ -28,6 +28,7 @@ struct gm_output_plan {
 	struct gm_store *table;  /* NULL: a dry run */
 	const char *work_prefix; /* "_gristmill/<job>/work/<n>/" */
 	const char *job8, *h16;
+	const char *engine; /* id, for the footer */
 	uint64_t run, unit, file_bytes;
 };
 

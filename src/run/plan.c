@@ -20,7 +20,7 @@ static enum gm_code out_of_memory(struct gm_error *err)
 
 /* --- Units -------------------------------------------------------------------------------------------------------- */
 
-static void hash_unit(const struct gm_plan *plan, struct gm_plan_unit *unit)
+void gm_plan_hash_unit(const struct gm_plan *plan, struct gm_plan_unit *unit)
 {
 	XXH3_state_t state;
 	XXH3_INITSTATE(&state);
@@ -28,6 +28,7 @@ static void hash_unit(const struct gm_plan *plan, struct gm_plan_unit *unit)
 	(void)XXH3_64bits_update(&state, plan->engine, strlen(plan->engine) + 1);
 	(void)XXH3_64bits_update(&state, plan->job_hash, sizeof plan->job_hash);
 	(void)XXH3_64bits_update(&state, &plan->parent, sizeof plan->parent);
+	(void)XXH3_64bits_update(&state, &plan->version, sizeof plan->version);
 	for (size_t i = 0; i < unit->count; i++) {
 		(void)XXH3_64bits_update(&state, unit->inputs[i].key, strlen(unit->inputs[i].key) + 1);
 		(void)XXH3_64bits_update(&state, &unit->inputs[i].size, sizeof unit->inputs[i].size);
@@ -51,7 +52,7 @@ static enum gm_code cut_units(struct gm_plan *plan, struct gm_error *err)
 		unit->count++;
 		bytes += gm_plan_raw_estimate(&plan->inputs[i]);
 	}
-	for (size_t i = 0; i < plan->unit_count; i++) hash_unit(plan, &plan->units[i]);
+	for (size_t i = 0; i < plan->unit_count; i++) gm_plan_hash_unit(plan, &plan->units[i]);
 	return GM_OK;
 }
 
@@ -63,7 +64,7 @@ static uint64_t group_weight(uint64_t file_bytes)
 	return weight < least_group_weight ? least_group_weight : weight;
 }
 
-static struct gm_plan *plan_new(void)
+struct gm_plan *gm_plan_new(void)
 {
 	struct gm_plan *plan = calloc(1, sizeof *plan);
 	if (plan != NULL) gm_arena_init(&plan->arena, 64 * 1024);
@@ -77,161 +78,73 @@ void gm_plan_free(struct gm_plan *plan)
 	free(plan);
 }
 
-enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan **out, struct gm_error *err)
+/* What the commit will say of the table: nothing where the log has it already. */
+static enum gm_code describe_table(const struct gm_plan_request *request, struct gm_plan *plan, struct gm_error *err)
 {
-	struct gm_plan *plan = plan_new();
+	const struct gm_job *job = request->job;
+	size_t count = job->column_count + job->table.partition_count;
+	struct gm_delta_field *fields = gm_arena_alloc(&plan->arena, (count + 1) * sizeof *fields);
+	struct gm_delta_field *keys = gm_arena_alloc(&plan->arena, (job->table.unique_count + 1) * sizeof *keys);
+	const char **partitions = gm_arena_alloc(&plan->arena, (job->table.partition_count + 1) * sizeof *partitions);
+	if (fields == NULL || keys == NULL || partitions == NULL) return out_of_memory(err);
+	for (size_t i = 0; i < count; i++) {
+		bool data = i < job->column_count;
+		const struct gm_column *column = data ? &job->columns[i] : &job->table.partitions[i - job->column_count];
+		fields[i] = (struct gm_delta_field){column->name, column->comment, column->type};
+		if (!data) partitions[i - job->column_count] = column->name;
+	}
+	for (size_t i = 0; i < job->table.unique_count; i++) keys[i] = fields[job->table.unique_by[i]];
+	plan->unique_by = keys;
+	plan->unique_count = job->table.unique_count;
+	if (request->log == NULL) return gm_plan_new_table(plan, job, fields, partitions, err);
+	return gm_plan_merge_table(plan, request->log, fields, count, partitions, job->table.partition_count, err);
+}
+
+enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_kind kind, struct gm_plan **out,
+                           struct gm_error *err)
+{
+	struct gm_plan *plan = gm_plan_new();
+	*out = NULL;
 	if (plan == NULL) return out_of_memory(err);
-	plan->parent = request->history->last_run;
-	plan->engine = gm_engine_id();
+	plan->kind = kind;
+	plan->parent = request->parent;
+	plan->version = request->log != NULL ? gm_delta_version(request->log) : -1;
+	plan->created_us = request->now_us;
+	plan->full_us = request->full_us;
+	plan->engine = request->engine;
+	plan->job = request->job->id;
+	plan->source = request->job->source.location;
+	plan->adopts = plan->reason = plan->who = "";
 	gm_hex128(request->job->hash, plan->job_hash);
 	plan->file_bytes = request->job->table.file_bytes;
 	plan->group_rows = group_rows;
 	plan->group_weight = group_weight(plan->file_bytes);
-	enum gm_code rc = gm_plan_list(plan, request, err);
-	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
-	if (rc == GM_OK && plan->input_count > 0) {
-		*out = plan;
-		return GM_OK;
-	}
-	gm_plan_free(plan);
-	*out = NULL;
-	return rc;
-}
-
-bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job)
-{
-	char hash[GM_HEX128_BYTES];
-	gm_hex128(job->hash, hash);
-	return strcmp(plan->engine, gm_engine_id()) == 0 && strcmp(plan->job_hash, hash) == 0;
-}
-
-/* --- The file ----------------------------------------------------------------------------------------------------- */
-
-static json_t *inputs_to_json(const struct gm_plan_unit *unit)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < unit->count; i++) {
-		const struct gm_input *input = &unit->inputs[i];
-		json_t *object = json_pack("{s:s, s:I, s:I, s:s}", "key", input->key, "size", (json_int_t)input->size,
-		                           "mtime_us", (json_int_t)input->mtime_us, "etag", input->etag);
-		if (object == NULL || json_array_append_new(list, object) != 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static json_t *plan_to_json(const struct gm_plan *plan)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	json_t *units = json_array();
-	for (size_t i = 0; i < plan->unit_count; i++) {
-		json_t *inputs = inputs_to_json(&plan->units[i]);
-		json_t *unit = inputs != NULL ? json_pack("{s:o}", "inputs", inputs) : NULL;
-		if (unit == NULL || json_array_append_new(units, unit) != 0) {
-			json_decref(units);
-			return NULL;
-		}
-	}
-	return json_pack("{s:i, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "format", GM_FORMAT, "plan",
-	                 (json_int_t)plan->number, "parent", (json_int_t)plan->parent, "engine", plan->engine, "job_hash",
-	                 plan->job_hash, "created_us", (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "file_bytes",
-	                 (json_int_t)plan->file_bytes, "group_rows", (json_int_t)plan->group_rows, "group_weight",
-	                 (json_int_t)plan->group_weight, "units", units);
-}
-
-enum gm_code gm_plan_write(struct gm_plan *plan, uint64_t number, struct gm_store *table,
-                           const struct gm_layout *layout, struct gm_error *err)
-{
-	char key[GM_KEY_BYTES];
-	plan->number = number;
-	gm_layout_key(layout, key, "plans", number, ".json");
-	json_t *json = plan_to_json(plan);
-	enum gm_code rc = gm_json_write(table, key, json, err);
-	json_decref(json);
-	return rc;
-}
-
-static enum gm_code read_input(struct gm_plan *plan, const json_t *json, struct gm_error *err)
-{
-	struct gm_input *input = &plan->inputs[plan->input_count];
-	const char *key, *etag;
-	GM_TRY(gm_member_string(json, "key", &key, err));
-	GM_TRY(gm_member_string(json, "etag", &etag, err));
-	GM_TRY(gm_member_number(json, "size", &input->size, err));
-	GM_TRY(gm_member_time(json, "mtime_us", &input->mtime_us, err));
-	input->key = gm_arena_strndup(&plan->arena, key, strlen(key));
-	input->etag = gm_arena_strndup(&plan->arena, etag, strlen(etag));
-	if (input->key == NULL || input->etag == NULL) return out_of_memory(err);
-	plan->bytes += input->size;
-	plan->input_count++;
-	return GM_OK;
-}
-
-static enum gm_code read_units(struct gm_plan *plan, const json_t *units, struct gm_error *err)
-{
-	size_t total = 0;
-	const json_t *inputs;
-	for (size_t i = 0; i < json_array_size(units); i++) {
-		GM_TRY(gm_member_array(json_array_get(units, i), "inputs", &inputs, err));
-		total += json_array_size(inputs);
-	}
-	plan->unit_count = json_array_size(units);
-	plan->units = gm_arena_zalloc(&plan->arena, (plan->unit_count + 1) * sizeof *plan->units);
-	plan->inputs = gm_arena_alloc(&plan->arena, (total + 1) * sizeof *plan->inputs);
-	if (plan->units == NULL || plan->inputs == NULL) return out_of_memory(err);
-	for (size_t i = 0; i < plan->unit_count; i++) {
-		GM_TRY(gm_member_array(json_array_get(units, i), "inputs", &inputs, err));
-		plan->units[i].inputs = &plan->inputs[plan->input_count];
-		plan->units[i].count = json_array_size(inputs);
-		for (size_t k = 0; k < plan->units[i].count; k++) GM_TRY(read_input(plan, json_array_get(inputs, k), err));
-		hash_unit(plan, &plan->units[i]);
-	}
-	return GM_OK;
-}
-
-static enum gm_code plan_from_json(struct gm_plan *plan, const json_t *json, struct gm_error *err)
-{
-	const char *engine, *job_hash;
-	const json_t *units;
-	GM_TRY(gm_member_number(json, "plan", &plan->number, err));
-	GM_TRY(gm_member_number(json, "parent", &plan->parent, err));
-	GM_TRY(gm_member_number(json, "file_bytes", &plan->file_bytes, err));
-	GM_TRY(gm_member_number(json, "group_rows", &plan->group_rows, err));
-	GM_TRY(gm_member_number(json, "group_weight", &plan->group_weight, err));
-	GM_TRY(gm_member_string(json, "engine", &engine, err));
-	GM_TRY(gm_member_string(json, "job_hash", &job_hash, err));
-	GM_TRY(gm_member_array(json, "units", &units, err));
-	if (plan->file_bytes == 0 || plan->group_rows == 0 || plan->group_weight == 0)
-		GM_FAIL(err, GM_CORRUPT, "a size that decides where files end is 0");
-	if (strlen(job_hash) >= sizeof plan->job_hash) GM_FAIL(err, GM_CORRUPT, "the hash \"job_hash\" is too long");
-	memcpy(plan->job_hash, job_hash, strlen(job_hash) + 1);
-	plan->engine = gm_arena_strndup(&plan->arena, engine, strlen(engine));
-	if (plan->engine == NULL) return out_of_memory(err);
-	return read_units(plan, units, err);
-}
-
-enum gm_code gm_plan_read(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_plan **out,
-                          struct gm_error *err)
-{
-	char key[GM_KEY_BYTES];
-	json_t *json = NULL;
-	struct gm_plan *plan = plan_new();
-	if (plan == NULL) return out_of_memory(err);
-	gm_layout_key(layout, key, "plans", number, ".json");
-	enum gm_code rc = gm_json_read(table, key, &json, err);
-	if (rc == GM_OK) {
-		rc = plan_from_json(plan, json, err);
-		if (rc == GM_OK && (plan->number != number || plan->parent >= number))
-			rc = gm_error_set(err, GM_CORRUPT, "it is not the plan that its name says");
-		if (rc == GM_CORRUPT) (void)gm_error_object(err, rc, key, strlen(key));
-	}
-	json_decref(json);
+	enum gm_code rc = describe_table(request, plan, err);
 	if (rc == GM_OK)
 		*out = plan;
 	else
 		gm_plan_free(plan);
 	return rc;
+}
+
+enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan **out, struct gm_error *err)
+{
+	struct gm_plan *plan;
+	*out = NULL;
+	GM_TRY(gm_plan_empty(request, GM_PLAN_RUN, &plan, err));
+	enum gm_code rc = gm_plan_list(plan, request, err);
+	plan->full_us = request->now_us;
+	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
+	if (rc == GM_OK && plan->input_count > 0)
+		*out = plan;
+	else
+		gm_plan_free(plan);
+	return rc;
+}
+
+bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job, const char *engine)
+{
+	char hash[GM_HEX128_BYTES];
+	gm_hex128(job->hash, hash);
+	return plan->job[0] != '\0' && strcmp(plan->engine, engine) == 0 && strcmp(plan->job_hash, hash) == 0;
 }

@@ -4,6 +4,19 @@
 
 #include "run/plan.h"
 
+struct gm_plan *gm_plan_new(void); /* NULL when memory is gone */
+/* Fills h16 of a unit whose inputs are there. */
+void gm_plan_hash_unit(const struct gm_plan *plan, struct gm_plan_unit *unit);
+/* plan_table.c: the metadata of a table that has none yet, and of one that must take new columns. Arrays live as long
+ * as the plan. */
+enum gm_code gm_plan_new_table(struct gm_plan *plan, const struct gm_job *job, const struct gm_delta_field *fields,
+                               const char *const *partitions, struct gm_error *err) GM_CHECK;
+enum gm_code gm_plan_merge_table(struct gm_plan *plan, const struct gm_delta_log *log,
+                                 const struct gm_delta_field *fields, size_t count, const char *const *partitions,
+                                 size_t partition_count, struct gm_error *err) GM_CHECK;
+/* As JSON and back; NULL when memory is gone. */
+json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata);
+enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err) GM_CHECK;
 /* What the object is worth when units are cut. Only the plan knows it by its name: reading tells by magic bytes. */
 uint64_t gm_plan_raw_estimate(const struct gm_input *input);
 /* Lists the source and gives the plan its inputs; none: nothing is new. */

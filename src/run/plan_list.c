@@ -59,13 +59,16 @@ static enum gm_code check_key(const char *key, struct gm_error *err)
 	return gm_error_object(err, GM_UNSUPPORTED, key, n);
 }
 
-/* True if the history has it; CHANGED if it has it with other content. */
-static enum gm_code is_processed(const struct gm_history *history, const struct gm_object_info *info, bool *processed,
+/* True if a committed run has processed it; CHANGED if it had other content then. */
+static enum gm_code is_processed(struct gm_bookmark *bookmark, const struct gm_object_info *info, bool *processed,
                                  struct gm_error *err)
 {
-	const struct gm_known_object *known = gm_history_find(history, info->key);
+	const struct gm_bookmark_entry *known;
+	GM_TRY(gm_bookmark_find(bookmark, info->key, &known, err));
 	*processed = known != NULL;
-	if (known == NULL || (known->size == info->size && known->mtime_us == info->mtime_us)) return GM_OK;
+	if (known == NULL || (known->size == info->size && known->mtime_us == info->mtime_us &&
+	                      known->etag_hash == gm_bookmark_etag_hash(info->etag)))
+		return GM_OK;
 	(void)gm_error_set(err, GM_CHANGED, "the object was overwritten after it had been processed");
 	(void)gm_error_hint(err, GM_CHANGED, "objects must not change: put corrected data under a new name");
 	return gm_error_object(err, GM_CHANGED, info->key, strlen(info->key));
@@ -101,7 +104,7 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 	bool processed;
 	if (gm_plan_skips(info->key)) return GM_OK;
 	GM_TRY(check_key(info->key, err));
-	GM_TRY(is_processed(listing->request->history, info, &processed, err));
+	GM_TRY(is_processed(listing->request->bookmark, info, &processed, err));
 	if (processed || listing->full) return GM_OK;
 	if (plan->input_count >= MAX_OBJECTS || listing->raw_bytes >= max_plan_raw_bytes ||
 	    (listing->request->limit_objects > 0 && plan->input_count >= listing->request->limit_objects)) {
@@ -114,5 +117,6 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err)
 {
 	struct listing listing = {.request = request, .plan = plan};
+	gm_bookmark_restart(request->bookmark);
 	return gm_store_list(request->source, "", note_object, &listing, err);
 }

@@ -74,41 +74,6 @@ static enum gm_code publish_file(struct gm_store *table, const struct gm_manifes
 	return gm_error_object(err, GM_CHANGED, file->path, strlen(file->path));
 }
 
-/* --- Claim -------------------------------------------------------------------------------------------------------- */
-
-enum gm_code gm_claim(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
-                      struct gm_error *err)
-{
-	char key[GM_KEY_BYTES];
-	uint64_t number;
-	gm_layout_key(layout, key, "claims", plan->parent, ".json");
-	json_t *claim = json_pack("{s:i, s:I}", "format", GM_FORMAT, "plan", (json_int_t)plan->number);
-	enum gm_code rc = gm_json_write(table, key, claim, err);
-	json_decref(claim);
-	if (rc != GM_EXISTS) return rc;
-	GM_TRY(gm_history_claim(table, layout, plan->parent, &number, err));
-	if (number == plan->number) return GM_OK;
-	GM_FAIL(err, GM_LOST, "another run was claimed first");
-}
-
-static enum gm_code is_committed(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
-                                 struct gm_error *err)
-{
-	char key[GM_KEY_BYTES];
-	uint64_t bytes;
-	gm_layout_key(layout, key, "runs", number, ".json.zst");
-	return size_of(table, key, &bytes, err);
-}
-
-bool gm_plan_is_over(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan)
-{
-	struct gm_error ignored;
-	uint64_t claimed;
-	if (is_committed(table, layout, plan->number, &ignored) == GM_OK) return true;
-	return gm_history_claim(table, layout, plan->parent, &claimed, &ignored) == GM_OK && claimed != 0 &&
-	       claimed != plan->number;
-}
-
 /* --- Publish ------------------------------------------------------------------------------------------------------ */
 
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count, struct gm_error *err)
@@ -118,145 +83,73 @@ enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manife
 	return GM_OK;
 }
 
-/* --- Commit ------------------------------------------------------------------------------------------------------- */
+/* --- Manifests ---------------------------------------------------------------------------------------------------- */
 
-static json_t *inputs_json(const struct gm_plan *plan, const struct gm_manifest *manifests, struct gm_balance *total)
+static bool is_of(const struct gm_plan_unit *unit, const struct gm_manifest *manifest)
 {
-	json_t *list = json_array();
-	const struct gm_input *input = plan->inputs;
-	for (size_t i = 0; i < plan->unit_count; i++) {
-		for (size_t k = 0; k < manifests[i].object_count; k++, input++) {
-			gm_balance_add(total, &manifests[i].objects[k].balance);
-			json_t *balance = gm_balance_json(&manifests[i].objects[k].balance);
-			json_t *object =
-			    json_pack("{s:s, s:I, s:I, s:s, s:o}", "key", input->key, "size", (json_int_t)input->size, "mtime_us",
-			              (json_int_t)input->mtime_us, "etag", input->etag, "balance", balance);
-			if (object == NULL || json_array_append_new(list, object) != 0) {
-				json_decref(list);
-				return NULL;
-			}
-		}
-	}
-	return list;
+	if (manifest->object_count != unit->count) return false;
+	for (size_t i = 0; i < unit->count; i++)
+		if (strcmp(manifest->objects[i].key, unit->inputs[i].key) != 0) return false;
+	return true;
 }
 
-static json_t *files_json(const struct gm_plan *plan, const struct gm_manifest *manifests)
+enum gm_code gm_manifest_read(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                              size_t unit, struct gm_manifest *manifest, struct gm_error *err)
 {
-	json_t *list = json_array();
-	for (size_t i = 0; i < plan->unit_count; i++) {
-		for (size_t k = 0; k < manifests[i].file_count; k++) {
-			const struct gm_manifest_file *file = &manifests[i].files[k];
-			char hex[GM_HEX128_BYTES];
-			gm_hex128(file->hash, hex);
-			json_t *object =
-			    json_pack("{s:s, s:I, s:s, s:s*, s:I}", "path", file->path, "bytes", (json_int_t)file->bytes, "hash",
-			              hex, "partition", file->partition, "rows", (json_int_t)file->rows);
-			if (object == NULL || json_array_append_new(list, object) != 0) {
-				json_decref(list);
-				return NULL;
-			}
-		}
-	}
-	return list;
-}
-
-enum gm_code gm_commit(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
-                       const struct gm_manifest *manifests, struct gm_error *err)
-{
-	char key[GM_KEY_BYTES];
-	struct gm_balance total = {0};
-	json_t *inputs = inputs_json(plan, manifests, &total);
-	json_t *files = files_json(plan, manifests);
-	json_t *balance = gm_balance_json(&total);
-	json_t *run = json_pack("{s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "format", GM_FORMAT, "run",
-	                        (json_int_t)plan->number, "parent", (json_int_t)plan->parent, "engine", plan->engine,
-	                        "job_hash", plan->job_hash, "inputs", inputs, "files", files, "total", balance);
-	gm_layout_key(layout, key, "runs", plan->number, ".json.zst");
-	enum gm_code rc = gm_json_write(table, key, run, err);
-	json_decref(run);
-	return rc;
-}
-
-/* --- Giving up and sweeping --------------------------------------------------------------------------------------- */
-
-/* A plan without units has none; the pointer is for the reader's and the analyzer's peace. */
-static const struct gm_manifest no_manifest;
-
-enum gm_code gm_end_plan(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
-                         bool claimed, uint64_t *number, struct gm_error *err)
-{
-	struct gm_history history;
-	struct gm_plan empty = *plan;
-	enum gm_code rc;
-	empty.unit_count = 0;
-	do {
-		GM_TRY(gm_history_load(table, layout, &history, err));
-		uint64_t last = history.last_plan, head = history.last_run;
-		gm_history_release(&history);
-		if (head != plan->parent) GM_FAIL(err, GM_LOST, "another run was committed meanwhile");
-		rc = gm_plan_write(&empty, last + 1, table, layout, err);
-		*number = empty.number;
-	} while (rc == GM_EXISTS);
-	GM_TRY(rc);
-	if (!claimed) GM_TRY(gm_claim(table, layout, &empty, err));
-	rc = gm_commit(table, layout, &empty, &no_manifest, err);
-	return rc == GM_EXISTS ? GM_OK : rc; /* another runner found our claim and finished for us */
-}
-
-static void work_prefix(const struct gm_layout *layout, uint64_t number, char prefix[GM_KEY_BYTES])
-{
-	gm_layout_key(layout, prefix, "work", number, "/");
-}
-
-enum gm_code gm_clear_work(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
-                           struct gm_error *err)
-{
-	char prefix[GM_KEY_BYTES];
-	work_prefix(layout, number, prefix);
-	return gm_store_remove_tree(table, prefix, err);
-}
-
-static enum gm_code undo_manifest(struct gm_store *table, const char *key, struct gm_error *err)
-{
-	json_t *json;
-	struct gm_manifest manifest;
+	char key[GM_KEY_BYTES], suffix[32];
+	json_t *json = NULL;
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.json", unit);
+	gm_layout_key(layout, key, "work", plan->number, suffix);
 	GM_TRY(gm_json_read(table, key, &json, err));
-	enum gm_code rc = gm_manifest_parse(json, &manifest, err);
+	enum gm_code rc = gm_manifest_parse(json, manifest, err);
 	json_decref(json);
+	if (rc == GM_OK && !is_of(&plan->units[unit], manifest)) {
+		gm_manifest_release(manifest);
+		rc = gm_error_set(err, GM_CORRUPT, "the manifest does not match its plan");
+	}
+	return rc == GM_CORRUPT ? gm_error_object(err, rc, key, strlen(key)) : rc;
+}
+
+/* --- Close and tidy ----------------------------------------------------------------------------------------------- */
+
+enum undo { UNDO_STAGED, UNDO_PUBLISHED };
+
+static enum gm_code undo_unit(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                              size_t unit, enum undo what, struct gm_error *err)
+{
+	struct gm_manifest manifest;
+	enum gm_code rc = gm_manifest_read(table, layout, plan, unit, &manifest, err);
+	if (rc == GM_NOT_FOUND) return GM_OK;
 	GM_TRY(rc);
 	for (size_t i = 0; rc == GM_OK && i < manifest.file_count; i++)
-		rc = gm_store_discard(table, manifest.files[i].token, err);
-	for (size_t i = 0; rc == GM_OK && i < manifest.file_count; i++)
-		rc = gm_store_remove(table, manifest.files[i].path, err);
+		rc = what == UNDO_STAGED ? gm_store_discard(table, manifest.files[i].token, err)
+		                         : gm_store_remove(table, manifest.files[i].path, err);
 	gm_manifest_release(&manifest);
 	return rc;
 }
 
-struct undo {
-	struct gm_store *table;
-};
-
-static enum gm_code undo_if_manifest(void *context, const struct gm_object_info *info, struct gm_error *err)
-{
-	struct undo *undo = context;
-	size_t n = strlen(info->key);
-	if (n < 5 || strcmp(info->key + n - 5, ".json") != 0) return GM_OK;
-	return undo_manifest(undo->table, info->key, err);
-}
-
-enum gm_code gm_close_plan(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+enum gm_code gm_plan_close(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
                            struct gm_error *err)
 {
-	static const char text[] = "{\"format\":1}\n";
-	char prefix[GM_KEY_BYTES], key[GM_KEY_BYTES];
-	struct undo undo = {table};
-	enum gm_code rc = is_committed(table, layout, number, err);
-	if (rc == GM_OK) GM_FAIL(err, GM_LOST, "it was committed meanwhile");
-	if (rc != GM_NOT_FOUND) return rc;
-	work_prefix(layout, number, prefix);
-	GM_TRY(gm_store_list(table, prefix, undo_if_manifest, &undo, err));
-	GM_TRY(gm_clear_work(table, layout, number, err));
-	gm_layout_key(layout, key, "plans", number, ".closed");
-	rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
+	static const char text[] = "{\"format\":2}\n";
+	char key[GM_KEY_BYTES];
+	for (size_t i = 0; i < plan->unit_count; i++) GM_TRY(undo_unit(table, layout, plan, i, UNDO_STAGED, err));
+	for (size_t i = 0; i < plan->unit_count; i++) GM_TRY(undo_unit(table, layout, plan, i, UNDO_PUBLISHED, err));
+	gm_layout_key(layout, key, "plans", plan->number, ".closed");
+	enum gm_code rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
 	return rc == GM_EXISTS ? GM_OK : rc;
+}
+
+static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	size_t n = strlen(info->key);
+	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
+	return gm_store_remove(context, info->key, err);
+}
+
+enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	gm_layout_key(layout, prefix, "work", number, "/");
+	return gm_store_list(table, prefix, remove_leftover, table, err);
 }

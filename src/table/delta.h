@@ -66,6 +66,10 @@ enum gm_code gm_delta_partition(const struct gm_delta_log *log, const char *part
                                 const struct gm_delta_file **files, size_t *count, struct gm_error *err) GM_CHECK;
 /* Is the file live? */
 bool gm_delta_has(const struct gm_delta_log *log, const char *path);
+/* Does the log speak of the file at all: live, or removed and not yet forgotten? */
+bool gm_delta_knows(const struct gm_delta_log *log, const char *path);
+/* How long the log remembers removed files: delta.deletedFileRetentionDuration. */
+int64_t gm_delta_removed_retention_ms(const struct gm_delta_log *log);
 /* All live files with everything the log says of them, each valid during its call; streamed, in no order that counts. */
 typedef enum gm_code gm_delta_file_fn(void *context, const struct gm_delta_file *file, struct gm_error *err);
 enum gm_code gm_delta_each_file(const struct gm_delta_log *log, gm_delta_file_fn *each, void *context,
@@ -101,7 +105,8 @@ struct gm_delta_text { /* an entry of a map of strings */
 };
 struct gm_delta_commit {
 	int64_t timestamp_ms;
-	const char *operation; /* "WRITE" */
+	const char *operation;   /* "WRITE" */
+	const char *engine_info; /* "gristmill/0.1.0" */
 	const struct gm_delta_text *parameters, *metrics;
 	size_t parameter_count, metric_count;
 	bool blind_append;
@@ -131,7 +136,7 @@ struct gm_delta_column_stats {
 	const char *name;
 	enum gm_type type;
 	uint64_t nulls;
-	bool has_bounds, min_exact, max_exact;
+	bool has_bounds; /* not beside a NaN; what is inexact lies below and above every value */
 	int64_t min_i64, max_i64;
 	double min_f64, max_f64;
 	const uint8_t *min_bytes, *max_bytes;
@@ -144,7 +149,7 @@ enum gm_code gm_delta_stats(uint64_t rows, const struct gm_delta_column_stats *c
 /* Writes the checkpoint of the log's version, if it is not there, and moves _last_checkpoint forward to it (never
  * back). Streams: memory as for opening. now_ms decides which removes are expired. */
 enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err) GM_CHECK;
-/* Is this a version that gets a checkpoint? Every tenth unless delta.checkpointInterval says otherwise. */
+/* Have ten versions, or delta.checkpointInterval, come since the last checkpoint? */
 bool gm_delta_checkpoint_due(const struct gm_delta_log *log);
 /* Removes log entries older than the table's retention (30 days; never under 7), always leaving a checkpoint and every
  * entry from it on. Honours delta.enableExpiredLogCleanup. */

@@ -1,0 +1,228 @@
+/* import.c - files that others put into the table's folders.
+ *
+ * To whoever lists folders, a Parquet file in a partition's folder is part of the table. The log does not know it, so
+ * readers of the log would miss its rows, and a run would write its keys a second time. So before it plans, a run puts
+ * such files into the log, by a commit of its own, and from then on they are like any other.
+ *
+ * Not every file that the log does not name is one of these:
+ * - ours, of a plan that is being published or dead: told by its name;
+ * - one that a commit has removed, and that still lies there: the log remembers it for the table's retention (a week).
+ *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone, and
+ *   told. Where there is no log yet, nothing can have been removed;
+ * - one that is not whole yet, that has other columns than the table, or that lies in no partition's folder: told. */
+#include "parquet/reader.h"
+#include "run/runner.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { IMPORTS_MAX = 10000 }; /* files of one commit; the rest comes with the next */
+static const size_t footer_bytes_max = (size_t)64 << 20;
+
+struct import {
+	struct gm_runner *runner;
+	const struct gm_delta_log *log; /* NULL: none */
+	int64_t oldest_ms;              /* files that are older are left alone */
+	struct gm_arena arena;
+	struct gm_delta_file *files;
+	size_t count, room, left_alone;
+};
+
+/* --- Which files -------------------------------------------------------------------------------------------------- */
+
+static bool is_hidden(const char *key)
+{
+	for (const char *part = key; part != NULL; part = strchr(part, '/')) {
+		if (*part == '/') part++;
+		if (*part == '_' || *part == '.') return true;
+	}
+	return false;
+}
+
+static bool all_of(const char *text, size_t n, const char *set)
+{
+	return strspn(text, set) >= n;
+}
+
+/* "<8 hex>-<run>-<unit>-<seq>-<16 hex>.": as file_path in output.c makes them. */
+static bool is_named_as_ours(const char *key)
+{
+	static const char hex[] = "0123456789abcdef", digits[] = "0123456789";
+	const char *name = strrchr(key, '/');
+	name = name != NULL ? name + 1 : key;
+	if (!all_of(name, 8, hex) || name[8] != '-') return false;
+	name += 9;
+	for (int i = 0; i < 3; i++) {
+		size_t n = strspn(name, digits);
+		if (n < 4 || name[n] != '-') return false;
+		name += n + 1;
+	}
+	return all_of(name, 16, hex) && name[16] == '.';
+}
+
+static bool has_extension(const char *key)
+{
+	size_t n = strlen(key);
+	return (n > 8 && strcmp(key + n - 8, ".parquet") == 0) || (n > 5 && strcmp(key + n - 5, ".parq") == 0);
+}
+
+/* The Hive path of the file's folder, as our own folders are named; NULL: it is none of this table. */
+static const char *partition_of(struct import *import, const char *key, struct gm_error *err)
+{
+	const struct gm_job *job = import->runner->job;
+	const char *slash = strrchr(key, '/');
+	size_t bytes = slash != NULL ? (size_t)(slash - key) : 0, count = 0;
+	struct gm_partition_value *values;
+	char *partition = gm_arena_strndup(&import->arena, key, bytes);
+	if (partition == NULL || gm_partition_parse(partition, bytes, &import->arena, &values, &count, err) != GM_OK)
+		return NULL;
+	if (count != job->table.partition_count) return NULL;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(values[i].name, job->table.partitions[i].name) != 0) return NULL;
+	return partition;
+}
+
+/* --- What they hold ----------------------------------------------------------------------------------------------- */
+
+struct opened {
+	struct gm_store *table;
+	const char *key;
+};
+
+static enum gm_code read_at(void *context, uint64_t offset, void *into, size_t bytes, struct gm_error *err)
+{
+	const struct opened *opened = context;
+	size_t got;
+	GM_TRY(gm_store_read(opened->table, opened->key, offset, into, bytes, &got, err));
+	if (got != bytes) GM_FAIL(err, GM_CORRUPT, "the file is shorter than it was");
+	return GM_OK;
+}
+
+static bool fits(const struct gm_parquet_leaf *leaf, enum gm_type type)
+{
+	return leaf->readable && leaf->depth == 1 &&
+	       (leaf->type == type || (leaf->type == GM_TYPE_INT && type == GM_TYPE_BIGINT));
+}
+
+/* UNSUPPORTED: a column has another type than the table's. */
+static enum gm_code check_columns(const struct gm_job *job, const struct gm_parquet_reader *reader,
+                                  struct gm_error *err)
+{
+	const struct gm_parquet_file_info *info = gm_parquet_reader_info(reader);
+	for (size_t i = 0; i < job->column_count; i++) {
+		size_t leaf = gm_parquet_reader_find(reader, &job->columns[i].name, 1);
+		if (leaf == SIZE_MAX || fits(&info->leaves[leaf], job->columns[i].type)) continue;
+		GM_FAIL(err, GM_UNSUPPORTED, "its column %s is %s, the table's is %s", job->columns[i].name,
+		        info->leaves[leaf].described, gm_type_name(job->columns[i].type));
+	}
+	return GM_OK;
+}
+
+static enum gm_code look_into(struct import *import, struct gm_delta_file *file, struct gm_error *err)
+{
+	struct opened opened = {import->runner->table, file->path};
+	struct gm_parquet_input input = {read_at, &opened, file->bytes};
+	struct gm_parquet_reader *reader;
+	GM_TRY(gm_parquet_reader_open(&input, footer_bytes_max, &reader, err));
+	enum gm_code rc = check_columns(import->runner->job, reader, err);
+	uint64_t rows = gm_parquet_reader_info(reader)->rows;
+	gm_parquet_reader_free(reader);
+	GM_TRY(rc);
+	file->stats = gm_arena_printf(&import->arena, "{\"numRecords\":%" PRIu64 "}", rows);
+	if (file->stats == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for files of others");
+	return GM_OK;
+}
+
+/* --- The listing -------------------------------------------------------------------------------------------------- */
+
+static void tell(struct import *import, const char *key, const char *why)
+{
+	enum { TOLD = 5 };
+	if (import->left_alone++ < TOLD)
+		gm_runner_notice(import->runner, "%s lies in the table's folders, and the log does not name it; left alone: %s",
+		                 key, why);
+}
+
+static enum gm_code add(struct import *import, const struct gm_object_info *info, const char *partition,
+                        struct gm_error *err)
+{
+	if (import->count == import->room) {
+		size_t room = import->room == 0 ? 16 : import->room * 2;
+		struct gm_delta_file *grown = realloc(import->files, room * sizeof *grown);
+		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for files of others");
+		import->files = grown;
+		import->room = room;
+	}
+	struct gm_delta_file *file = &import->files[import->count];
+	*file = (struct gm_delta_file){.path = gm_arena_strndup(&import->arena, info->key, strlen(info->key)),
+	                               .partition = partition,
+	                               .bytes = info->size,
+	                               .mtime_ms = info->mtime_us / 1000,
+	                               .data_change = true};
+	if (file->path == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for files of others");
+	enum gm_code rc = look_into(import, file, err);
+	if (rc == GM_OK) import->count++;
+	if (rc != GM_CORRUPT && rc != GM_UNSUPPORTED && rc != GM_NOT_FOUND) return rc;
+	tell(import, info->key, err->message);
+	return GM_OK;
+}
+
+static enum gm_code note_file(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	struct import *import = context;
+	if (is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
+	if (import->log != NULL && gm_delta_knows(import->log, info->key)) return GM_OK;
+	if (is_named_as_ours(info->key)) return GM_OK;
+	const char *partition = partition_of(import, info->key, err);
+	if (partition == NULL)
+		tell(import, info->key, "its folder is no partition of the table");
+	else if (info->mtime_us / 1000 < import->oldest_ms)
+		tell(import, info->key, "a commit may have removed it long ago");
+	else
+		return add(import, info, partition, err);
+	return GM_OK;
+}
+
+/* --- The commit --------------------------------------------------------------------------------------------------- */
+
+static enum gm_code commit(struct import *import, struct gm_error *err)
+{
+	struct gm_runner *runner = import->runner;
+	char who[256];
+	struct gm_plan *plan;
+	struct gm_plan_request request = {.job = runner->job,
+	                                  .log = import->log,
+	                                  .parent = runner->history.head,
+	                                  .engine = runner->env->engine_id,
+	                                  .now_us = runner->env->now_us(runner->env->clock),
+	                                  .full_us = runner->history.full_us};
+	GM_TRY(gm_plan_empty(&request, GM_PLAN_IMPORT, &plan, err));
+	gm_runner_who(who);
+	plan->reason = "files of others lay in the table's folders";
+	plan->who = who;
+	plan->imports = import->files;
+	plan->import_count = import->count;
+	enum gm_code rc = gm_runner_change(runner, &runner->layout, plan, err);
+	if (rc == GM_OK)
+		gm_runner_notice(runner, "put %zu file%s into the log that others had put into the table's folders: %s%s",
+		                 import->count, import->count == 1 ? "" : "s", import->files[0].path,
+		                 import->count > 1 ? ", ..." : "");
+	gm_plan_free(plan);
+	return rc;
+}
+
+enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err)
+{
+	struct import import = {.runner = runner, .log = runner->history.log, .oldest_ms = INT64_MIN};
+	*imported = false;
+	if (import.log != NULL)
+		import.oldest_ms =
+		    runner->env->now_us(runner->env->clock) / 1000 - gm_delta_removed_retention_ms(import.log) / 2;
+	gm_arena_init(&import.arena, 16 * 1024);
+	enum gm_code rc = gm_store_list(runner->table, "", note_file, &import, err);
+	if (rc == GM_OK && import.count > 0) rc = commit(&import, err);
+	*imported = rc == GM_LOST || (rc == GM_OK && import.count > 0);
+	free(import.files);
+	gm_arena_release(&import.arena);
+	return rc == GM_LOST ? GM_OK : rc;
+}

@@ -1,0 +1,229 @@
+/* work.c - the units of a plan: each becomes staged files, key hashes, and a manifest that names them. */
+#include "run/runner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { DEFAULT_QUARANTINE_RECORDS = 100 };
+static const double default_quarantine_percent = 1.0;
+static const uint64_t program_bytes = (uint64_t)20 << 20; /* code, libraries, and scratch that no share covers */
+static const char secret_key[] = "_gristmill/hash-key";
+
+/* --- Limits ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t quarantine_limit(const struct gm_run_options *options, uint64_t records_read)
+{
+	double percent = options->quarantine_set ? options->quarantine_percent : default_quarantine_percent;
+	uint64_t records = options->quarantine_set ? options->quarantine_records : DEFAULT_QUARANTINE_RECORDS;
+	uint64_t share = (uint64_t)((double)records_read * percent / 100.0);
+	return share > records ? share : records;
+}
+
+static enum gm_code check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
+                                 struct gm_error *err)
+{
+	struct gm_balance total = {0};
+	uint64_t rows = 0;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < manifests[i].object_count; k++) {
+			GM_TRY(gm_balance_check(&manifests[i].objects[k].balance, manifests[i].objects[k].key, err));
+			gm_balance_add(&total, &manifests[i].objects[k].balance);
+		}
+		for (size_t k = 0; k < manifests[i].file_count; k++) rows += manifests[i].files[k].rows;
+	}
+	if (rows != total.rows_written)
+		GM_FAIL(err, GM_UNBALANCED, "the files hold %" PRIu64 " rows, the books say %" PRIu64, rows,
+		        total.rows_written);
+	uint64_t limit = quarantine_limit(&runner->options, total.records_read);
+	if (total.quarantined <= limit) return GM_OK;
+	(void)gm_error_set(err, GM_QUARANTINE,
+	                   "%" PRIu64 " of %" PRIu64 " records were rejected; the limit is %" PRIu64
+	                   ", nothing was published",
+	                   total.quarantined, total.records_read, limit);
+	return gm_error_hint(err, GM_QUARANTINE,
+	                     "mend the source or the job file, or raise the limit with --max-quarantine");
+}
+
+/* --- Work --------------------------------------------------------------------------------------------------------- */
+
+static enum gm_code load_secret(struct gm_runner *runner, struct gm_error *err)
+{
+	size_t got = 0;
+	if (runner->table != NULL) {
+		enum gm_code rc = gm_store_read(runner->table, secret_key, 0, runner->secret, sizeof runner->secret, &got, err);
+		if (rc != GM_OK && rc != GM_NOT_FOUND) return rc;
+		if (rc == GM_OK && got == sizeof runner->secret) return GM_OK;
+		if (rc == GM_OK) {
+			(void)gm_error_set(err, GM_CORRUPT, "the table's hash key is cut short");
+			return gm_error_object(err, GM_CORRUPT, secret_key, sizeof secret_key - 1);
+		}
+	}
+	if (getrandom(runner->secret, sizeof runner->secret, 0) != sizeof runner->secret)
+		return gm_error_errno(err, errno, "getrandom", "cannot get random bytes");
+	if (runner->table == NULL || runner->options.dry_run) return GM_OK;
+	enum gm_code rc = gm_store_put(runner->table, secret_key, runner->secret, sizeof runner->secret, true, err);
+	return rc == GM_EXISTS ? load_secret(runner, err) : rc;
+}
+
+static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
+{
+	const struct gm_run_options *options = &runner->options;
+	struct gm_engine_options engine = {.job = runner->job,
+	                                   .source = runner->source,
+	                                   .table = options->dry_run ? NULL : runner->table,
+	                                   .threads = options->threads,
+	                                   .memory_bytes = options->memory_bytes - program_bytes,
+	                                   .scratch = runner->env->scratch,
+	                                   .key_secret = runner->secret,
+	                                   .stop = options->stop};
+	return gm_engine_new(&engine, &runner->engine, err);
+}
+
+struct unit_keys {
+	char work[GM_KEY_BYTES], manifest[GM_KEY_BYTES], keys[GM_KEY_BYTES], quarantine[GM_KEY_BYTES];
+	char job8[GM_JOB8_BYTES];
+};
+
+static void name_unit(const struct gm_runner *runner, const struct gm_plan *plan, size_t unit, struct unit_keys *keys)
+{
+	char suffix[64];
+	gm_layout_key(&runner->layout, keys->work, "work", plan->number, "/");
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.json", unit);
+	gm_layout_key(&runner->layout, keys->manifest, "work", plan->number, suffix);
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.keys", unit);
+	gm_layout_key(&runner->layout, keys->keys, "work", plan->number, suffix);
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.ndjson.gz", unit);
+	gm_layout_key(&runner->layout, keys->quarantine, "quarantine", plan->number, suffix);
+	gm_job8(runner->job->id, keys->job8);
+}
+
+/* Drops what a unit staged: for a unit whose manifest could not be written, or whose twin was first. */
+static void discard_unit(struct gm_runner *runner, const struct gm_unit_result *result)
+{
+	struct gm_error ignored;
+	for (size_t i = 0; i < result->outputs.file_count; i++)
+		(void)!gm_store_discard(runner->table, result->outputs.files[i].token, &ignored);
+	if (result->quarantine_token[0] != '\0') (void)!gm_store_discard(runner->table, result->quarantine_token, &ignored);
+	if (result->keys_token[0] != '\0') (void)!gm_store_discard(runner->table, result->keys_token, &ignored);
+}
+
+/* Does the manifest name what we staged? */
+static bool names_ours(const struct gm_manifest *manifest, const struct gm_unit_result *result)
+{
+	const char *ours = result->outputs.file_count > 0 ? result->outputs.files[0].token : result->quarantine_token;
+	if (ours[0] == '\0') return true; /* nothing is staged that could be dropped */
+	return manifest->file_count > 0 && strcmp(manifest->files[0].token, ours) == 0;
+}
+
+/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also when
+ * our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where it is,
+ * for the put may yet take effect. */
+static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
+                               const struct unit_keys *keys, const struct gm_unit_result *result, const json_t *json,
+                               struct gm_manifest *manifest, struct gm_error *err)
+{
+	struct gm_error read;
+	if (result->keys_token[0] != '\0') {
+		enum gm_code rc = gm_store_publish(runner->table, result->keys_token, keys->keys, err);
+		if (rc != GM_OK && rc != GM_EXISTS) return rc;
+		GM_TRY(gm_store_discard(runner->table, result->keys_token, err));
+	}
+	enum gm_code rc = gm_json_write(runner->table, keys->manifest, json, err);
+	if (rc == GM_OK) return gm_manifest_parse(json, manifest, err);
+	if (gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, &read) != GM_OK) {
+		if (rc == GM_EXISTS) *err = read;
+		return err->code;
+	}
+	if (!names_ours(manifest, result)) discard_unit(runner, result);
+	return GM_OK;
+}
+
+/* Works a unit and leaves its manifest, in the table and parsed. */
+static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
+                              struct gm_manifest *manifest, struct gm_error *err)
+{
+	struct unit_keys keys;
+	struct gm_unit_result result;
+	name_unit(runner, plan, number, &keys);
+	struct gm_unit_spec unit = {.number = number,
+	                            .inputs = plan->units[number].inputs,
+	                            .input_count = plan->units[number].count,
+	                            .output = {.job = runner->job,
+	                                       .table = runner->options.dry_run ? NULL : runner->table,
+	                                       .work_prefix = keys.work,
+	                                       .job8 = keys.job8,
+	                                       .h16 = plan->units[number].h16,
+	                                       .run = plan->number,
+	                                       .unit = number,
+	                                       .engine = runner->env->engine_id,
+	                                       .file_bytes = plan->file_bytes},
+	                            .group_rows = plan->group_rows,
+	                            .group_weight = plan->group_weight,
+	                            .quarantine_key = keys.quarantine,
+	                            .keys_key = number + 1 < plan->unit_count ? keys.keys : NULL};
+	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
+	json_t *json = gm_manifest_json(runner->job, &unit, &result);
+	enum gm_code rc = json != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for a manifest");
+	if (rc == GM_OK && runner->options.dry_run)
+		rc = gm_manifest_parse(json, manifest, err);
+	else if (rc == GM_OK)
+		rc = store_unit(runner, plan, number, &keys, &result, json, manifest, err);
+	json_decref(json);
+	gm_unit_result_release(&result);
+	return rc;
+}
+
+/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND: there is
+ * none. */
+static enum gm_code resume_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
+                                struct gm_manifest *manifest, struct gm_error *err)
+{
+	struct unit_keys keys;
+	enum gm_code rc = GM_OK;
+	if (runner->options.dry_run) return GM_NOT_FOUND;
+	GM_TRY(gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err));
+	name_unit(runner, plan, number, &keys);
+	if (number + 1 < plan->unit_count) rc = gm_engine_load_keys(runner->engine, keys.keys, err);
+	if (rc == GM_NOT_FOUND) /* the caller takes NOT_FOUND for "no manifest" */
+		rc = gm_error_set(err, GM_CORRUPT, "the key file of finished unit %zu is gone", number);
+	if (rc != GM_OK) {
+		gm_manifest_release(manifest);
+		return rc;
+	}
+	gm_runner_notice(runner, "unit %zu of run %" PRIu64 " was finished by an earlier attempt", number, plan->number);
+	return GM_OK;
+}
+
+static enum gm_code work_units(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
+                               size_t *done, struct gm_error *err)
+{
+	for (*done = 0; *done < plan->unit_count; (*done)++) {
+		enum gm_code rc = resume_unit(runner, plan, *done, &manifests[*done], err);
+		if (rc == GM_NOT_FOUND) rc = work_unit(runner, plan, *done, &manifests[*done], err);
+		GM_TRY(rc);
+	}
+	return GM_OK;
+}
+
+enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
+                            size_t *done, struct gm_error *err)
+{
+	runner->objects_total = plan->input_count;
+	runner->bytes_total = plan->bytes;
+	runner->done = (struct gm_engine_progress){0};
+	enum gm_code rc = load_secret(runner, err);
+	if (rc == GM_OK) rc = new_engine(runner, err);
+	if (rc == GM_OK) {
+		gm_runner_phase(runner, "work");
+		rc = work_units(runner, plan, manifests, done, err);
+		gm_runner_tick(runner);
+	}
+	for (size_t i = 0; runner->engine != NULL && gm_engine_sample(runner->engine, i) != NULL; i++)
+		gm_runner_notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
+	gm_engine_free(runner->engine);
+	runner->engine = NULL;
+	if (rc == GM_OK) rc = check_limits(runner, manifests, *done, err);
+	return rc;
+}
