@@ -130,6 +130,8 @@ static enum gm_code writes(const struct view *view, const struct sim_effect *eff
 /* --- Listing ------------------------------------------------------------------------------------------------------ */
 
 struct names {
+	gm_prune_fn *prune; /* the caller's, with its context */
+	void *context;
 	struct gm_arena arena;
 	struct gm_object_info *infos;
 	size_t count, room;
@@ -156,22 +158,29 @@ static void names_release(struct names *names)
 	free(names->infos);
 }
 
-/* All names below prefix at this moment. */
-static enum gm_code take_names(struct gm_store *inner, const char *prefix, struct names *names, struct gm_error *err)
+static bool prune_name(void *context, const char *folder)
 {
-	*names = (struct names){0};
+	const struct names *names = context;
+	return names->prune != NULL && names->prune(names->context, folder);
+}
+
+/* All names below prefix at this moment. */
+static enum gm_code take_names(struct gm_store *inner, const char *prefix, gm_prune_fn *prune, void *context,
+                               struct names *names, struct gm_error *err)
+{
+	*names = (struct names){.prune = prune, .context = context};
 	gm_arena_init(&names->arena, 4096);
-	enum gm_code rc = gm_store_list(inner, prefix, note_name, names, err);
+	enum gm_code rc = gm_store_list_pruned(inner, prefix, prune_name, note_name, names, err);
 	if (rc != GM_OK) names_release(names);
 	return rc;
 }
 
 /* One page: the names behind `after`, at most `most`. The caller's calls on the store come between pages, too. */
 static enum gm_code list_page(struct view *view, const char *prefix, size_t most, char after[SIM_KEY_ROOM], bool *more,
-                              gm_list_fn *each, void *context, struct gm_error *err)
+                              gm_prune_fn *prune, gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct names names;
-	GM_TRY(take_names(view->inner, prefix, &names, err));
+	GM_TRY(take_names(view->inner, prefix, prune, context, &names, err));
 	enum gm_code rc = GM_OK;
 	size_t first = 0;
 	while (first < names.count && after[0] != '\0' && strcmp(names.infos[first].key, after) <= 0) first++;
@@ -186,8 +195,8 @@ static enum gm_code list_page(struct view *view, const char *prefix, size_t most
 	return rc;
 }
 
-static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
-                              struct gm_error *err)
+static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                              void *context, struct gm_error *err)
 {
 	struct view *view = of(store);
 	struct sim *sim = view->runner->sim;
@@ -196,7 +205,7 @@ static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_lis
 	for (bool more = true; rc == GM_OK && more;) {
 		if (!reads(view, "list", prefix, &rc, err)) return rc;
 		size_t most = sim->scenario.paged && sim->faults ? 1 + sim_below(&sim->random, 6) : SIZE_MAX;
-		rc = list_page(view, prefix, most, after, &more, each, context, err);
+		rc = list_page(view, prefix, most, after, &more, prune, each, context, err);
 	}
 	return rc;
 }
@@ -302,7 +311,7 @@ static enum gm_code view_remove_tree(struct gm_store *store, const char *prefix,
 	struct names names;
 	enum gm_code rc = GM_OK;
 	if (!reads(view, "list to remove", prefix, &rc, err)) return rc;
-	GM_TRY(take_names(view->inner, prefix, &names, err));
+	GM_TRY(take_names(view->inner, prefix, NULL, NULL, &names, err));
 	tell(view, "list to remove", prefix, "done");
 	while (rc == GM_OK && names.count > 0) {
 		unsigned at = sim_below(&view->runner->sim->random, (unsigned)names.count);
