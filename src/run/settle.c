@@ -313,6 +313,8 @@ static enum gm_code close_if_dead(struct gm_runner *runner, uint64_t number, boo
 	if (rc == GM_OK && state == GM_PLAN_DEAD) {
 		rc = gm_plan_close(runner->table, &runner->layout, plan, err);
 		*closed = rc == GM_OK && plan->unit_count > 0;
+		/* The history in hand does not know it as settled: the next run would be the first to tidy up. */
+		if (rc == GM_OK) rc = gm_plan_tidy(runner->table, &runner->layout, plan->number, err);
 	}
 	gm_plan_free(plan);
 	return rc;
