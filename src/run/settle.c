@@ -7,8 +7,8 @@
 
 static enum gm_code open_tip(const struct gm_runner *runner, struct gm_tip *tip, struct gm_error *err)
 {
-	gm_tip_init(tip, runner->table, runner->history.log);
-	enum gm_code rc = gm_tip_advance(tip, tip->version + 1, NULL, NULL, err);
+	gm_tip_init(tip, runner->table, runner->history.log, gm_runner_log_bytes(runner));
+	enum gm_code rc = gm_tip_advance(tip, err);
 	if (rc != GM_OK) gm_tip_release(tip);
 	return rc;
 }
@@ -99,7 +99,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 	enum gm_code rc;
 	GM_TRY(open_tip(runner, &tip, err));
 	do {
-		rc = gm_tip_advance(&tip, tip.version + 1, NULL, NULL, err);
+		rc = gm_tip_advance(&tip, err);
 		if (rc == GM_OK && gm_tip_head(&tip, plan->job) != plan->parent)
 			rc = gm_error_set(err, GM_LOST, "another run was committed meanwhile");
 		if (rc == GM_OK) rc = write_next(runner->table, layout, plan, err);
@@ -275,7 +275,7 @@ static enum gm_code acquire(struct gm_runner *runner, struct gm_tip *tip, const 
 	for (;;) {
 		struct gm_claim claim;
 		bool acted = false;
-		GM_TRY(gm_tip_advance(tip, tip->version + 1, NULL, NULL, err));
+		GM_TRY(gm_tip_advance(tip, err));
 		GM_TRY(gm_claim_last(tip, &claim, err));
 		*k = claim.k;
 		if (claim.plan == plan->number && is_own(runner, claim.job)) return GM_OK;
