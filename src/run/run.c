@@ -213,13 +213,20 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	return rc;
 }
 
-/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
-static bool is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc)
+/* Did it fail because another runner has finished this plan, or another plan, and swept our work? Then it says EXISTS or
+ * LOST. Where that cannot be told, and what failed may come from it, the reason of that is told instead. */
+static enum gm_code look_behind(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc,
+                                struct gm_error *err)
 {
-	if (rc == GM_LOST || rc == GM_EXISTS) return true;
-	if (rc == GM_OK || runner->options.dry_run) return false;
-	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return false;
-	return gm_runner_is_over(runner, plan);
+	struct gm_error why;
+	bool over;
+	if (rc == GM_OK || rc == GM_LOST || rc == GM_EXISTS || runner->options.dry_run) return rc;
+	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return rc;
+	enum gm_code asked = gm_runner_is_over(runner, plan, &over, &why);
+	if (asked == GM_OK) return over ? GM_LOST : rc;
+	if (rc != GM_CORRUPT && rc != GM_NOT_FOUND && rc != GM_CHANGED) return rc;
+	*err = why;
+	return asked;
 }
 
 /* After a failure that trying the same plan again cannot mend. */
@@ -235,8 +242,8 @@ static void give_up(struct gm_runner *runner, const struct gm_plan *plan, const 
 /* A plan worked, published and committed; OK also when it is to be planned again. */
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
-	enum gm_code rc = run_plan(runner, plan, err);
-	if (is_overtaken(runner, plan, rc)) {
+	enum gm_code rc = look_behind(runner, plan, run_plan(runner, plan, err), err);
+	if (rc == GM_LOST || rc == GM_EXISTS) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}

@@ -336,14 +336,15 @@ void gm_runner_sweep(struct gm_runner *runner)
 	for (size_t i = 0; i < history->stray_count; i++) tidy(runner, &runner->layout, history->stray[i]);
 }
 
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan)
+enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over, struct gm_error *err)
 {
-	struct gm_error ignored;
 	struct gm_tip tip;
 	enum gm_plan_state state;
-	if (open_tip(runner, &tip, &ignored) != GM_OK) return false;
+	*over = false;
+	GM_TRY(open_tip(runner, &tip, err));
 	uint64_t head = gm_tip_head(&tip, plan->job);
-	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, &ignored);
+	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err);
 	gm_tip_release(&tip);
-	return rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
+	*over = rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
+	return rc;
 }
