@@ -197,13 +197,24 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	return rc;
 }
 
-/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
-static bool is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc)
+/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? If that
+ * cannot be found out, the failure to do so is told in place of one that may mean no more than that. */
+static bool is_overtaken(const struct gm_runner *runner, const struct gm_plan *plan, enum gm_code *failed,
+                         struct gm_error *err)
 {
+	struct gm_error why;
+	bool over;
+	enum gm_code rc = *failed;
 	if (rc == GM_LOST || rc == GM_EXISTS) return true;
 	if (rc == GM_OK || runner->options.dry_run) return false;
 	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return false;
-	return gm_runner_is_over(runner, plan);
+	enum gm_code asked = gm_runner_is_over(runner, plan, &over, &why);
+	if (asked == GM_OK) return over;
+	if (rc == GM_NOT_FOUND || rc == GM_CHANGED || rc == GM_CORRUPT) {
+		*failed = asked;
+		*err = why;
+	}
+	return false;
 }
 
 /* After a failure that trying the same plan again cannot mend. */
@@ -220,7 +231,7 @@ static void give_up(struct gm_runner *runner, const struct gm_plan *plan, const 
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
 	enum gm_code rc = run_plan(runner, plan, err);
-	if (is_overtaken(runner, plan, rc)) {
+	if (is_overtaken(runner, plan, &rc, err)) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}

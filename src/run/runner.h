@@ -63,7 +63,8 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
  * and left for the next run. */
 void gm_runner_sweep(struct gm_runner *runner);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan);
+enum gm_code gm_runner_is_over(const struct gm_runner *runner, const struct gm_plan *plan, bool *over,
+                               struct gm_error *err) GM_CHECK;
 
 /* import.c: puts files into the log that others put into the partitions' folders. *imported: some were; look again. */
 enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err) GM_CHECK;

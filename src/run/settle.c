@@ -336,14 +336,17 @@ void gm_runner_sweep(struct gm_runner *runner)
 	for (size_t i = 0; i < history->stray_count; i++) tidy(runner, &runner->layout, history->stray[i]);
 }
 
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan)
+/* The log is opened anew: what the history's is followed by may have been cleaned away. */
+enum gm_code gm_runner_is_over(const struct gm_runner *runner, const struct gm_plan *plan, bool *over,
+                               struct gm_error *err)
 {
-	struct gm_error ignored;
-	struct gm_tip tip;
-	enum gm_plan_state state;
-	if (open_tip(runner, &tip, &ignored) != GM_OK) return false;
-	uint64_t head = gm_tip_head(&tip, plan->job);
-	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, &ignored);
-	gm_tip_release(&tip);
-	return rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
+	struct gm_delta_log *log;
+	enum gm_plan_state state = GM_PLAN_OPEN;
+	*over = false;
+	GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, err));
+	uint64_t head = gm_history_head(log, plan->job);
+	gm_delta_free(log);
+	GM_TRY(gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err));
+	*over = state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD;
+	return GM_OK;
 }
