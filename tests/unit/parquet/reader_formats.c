@@ -233,28 +233,28 @@ static void test_deltas_of_the_specification(void **state)
 	uint8_t one[10 + GM_READ_SLACK] = {0x80, 0x01, 4, 5, 2, 2, 0, 0, 0};
 	uint8_t two[18 + GM_READ_SLACK] = {0x80, 0x01, 4, 8, 14, 3, 2, 0, 0, 0, 0xC0, 0x3F, 0, 0, 0, 0, 0, 0};
 	static const int64_t values[] = {7, 5, 3, 1, 2, 3, 4, 5};
-	struct gm_delta_in in;
+	struct gm_diffs_in in;
 	int64_t out[10];
-	assert_true(gm_delta_open(&in, one, 10));
-	assert_ptr_equal(gm_delta_end(&in), one + 10);
-	assert_int_equal(gm_delta_read(&in, out, 10), 5);
+	assert_true(gm_diffs_open(&in, one, 10));
+	assert_ptr_equal(gm_diffs_end(&in), one + 10);
+	assert_int_equal(gm_diffs_read(&in, out, 10), 5);
 	for (int i = 0; i < 5; i++) assert_int_equal(out[i], i + 1);
-	assert_true(gm_delta_open(&in, two, 18));
-	assert_ptr_equal(gm_delta_end(&in), two + 18);
+	assert_true(gm_diffs_open(&in, two, 18));
+	assert_ptr_equal(gm_diffs_end(&in), two + 18);
 	for (int i = 0; i < 8; i++) {
-		assert_int_equal(gm_delta_read(&in, out, 1), 1);
+		assert_int_equal(gm_diffs_read(&in, out, 1), 1);
 		assert_int_equal(out[0], values[i]);
 	}
-	assert_int_equal(gm_delta_read(&in, out, 1), 0);
+	assert_int_equal(gm_diffs_read(&in, out, 1), 0);
 	/* Cut, nothing beyond the end is read. */
 	for (size_t n = 0; n < 18; n++) {
-		if (!gm_delta_open(&in, two, n)) continue;
-		assert_null(gm_delta_end(&in));
-		assert_true(gm_delta_read(&in, out, 8) < 8);
+		if (!gm_diffs_open(&in, two, n)) continue;
+		assert_null(gm_diffs_end(&in));
+		assert_true(gm_diffs_read(&in, out, 8) < 8);
 	}
 	static const uint8_t wrong[][6] = {
 	    {0x08, 1, 5, 2}, {0x80, 0x01, 0, 5, 2}, {0x80, 0x01, 3, 5, 2}, {0x80, 0x01, 8, 5, 2}, {0, 1, 5, 2}};
-	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_false(gm_delta_open(&in, wrong[i], 6));
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_false(gm_diffs_open(&in, wrong[i], 6));
 }
 
 /* Differences of 64 bits, which may begin at any bit of a byte. */
@@ -273,10 +273,10 @@ static void test_wide_deltas_wrap_around(void **state)
 				bytes[10 + at / 8] |= (uint8_t)((values[i] >> bit & 1) << at % 8);
 			}
 		}
-		struct gm_delta_in in;
+		struct gm_diffs_in in;
 		int64_t out[33];
-		assert_true(gm_delta_open(&in, bytes, 10 + 4 * width));
-		assert_int_equal(gm_delta_read(&in, out, 33), 33);
+		assert_true(gm_diffs_open(&in, bytes, 10 + 4 * width));
+		assert_int_equal(gm_diffs_read(&in, out, 33), 33);
 		for (unsigned i = 0; i < 32; i++) assert_true((uint64_t)out[i + 1] == (last += values[i]));
 	}
 }
