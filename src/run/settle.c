@@ -59,12 +59,12 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 
 /* --- End ---------------------------------------------------------------------------------------------------------- */
 
-void gm_runner_who(char who[256])
+void gm_runner_who(char who[GM_WHO_BYTES])
 {
 	char host[128] = "", user[96] = "";
 	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
 	if (getlogin_r(user, sizeof user) != 0) (void)snprintf(user, sizeof user, "uid %u", (unsigned)getuid());
-	(void)snprintf(who, 256, "%s@%s", user, host);
+	(void)snprintf(who, GM_WHO_BYTES, "%s@%s", user, host);
 }
 
 struct highest {
@@ -110,6 +110,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 		if (rc == GM_OK) rc = gm_commit_put(&commit, err);
 		gm_commit_release(&commit);
 	}
+	if (rc == GM_OK || rc == GM_EXISTS) runner->result->version = tip.version + (rc == GM_OK);
 	gm_tip_release(&tip);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
@@ -117,7 +118,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err)
 {
-	char who[256];
+	char who[GM_WHO_BYTES];
 	struct gm_plan end = *plan;
 	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
