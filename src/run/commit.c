@@ -31,7 +31,9 @@ static bool is_ours(const struct gm_commit *commit, const char *partition)
 enum gm_code gm_commit_init(struct gm_commit *commit, struct gm_error *err)
 {
 	size_t total = 0, count = 0;
-	commit->checked = commit->plan->version;
+	/* A plan without units is at odds with nothing, and must go through also when the entries that came after the plan
+	 * that it ends have been cleaned away. */
+	commit->checked = commit->plan->unit_count > 0 ? commit->plan->version : commit->tip->version;
 	for (size_t i = 0; i < commit->plan->unit_count; i++) total += commit->manifests[i].partition_count;
 	commit->partitions = malloc((total + 1) * sizeof *commit->partitions);
 	if (commit->partitions == NULL) return out_of_memory(err);
