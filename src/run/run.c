@@ -140,11 +140,26 @@ struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 	                                .full_us = history->full_us};
 }
 
+/* Objects that are ignored are in each listing: they are told with the last. */
+static void tell_changes(const struct gm_runner *runner, const struct gm_plan_listing *listing, bool last)
+{
+	bool ignored = runner->job->source.on_change == GM_ON_CHANGE_IGNORE && listing->changed > 0;
+	last = last || runner->options.dry_run || runner->options.limit_objects > 0;
+	if (ignored && last)
+		gm_runner_notice(runner, "objects that changed after they had been processed, and are ignored: %" PRIu64,
+		                 listing->changed);
+	if (listing->reprocessed > 0)
+		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
+	struct gm_plan_listing listing;
 	const struct gm_history *history = &runner->history;
 	struct gm_plan_request request = gm_runner_request(runner);
+	request.listing = &listing;
 	GM_TRY(gm_plan_make(&request, out, err));
+	tell_changes(runner, &listing, *out == NULL);
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
 		(*out)->number = history->last_plan + 1;

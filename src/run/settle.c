@@ -124,6 +124,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
 	end.ends = plan->number;
+	end.full_us = 0; /* what the plan found is to be found again */
 	end.reason = reason;
 	end.who = who;
 	end.engine = runner->env->engine_id;
