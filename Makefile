@@ -11,7 +11,7 @@ JOBS   ?= $(shell n=$$(nproc); m=$$(awk '/MemAvailable/ {print int($$2 / 1500000
 BASE   ?=
 export JOBS
 
-.PHONY: all deps demo test lint fuzz bench install clean help
+.PHONY: all deps demo test soak lint fuzz bench install clean help
 
 all: deps
 	@scripts/build $(BUILD)
@@ -25,6 +25,10 @@ demo: all
 test:
 	@scripts/install-deps build test
 	@scripts/run-tests
+
+soak:
+	@scripts/install-deps build test
+	@scripts/soak
 
 lint:
 	@scripts/install-deps build test
@@ -53,6 +57,7 @@ help:
 	    'make [all]                 build/gristmill' \
 	    'make demo                  generate two days of access records and run the job on them' \
 	    'make test                  unit tests, sanitizers, cases, five foreign readers, faults, fuzz corpora' \
+	    'make soak                  the long tests: 100,000 simulated schedules, the whole model, an hour or less' \
 	    'make lint                  format, static analysis, layers, symbols, lengths, spelling' \
 	    'make fuzz                  every fuzzer for a minute, and the native functions against Python' \
 	    'make bench [BENCH_RUNS=n]  time and memory beside ClickHouse, DuckDB and Polars' \

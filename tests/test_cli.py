@@ -277,7 +277,7 @@ def test_run_prints_one_json_object(sample, tmp_path):
     assert result.out.count("\n") == 1
     report = json.loads(result.out)
     assert set(RUN_KEYS) <= set(report) and "error" not in report
-    assert report["version"] is None and report["committed"] is True and report["runs"] == [report["run"]]
+    assert report["version"] == 0 and report["committed"] is True and report["runs"] == [report["run"]]
     assert report["records_read"] == sum(report[key] for key in ("rows_written", "duplicates", "filtered", "quarantined"))
     assert report["bytes_raw"] == sum(report[key] for key in ("record_bytes", "separator_bytes", "quarantined_bytes"))
     assert report["rows_written"] == sum(file["rows"] for file in report["files"])

@@ -176,10 +176,10 @@ size_t gm_hybrid_read_levels(struct gm_hybrid_in *in, uint8_t *out, size_t n)
 /* What the format asks of the sizes of blocks: multiples of 128 values, in miniblocks of multiples of 32. */
 enum { BLOCK_MULTIPLE = 128, MINIBLOCK_MULTIPLE = 32 };
 
-bool gm_delta_packed_open(struct gm_delta_packed_in *in, const uint8_t *bytes, size_t n)
+bool gm_diffs_open(struct gm_diffs_in *in, const uint8_t *bytes, size_t n)
 {
 	uint64_t block, miniblocks, count, first;
-	*in = (struct gm_delta_packed_in){.at = bytes, .end = bytes + n};
+	*in = (struct gm_diffs_in){.at = bytes, .end = bytes + n};
 	if (!get_varint(&in->at, in->end, &block) || !get_varint(&in->at, in->end, &miniblocks) ||
 	    !get_varint(&in->at, in->end, &count) || !get_varint(&in->at, in->end, &first))
 		return false;
@@ -194,7 +194,7 @@ bool gm_delta_packed_open(struct gm_delta_packed_in *in, const uint8_t *bytes, s
 }
 
 /* Makes the next miniblock the current one. */
-static bool next_miniblock(struct gm_delta_packed_in *in)
+static bool next_miniblock(struct gm_diffs_in *in)
 {
 	if (in->miniblock == in->miniblocks) {
 		if (!get_varint(&in->at, in->end, &in->least) || in->miniblocks > (size_t)(in->end - in->at)) return false;
@@ -222,7 +222,7 @@ ALWAYS_INLINE uint64_t wide_value(const uint8_t *packed, uint64_t bit, unsigned 
 	return value & low_bits(width);
 }
 
-static void add_differences(struct gm_delta_packed_in *in, int64_t *out, size_t n)
+static void add_differences(struct gm_diffs_in *in, int64_t *out, size_t n)
 {
 	uint64_t last = in->last, least = in->least, bit = in->bit;
 	unsigned width = in->width;
@@ -236,7 +236,7 @@ static void add_differences(struct gm_delta_packed_in *in, int64_t *out, size_t 
 	in->bit = bit;
 }
 
-size_t gm_delta_packed_read(struct gm_delta_packed_in *in, int64_t *out, size_t n)
+size_t gm_diffs_read(struct gm_diffs_in *in, int64_t *out, size_t n)
 {
 	size_t have = 0;
 	if (in->left < n) n = (size_t)in->left;
@@ -255,9 +255,9 @@ size_t gm_delta_packed_read(struct gm_delta_packed_in *in, int64_t *out, size_t 
 	return have;
 }
 
-const uint8_t *gm_delta_packed_end(const struct gm_delta_packed_in *in)
+const uint8_t *gm_diffs_end(const struct gm_diffs_in *in)
 {
-	struct gm_delta_packed_in walk = *in;
+	struct gm_diffs_in walk = *in;
 	uint64_t left = walk.left > 0 ? walk.left - 1 : 0; /* the first is in the header */
 	while (left > 0) {
 		if (!next_miniblock(&walk)) return NULL;

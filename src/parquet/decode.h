@@ -30,7 +30,7 @@ size_t gm_hybrid_read_levels(struct gm_hybrid_in *in, uint8_t *out, size_t n);
 /* DELTA_BINARY_PACKED: a header (varints: values of a block, miniblocks of a block, number of values, zigzag first
  * value), then blocks: zigzag least difference, a byte of width for each miniblock, the miniblocks. Each holds,
  * bit-packed, the differences of neighbours less the least one. All sums wrap around. */
-struct gm_delta_packed_in {
+struct gm_diffs_in {
 	const uint8_t *at, *end;
 	uint64_t left; /* values still to come */
 	uint64_t last; /* the value given last, modulo 2^64 */
@@ -45,11 +45,11 @@ struct gm_delta_packed_in {
 	const uint8_t *packed;
 };
 /* False: the header makes no sense. */
-bool gm_delta_packed_open(struct gm_delta_packed_in *in, const uint8_t *bytes, size_t n);
+bool gm_diffs_open(struct gm_diffs_in *in, const uint8_t *bytes, size_t n);
 /* The next n; fewer where they end. Of INT32 columns the low 32 bits count. */
-size_t gm_delta_packed_read(struct gm_delta_packed_in *in, int64_t *out, size_t n);
+size_t gm_diffs_read(struct gm_diffs_in *in, int64_t *out, size_t n);
 /* Where the bytes of a freshly opened decoder end, and others' begin; NULL: beyond `end`. */
-const uint8_t *gm_delta_packed_end(const struct gm_delta_packed_in *in);
+const uint8_t *gm_diffs_end(const struct gm_diffs_in *in);
 
 /* PLAIN booleans: n bytes that are 0 or 1, from bit number `from` on. */
 void gm_unpack_booleans(const uint8_t *bits, uint64_t from, uint8_t *out, size_t n);

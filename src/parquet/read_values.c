@@ -54,8 +54,8 @@ static int64_t floor_div(int64_t value, int64_t by)
 	return value / by - (value % by < 0);
 }
 
-/* Nanoseconds of the day, then the Julian day. Spark adds up microseconds since Julian day 0, which wraps around for the
- * last thousands of years that it can tell: such days lie below all that microseconds since 1970 reach, and are put
+/* Nanoseconds of the day, then the Julian day. Spark adds up microseconds since Julian day 0, which wraps around for
+ * the last thousands of years that it can tell: such days lie below all that microseconds since 1970 reach, and are put
  * back by going around once more. */
 bool gm_read_int96(const uint8_t *bytes, int64_t *out)
 {
@@ -131,7 +131,8 @@ static enum gm_code plain_numbers(enum gm_read_kind kind, const uint8_t *at, siz
 			if (!gm_read_int96(at + i * INT96_BYTES, &out[i]))
 				GM_FAIL(err, GM_UNSUPPORTED, "an INT96 timestamp does not fit 64 bits of microseconds");
 		break;
-	default: memcpy(out, at, n * sizeof *out);
+	default:
+		if (n > 0) memcpy(out, at, n * sizeof *out);
 	}
 	return gm_read_convert(kind, out, n, err);
 }
@@ -154,7 +155,7 @@ static enum gm_code split_numbers(struct gm_values_in *values, int64_t *out, siz
 
 static enum gm_code delta_numbers(struct gm_values_in *values, int64_t *out, size_t n, struct gm_error *err)
 {
-	if (gm_delta_packed_read(&values->delta, out, n) != n) return values_end(err);
+	if (gm_diffs_read(&values->delta, out, n) != n) return values_end(err);
 	if (values->kind == GM_READ_INT32 || values->kind == GM_READ_UINT32)
 		for (size_t i = 0; i < n; i++) out[i] = (int32_t)out[i];
 	return gm_read_convert(values->kind, out, n, err);
@@ -328,7 +329,7 @@ static enum gm_code measured_strings(struct gm_values_in *values, struct gm_valu
 	for (size_t done = 0; done < n;) {
 		int64_t lengths[BATCH];
 		size_t some = n - done < BATCH ? n - done : BATCH;
-		if (gm_delta_packed_read(&values->delta, lengths, some) != some) return values_end(err);
+		if (gm_diffs_read(&values->delta, lengths, some) != some) return values_end(err);
 		for (size_t i = 0; i < some; i++) {
 			/* INT32, in two's complement: what is negative is too long as well. */
 			total += (uint32_t)lengths[i];
@@ -343,11 +344,10 @@ static enum gm_code measured_strings(struct gm_values_in *values, struct gm_valu
 }
 
 /* The lengths of the next value's prefix and suffix; false: there are none. */
-static bool next_lengths(struct gm_delta_packed_in *prefixes, struct gm_delta_packed_in *suffixes, uint32_t *prefix,
-                         uint32_t *suffix)
+static bool next_lengths(struct gm_diffs_in *prefixes, struct gm_diffs_in *suffixes, uint32_t *prefix, uint32_t *suffix)
 {
 	int64_t front, back;
-	if (gm_delta_packed_read(prefixes, &front, 1) != 1 || gm_delta_packed_read(suffixes, &back, 1) != 1) return false;
+	if (gm_diffs_read(prefixes, &front, 1) != 1 || gm_diffs_read(suffixes, &back, 1) != 1) return false;
 	*prefix = (uint32_t)front;
 	*suffix = (uint32_t)back;
 	return true;
@@ -357,7 +357,7 @@ size_t gm_values_fit(const struct gm_values_in *values, size_t n, size_t limit_b
 {
 	/* Only here can few bytes become many. */
 	if (values->none || values->encoding != GM_FORMAT_DELTA_BYTE_ARRAY) return n;
-	struct gm_delta_packed_in prefixes = values->prefixes, suffixes = values->delta;
+	struct gm_diffs_in prefixes = values->prefixes, suffixes = values->delta;
 	uint64_t total = 0;
 	for (size_t i = 0; i < n; i++) {
 		uint32_t prefix, suffix;
@@ -376,6 +376,7 @@ static enum gm_code shared_strings(struct gm_values_in *values, struct gm_values
 	size_t before_len = values->previous.len;
 	struct gm_buf *bytes = &out->bytes;
 	bytes->len = 0;
+	GM_TRY(gm_buf_reserve(bytes, GM_READ_SLACK, err)); /* so that there is a place, if only of empty strings */
 	for (size_t i = 0; i < n; i++) {
 		if (!next_lengths(&values->prefixes, &values->delta, &prefix, &suffix)) return values_end(err);
 		if (suffix > (size_t)(values->end - values->at) || prefix > before_len)
@@ -471,11 +472,10 @@ static enum gm_code open_booleans(struct gm_values_in *values, struct gm_page_pa
 }
 
 /* The deltas at `at`, and where what follows them begins. */
-static enum gm_code open_lengths(struct gm_values_in *values, struct gm_delta_packed_in *lengths, struct gm_error *err)
+static enum gm_code open_lengths(struct gm_values_in *values, struct gm_diffs_in *lengths, struct gm_error *err)
 {
 	const uint8_t *next = NULL;
-	if (gm_delta_packed_open(lengths, values->at, (size_t)(values->end - values->at)))
-		next = gm_delta_packed_end(lengths);
+	if (gm_diffs_open(lengths, values->at, (size_t)(values->end - values->at))) next = gm_diffs_end(lengths);
 	if (next == NULL) GM_FAIL(err, GM_CORRUPT, "the lengths of the strings of a page make no sense");
 	lengths->end = values->at = next;
 	return GM_OK;
@@ -498,7 +498,7 @@ enum gm_code gm_values_open(struct gm_values_in *values, const struct gm_diction
 	case GM_FORMAT_RLE_DICTIONARY: return open_indices(values, part, err);
 	case GM_FORMAT_RLE: return open_booleans(values, part, err);
 	case GM_FORMAT_DELTA_BINARY_PACKED:
-		if (!gm_delta_packed_open(&values->delta, part.data, part.bytes))
+		if (!gm_diffs_open(&values->delta, part.data, part.bytes))
 			GM_FAIL(err, GM_CORRUPT, "the header of the differences of a page makes no sense");
 		return GM_OK;
 	case GM_FORMAT_DELTA_BYTE_ARRAY: GM_TRY(open_lengths(values, &values->prefixes, err)); /* fall through */

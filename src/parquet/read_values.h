@@ -28,8 +28,8 @@ struct gm_values_in {
 	uint64_t position;           /* PLAIN booleans, BYTE_STREAM_SPLIT: values behind us */
 	size_t count;                /* BYTE_STREAM_SPLIT: values */
 	struct gm_hybrid_in hybrid;  /* indices, booleans */
-	struct gm_delta_packed_in delta;    /* numbers, lengths; DELTA_BYTE_ARRAY: lengths of suffixes */
-	struct gm_delta_packed_in prefixes; /* DELTA_BYTE_ARRAY */
+	struct gm_diffs_in delta;    /* numbers, lengths; DELTA_BYTE_ARRAY: lengths of suffixes */
+	struct gm_diffs_in prefixes; /* DELTA_BYTE_ARRAY */
 	struct gm_buf previous;      /* DELTA_BYTE_ARRAY: the last value of the batch before */
 };
 /* The arrays that values are put into, reused from batch to batch. */

@@ -31,8 +31,8 @@ void gm_dedupe_free(struct gm_dedupe *dedupe); /* NULL is allowed */
 enum gm_code gm_dedupe_load(struct gm_dedupe *dedupe, const char *key, struct gm_error *err) GM_CHECK;
 /* The unit must live until its end. */
 enum gm_code gm_dedupe_begin(struct gm_dedupe *dedupe, const struct gm_unit_spec *unit, struct gm_error *err) GM_CHECK;
-/* *duplicate (per row, until the next call) says which rows are to be dropped. Adds to the object's counts: of conflicts
- * those with rows of the run; those with rows of the table come with gm_dedupe_finish. */
+/* *duplicate (per row, until the next call) says which rows are to be dropped. Adds to the object's counts: of
+ * conflicts those with rows of the run; those with rows of the table come with gm_dedupe_finish. */
 struct gm_dedupe_counts {
 	uint64_t duplicates, conflicts;
 };

@@ -14,6 +14,7 @@
 
 #include "job/derive.h"
 #include "run/output.h"
+#include "table/delta.h"
 #include "table/keyset.h"
 #include "table/ndjson.h"
 #include "table/quarantine.h"
@@ -32,8 +33,12 @@ struct gm_engine_options {
 	uint64_t memory_bytes;
 	const char *scratch;       /* local folder for spill files */
 	const uint8_t *key_secret; /* GM_KEY_SECRET_BYTES */
-	uint64_t quarantine_max;   /* UINT64_MAX: none; more stop the work at once */
-	const volatile int *stop;  /* may be NULL */
+	/* What the table held at the version that the plan was made at, and where its files are, in a dry run too; log
+	 * NULL: nothing. Both must outlive the engine. */
+	const struct gm_delta_log *log;
+	struct gm_store *log_store;
+	uint64_t quarantine_max;  /* UINT64_MAX: none; more stop the work at once */
+	const volatile int *stop; /* may be NULL */
 };
 
 struct gm_unit_spec {

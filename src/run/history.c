@@ -183,7 +183,7 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, in
 }
 
 static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number, int depth,
-                          struct gm_bookmark *bookmark, int64_t *full_us, struct gm_error *err)
+                          struct gm_bookmark *bookmark, struct gm_error *err)
 {
 	struct gm_plan *plan;
 	GM_TRY(gm_plan_read(table, layout, number, &plan, err));
@@ -201,7 +201,7 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 		case GM_PLAN_END: break;
 		}
 	}
-	*full_us = plan->full_us;
+	gm_bookmark_set_full(bookmark, plan->full_us);
 	gm_plan_free(plan);
 	return rc;
 }
@@ -240,18 +240,19 @@ static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout
 	struct numbers chain = {0};
 	struct gm_bookmark *bookmark = NULL;
 	uint64_t base = base_below(written, head);
-	*full_us = 0;
 	gm_layout_key(layout, key, "bookmark", base, "");
 	enum gm_code rc = walk_chain(table, layout, head, base, &chain, err);
 	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
 	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
-		rc = apply(table, layout, chain.value[i - 1], depth, bookmark, full_us, err);
+		rc = apply(table, layout, chain.value[i - 1], depth, bookmark, err);
 	*runs = chain.count;
 	free(chain.value);
-	if (rc == GM_OK)
+	if (rc == GM_OK) {
 		*out = bookmark;
-	else
+		*full_us = gm_bookmark_full(bookmark);
+	} else {
 		gm_bookmark_free(bookmark);
+	}
 	return rc;
 }
 
@@ -318,6 +319,7 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
 	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
+	history->bookmark_base = base_below(&written, history->head);
 	GM_TRY_OUT(find_open(&plans, &closed, history, err));
 	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
 out:

@@ -17,7 +17,8 @@ struct gm_manifest_file { /* to be published: staged under token, to appear as p
 
 struct gm_manifest {
 	struct gm_arena arena;
-	/* Data files in the order of their paths, then what is kept beside them: rejected records, conflicts, duplicates. */
+	/* Data files in the order of their paths, then what is kept beside them: rejected records, conflicts, duplicates.
+	 */
 	struct gm_manifest_file *files;
 	size_t file_count;
 	struct gm_object_balance *objects;

@@ -124,7 +124,9 @@ enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_k
 	plan->parent = request->parent;
 	plan->version = request->log != NULL ? gm_delta_version(request->log) : -1;
 	plan->created_us = request->now_us;
-	plan->full_us = request->full_us;
+	/* What is forgotten, or taken over with the rest of a source, may lie in any folder. */
+	bool anywhere = kind == GM_PLAN_REWIND || kind == GM_PLAN_FORGET || kind == GM_PLAN_ADOPT;
+	plan->full_us = anywhere ? 0 : request->full_us;
 	plan->engine = request->engine;
 	plan->job = request->job->id;
 	plan->adopts = plan->reason = plan->who = "";
@@ -147,7 +149,6 @@ enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan 
 	*out = NULL;
 	GM_TRY(gm_plan_empty(request, GM_PLAN_RUN, &plan, err));
 	enum gm_code rc = gm_plan_list(plan, request, err);
-	plan->full_us = request->now_us;
 	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
 	if (rc == GM_OK && plan->input_count > 0)
 		*out = plan;

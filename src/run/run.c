@@ -61,6 +61,18 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner)
 
 /* --- Housekeeping ------------------------------------------------------------------------------------------------- */
 
+struct older {
+	struct gm_store *table;
+	uint64_t than;
+};
+
+static enum gm_code remove_older(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	const struct older *older = context;
+	uint64_t n = gm_layout_number(info->key, "");
+	return n > 0 && n < older->than ? gm_store_remove(older->table, info->key, err) : GM_OK;
+}
+
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
@@ -70,7 +82,11 @@ static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *er
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
 	gm_layout_key(&runner->layout, work, "work", history->head, "/");
 	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
-	return rc == GM_EXISTS ? GM_OK : rc;
+	if (rc != GM_OK && rc != GM_EXISTS) return rc;
+	/* The one before stays for whoever is reading it; a runner that misses an older one starts over. */
+	struct older older = {runner->table, history->bookmark_base};
+	(void)snprintf(work, sizeof work, "%sbookmark/", runner->layout.job);
+	return gm_store_list(runner->table, work, remove_older, &older, err);
 }
 
 /* What keeps reading quick. It can fail, or be left to the next run, without harm. */
@@ -124,11 +140,26 @@ struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 	                                .full_us = history->full_us};
 }
 
+/* Objects that are ignored are in each listing: they are told with the last. */
+static void tell_changes(const struct gm_runner *runner, const struct gm_plan_listing *listing, bool last)
+{
+	bool ignored = runner->job->source.on_change == GM_ON_CHANGE_IGNORE && listing->changed > 0;
+	last = last || runner->options.dry_run || runner->options.limit_objects > 0;
+	if (ignored && last)
+		gm_runner_notice(runner, "objects that changed after they had been processed, and are ignored: %" PRIu64,
+		                 listing->changed);
+	if (listing->reprocessed > 0)
+		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
+	struct gm_plan_listing listing;
 	const struct gm_history *history = &runner->history;
 	struct gm_plan_request request = gm_runner_request(runner);
+	request.listing = &listing;
 	GM_TRY(gm_plan_make(&request, out, err));
+	tell_changes(runner, &listing, *out == NULL);
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
 		(*out)->number = history->last_plan + 1;
@@ -202,12 +233,18 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	return rc;
 }
 
-bool gm_runner_is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc)
+enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc,
+                                   struct gm_error *err)
 {
-	if (rc == GM_LOST || rc == GM_EXISTS) return true;
-	if (rc == GM_OK || runner->options.dry_run) return false;
-	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return false;
-	return gm_runner_is_over(runner, plan);
+	struct gm_error why;
+	bool over;
+	if (rc == GM_OK || rc == GM_LOST || rc == GM_EXISTS || runner->options.dry_run) return rc;
+	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return rc;
+	enum gm_code asked = gm_runner_is_over(runner, plan, &over, &why);
+	if (asked == GM_OK) return over ? GM_LOST : rc;
+	if (rc != GM_CORRUPT && rc != GM_NOT_FOUND && rc != GM_CHANGED) return rc;
+	*err = why;
+	return asked;
 }
 
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why)
@@ -222,8 +259,8 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 /* A plan worked, published and committed; OK also when it is to be planned again. */
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
-	enum gm_code rc = run_plan(runner, plan, err);
-	if (gm_runner_is_overtaken(runner, plan, rc)) {
+	enum gm_code rc = gm_runner_look_behind(runner, plan, run_plan(runner, plan, err), err);
+	if (rc == GM_LOST || rc == GM_EXISTS) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}

@@ -18,6 +18,7 @@ struct gm_runner {
 	struct gm_store *source, *table; /* those of env */
 	struct gm_history history;       /* as it was when the plan in hand was found */
 	struct gm_engine *engine;        /* of the plan in hand */
+	struct gm_delta_log *plan_log;   /* its table's, where that is not the history's any more */
 	uint8_t secret[GM_KEY_SECRET_BYTES];
 	struct timespec start;
 	uint64_t objects_total, bytes_total;
@@ -42,8 +43,10 @@ enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *er
 enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
 /* Ends a plan after a failure that trying it again cannot mend. */
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
-/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
-bool gm_runner_is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc);
+/* After a failure with a plan: LOST or EXISTS if it came from another runner's having settled it. Where that cannot be
+ * told, and the failure may come from it, the reason of that is told instead. */
+enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc,
+                                   struct gm_error *err) GM_CHECK;
 
 /* What a plan is made from, by the history in hand. */
 struct gm_plan_request gm_runner_request(const struct gm_runner *runner);
@@ -108,7 +111,8 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
  * and left for the next run. */
 void gm_runner_sweep(struct gm_runner *runner);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan);
+enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over,
+                               struct gm_error *err) GM_CHECK;
 
 /* import.c: puts files into the log that others put into the partitions' folders. *imported: some were; look again. */
 enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err) GM_CHECK;

@@ -119,9 +119,9 @@ static enum gm_code judge(struct gm_runner *runner, const struct gm_plan *plan, 
                           struct gm_error *err)
 {
 	struct gm_error asked;
-	if (gm_runner_is_overtaken(runner, plan, rc) && ask_step(runner, plan, step, &asked) == GM_OK &&
-	    *step != GM_STEP_DONE)
-		return GM_OK;
+	rc = gm_runner_look_behind(runner, plan, rc, err);
+	bool settled = rc == GM_LOST || rc == GM_EXISTS;
+	if (settled && ask_step(runner, plan, step, &asked) == GM_OK && *step != GM_STEP_DONE) return GM_OK;
 	if (rc != GM_QUARANTINE && rc != GM_CHANGED) return rc;
 	gm_runner_give_up(runner, plan, err);
 	if (rc == GM_CHANGED) (void)gm_error_hint(err, rc, "the plan was given up: plan again");

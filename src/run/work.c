@@ -67,7 +67,7 @@ static enum gm_code load_secret(struct gm_runner *runner, struct gm_error *err)
 	return rc == GM_EXISTS ? load_secret(runner, err) : rc;
 }
 
-static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
+static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_log *log, struct gm_error *err)
 {
 	const struct gm_run_options *options = &runner->options;
 	struct gm_engine_options engine = {.job = runner->job,
@@ -77,6 +77,8 @@ static enum gm_code new_engine(struct gm_runner *runner, struct gm_error *err)
 	                                   .memory_bytes = options->memory_bytes - program_bytes,
 	                                   .scratch = runner->env->scratch,
 	                                   .key_secret = runner->secret,
+	                                   .log = log,
+	                                   .log_store = runner->table,
 	                                   .stop = options->stop};
 	return gm_engine_new(&engine, &runner->engine, err);
 }
@@ -248,33 +250,53 @@ static enum gm_code work_units(struct gm_runner *runner, const struct gm_plan *p
 	return GM_OK;
 }
 
-static enum gm_code begin_work(struct gm_runner *runner, uint64_t objects, uint64_t bytes, struct gm_error *err)
+/* The table as the plan found it, whatever was committed since: its rows are compared with that. */
+static enum gm_code open_log(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_delta_log **log,
+                             struct gm_error *err)
+{
+	*log = NULL;
+	if (plan->version < 0 || runner->job->table.unique_count == 0) return GM_OK;
+	*log = runner->history.log;
+	if (*log != NULL && gm_delta_version(*log) == plan->version) return GM_OK;
+	GM_TRY(gm_delta_open(runner->table, plan->version, gm_runner_log_bytes(runner), &runner->plan_log, err));
+	*log = runner->plan_log;
+	return GM_OK;
+}
+
+static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *plan, uint64_t objects, uint64_t bytes,
+                               struct gm_error *err)
 {
 	runner->objects_total = objects;
 	runner->bytes_total = bytes;
 	runner->done = (struct gm_engine_progress){0};
+	const struct gm_delta_log *log;
+	GM_TRY(open_log(runner, plan, &log, err));
 	GM_TRY(load_secret(runner, err));
-	GM_TRY(new_engine(runner, err));
+	GM_TRY(new_engine(runner, log, err));
 	gm_runner_phase(runner, "work");
 	return GM_OK;
 }
 
 static void end_work(struct gm_runner *runner)
 {
-	if (runner->engine == NULL) return;
-	gm_runner_tick(runner);
-	for (size_t i = 0; gm_engine_sample(runner->engine, i) != NULL; i++)
-		gm_runner_notice(runner, "quarantined: %s", gm_engine_sample(runner->engine, i));
-	for (size_t i = 0; gm_engine_conflict(runner->engine, i) != NULL; i++)
-		gm_runner_notice(runner, "conflict: %s", gm_engine_conflict(runner->engine, i));
-	gm_engine_free(runner->engine);
+	struct gm_engine *engine = runner->engine;
+	if (engine != NULL) {
+		gm_runner_tick(runner);
+		for (size_t i = 0; gm_engine_sample(engine, i) != NULL; i++)
+			gm_runner_notice(runner, "quarantined: %s", gm_engine_sample(engine, i));
+		for (size_t i = 0; gm_engine_conflict(engine, i) != NULL; i++)
+			gm_runner_notice(runner, "conflict: %s", gm_engine_conflict(engine, i));
+	}
+	gm_engine_free(engine);
 	runner->engine = NULL;
+	gm_delta_free(runner->plan_log);
+	runner->plan_log = NULL;
 }
 
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err)
 {
-	enum gm_code rc = begin_work(runner, plan->input_count, plan->bytes, err);
+	enum gm_code rc = begin_work(runner, plan, plan->input_count, plan->bytes, err);
 	if (rc == GM_OK) rc = work_units(runner, plan, manifests, done, err);
 	end_work(runner);
 	if (rc == GM_OK) rc = gm_runner_check_limits(runner, manifests, *done, err);
@@ -393,7 +415,7 @@ enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan 
 	if (*before && part == GM_WORK_KEYS) return GM_OK;
 	if (*before) return gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err);
 	for (size_t i = 0; i < unit->count; i++) bytes += unit->inputs[i].size;
-	enum gm_code rc = begin_work(runner, unit->count, bytes, err);
+	enum gm_code rc = begin_work(runner, plan, unit->count, bytes, err);
 	if (rc == GM_OK)
 		rc = part == GM_WORK_KEYS ? work_keys(runner, plan, number, err)
 		                          : write_unit(runner, plan, number, manifest, err);

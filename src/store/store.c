@@ -118,8 +118,14 @@ void gm_store_close(struct gm_store *store)
 enum gm_code gm_store_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
                            struct gm_error *err)
 {
+	return gm_store_list_pruned(store, prefix, NULL, each, context, err);
+}
+
+enum gm_code gm_store_list_pruned(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                                  void *context, struct gm_error *err)
+{
 	GM_TRY(check_prefix(prefix, err));
-	return store->ops->list(store, prefix, each, context, err);
+	return store->ops->list(store, prefix, prune, each, context, err);
 }
 
 enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_object_info *info, struct gm_arena *arena,

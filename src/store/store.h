@@ -22,6 +22,9 @@ struct gm_object_info {
 
 /* Called in bytewise order of the keys; the info is valid during the call. A code other than OK ends the listing. */
 typedef enum gm_code gm_list_fn(void *context, const struct gm_object_info *info, struct gm_error *err);
+/* Is a folder ("2024/", "2024/03/", ...) to be left out of a listing, with all that is in it? Its answer depends on the
+ * folder alone. */
+typedef bool gm_prune_fn(void *context, const char *folder);
 
 struct gm_staged; /* an open staged object, for appending */
 
@@ -32,7 +35,8 @@ struct gm_store_reader {
 };
 
 struct gm_store_ops {
-	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *);
+	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_prune_fn *, gm_list_fn *, void *context,
+	                     struct gm_error *);
 	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *,
 	                     struct gm_error *);
 	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
@@ -92,6 +96,10 @@ bool gm_store_name_hidden(const char *name, size_t bytes);
  * during the listing is left out; a folder that cannot be read is an error. */
 enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context,
                            struct gm_error *) GM_CHECK;
+/* The same without what lies in folders below the prefix that `prune` says to leave out, which costs at most one
+ * request for each of them: a folder is asked about, from the outermost in, before anything in it is listed. */
+enum gm_code gm_store_list_pruned(struct gm_store *, const char *prefix, gm_prune_fn *prune, gm_list_fn *,
+                                  void *context, struct gm_error *) GM_CHECK;
 /* NOT_FOUND if absent. Strings live in arena. */
 enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena,
                            struct gm_error *) GM_CHECK;

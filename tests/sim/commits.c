@@ -1,0 +1,349 @@
+/* commits.c - what must be true of a commit: a new version of the Delta log, read with jansson alone.
+ *
+ * Versions follow one another and never change. A commit moves its job's transaction from the plan's parent to the
+ * plan, and the claims' transaction forward. Its books are those of the run, hash and all; they name inputs that
+ * existed, each once in the job's life, and the numbers that follow from what these hold. Its files are there, and hold
+ * the rows that are new in the inputs, no others. */
+#include "sim/oracle.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a commit says. */
+struct entry {
+	json_t *info, *adds; /* adds: an array */
+	uint64_t txn[SIM_JOBS], claim;
+	bool has_txn[SIM_JOBS];
+	size_t removes;
+};
+
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
+
+static void read_txn(const json_t *txn, struct entry *entry)
+{
+	char app[64];
+	const char *id = json_string_value(json_object_get(txn, "appId"));
+	uint64_t version = (uint64_t)json_integer_value(json_object_get(txn, "version"));
+	if (id == NULL) return;
+	if (strcmp(id, "gristmill") == 0) entry->claim = version;
+	for (unsigned job = 0; job < SIM_JOBS; job++) {
+		(void)snprintf(app, sizeof app, "gristmill/%s", sim_job_id(job));
+		if (strcmp(id, app) != 0) continue;
+		entry->txn[job] = version;
+		entry->has_txn[job] = true;
+	}
+}
+
+static void read_action(json_t *action, struct entry *entry)
+{
+	json_t *part;
+	if ((part = json_object_get(action, "commitInfo")) != NULL) entry->info = json_incref(part);
+	if ((part = json_object_get(action, "add")) != NULL) (void)json_array_append(entry->adds, part);
+	if ((part = json_object_get(action, "txn")) != NULL) read_txn(part, entry);
+	entry->removes += json_object_get(action, "remove") != NULL;
+}
+
+static void entry_release(struct entry *entry)
+{
+	json_decref(entry->info);
+	json_decref(entry->adds);
+}
+
+static bool read_entry(struct sim *sim, const char *key, struct entry *entry)
+{
+	struct gm_buf bytes;
+	json_error_t problem;
+	bool good = true;
+	*entry = (struct entry){.adds = json_array()};
+	if (!sim_object_bytes(sim->table, key, &bytes)) good = false;
+	for (size_t at = 0; good && at < bytes.len;) {
+		const char *line = (const char *)bytes.data + at, *end = memchr(line, '\n', bytes.len - at);
+		size_t length = end != NULL ? (size_t)(end - line) : bytes.len - at;
+		json_t *action = json_loadb(line, length, 0, &problem);
+		good = action != NULL;
+		if (good) read_action(action, entry);
+		json_decref(action);
+		at += length + 1;
+	}
+	gm_buf_release(&bytes);
+	if (!good || entry->info == NULL) {
+		sim_violation(sim, "%s cannot be read", key);
+		entry_release(entry);
+		return false;
+	}
+	return true;
+}
+
+static const char *parameter(const struct entry *entry, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(entry->info, "operationParameters"), name));
+	return text != NULL ? text : "";
+}
+
+static uint64_t metric(const struct entry *entry, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(entry->info, "operationMetrics"), name));
+	return text != NULL ? strtoull(text, NULL, 10) : UINT64_MAX;
+}
+
+/* --- Rows --------------------------------------------------------------------------------------------------------- */
+
+/* The balance of each input, from what it holds and what the table and the inputs before it held. Rows that are new
+ * get true in fresh. */
+static void check_inputs(struct sim *sim, unsigned job, const struct sim_books *books, bool fresh[SIM_ROWS])
+{
+	struct sim_oracle *oracle = sim->oracle;
+	for (size_t i = 0; i < books->input_count; i++) {
+		const struct sim_books_input *input = &books->inputs[i];
+		const struct sim_object *object = input->object;
+		uint64_t written = 0;
+		size_t at = (size_t)(object - sim->objects);
+		if (oracle->processed[job][at])
+			sim_violation(sim, "%s is processed by run %" PRIu64 " and by another", object->key, books->run);
+		oracle->processed[job][at] = true;
+		for (unsigned k = 0; k < object->row_count; k++) {
+			if (oracle->held[object->rows[k]]) continue;
+			oracle->held[object->rows[k]] = fresh[object->rows[k]] = true;
+			written++;
+		}
+		if (input->read != object->row_count + object->bad || input->written != written ||
+		    input->duplicates != object->row_count - written || input->quarantined != object->bad ||
+		    input->filtered != 0)
+			sim_violation(sim,
+			              "run %s/%" PRIu64 ", %s: the books say read %" PRIu64 ", written %" PRIu64
+			              ", duplicates %" PRIu64 ", quarantined %" PRIu64 "; it holds %u rows, %" PRIu64
+			              " of them new, and %u bad records",
+			              sim_job_id(job), books->run, object->key, input->read, input->written, input->duplicates,
+			              input->quarantined, object->row_count, written, object->bad);
+	}
+}
+
+static void check_data_file(struct sim *sim, const struct sim_books_file *named, bool fresh[SIM_ROWS])
+{
+	char row[32], hash[40];
+	struct sim_file *file = sim_file_find(sim->oracle, named->path);
+	if (file == NULL) {
+		sim_violation(sim, "%s is committed and not there", named->path);
+		return;
+	}
+	(void)snprintf(hash, sizeof hash, "%016" PRIx64 "%016" PRIx64, (uint64_t)file->hash.high64,
+	               (uint64_t)file->hash.low64);
+	if (file->bytes != named->bytes || strcmp(hash, named->hash) != 0)
+		sim_violation(sim, "%s is not what its books say", named->path);
+	if (file->row_count != named->rows)
+		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
+	for (size_t i = 0; i < file->row_count; i++) {
+		sim_row_name(file->rows[i], row);
+		if (!fresh[file->rows[i]]) sim_violation(sim, "%s holds %s, which is none of its run's", named->path, row);
+		fresh[file->rows[i]] = false;
+	}
+	file->committed = true;
+	file->version = sim->oracle->commits[sim->oracle->commit_count - 1].version;
+}
+
+static void remember_name(struct sim_oracle *oracle, const char *path)
+{
+	char **grown = realloc(oracle->named, (oracle->named_count + 1) * sizeof *grown);
+	if (grown == NULL) abort();
+	oracle->named = grown;
+	oracle->named[oracle->named_count++] = strdup(path);
+}
+
+/* The run's files hold the rows that are new in its inputs. */
+static void check_files(struct sim *sim, const struct sim_books *books, bool fresh[SIM_ROWS])
+{
+	char row[32];
+	for (size_t i = 0; i < books->file_count; i++) {
+		if (sim_is_data(books->files[i].path)) {
+			check_data_file(sim, &books->files[i], fresh);
+			continue;
+		}
+		remember_name(sim->oracle, books->files[i].path);
+		if (!sim_exists(sim, books->files[i].path))
+			sim_violation(sim, "%s is committed and not there", books->files[i].path);
+	}
+	for (unsigned i = 0; i < SIM_ROWS; i++) {
+		if (!fresh[i]) continue;
+		sim_row_name(i, row);
+		sim_violation(sim, "run %" PRIu64 " lost %s", books->run, row);
+	}
+}
+
+/* --- The entry ---------------------------------------------------------------------------------------------------- */
+
+static void decode(const char *escaped, char path[SIM_KEY_ROOM])
+{
+	size_t n = 0;
+	for (const char *c = escaped; *c != '\0' && n + 1 < SIM_KEY_ROOM; c++) {
+		unsigned byte;
+		if (*c == '%' && sscanf(c + 1, "%2x", &byte) == 1) {
+			path[n++] = (char)byte;
+			c += 2;
+		} else {
+			path[n++] = *c;
+		}
+	}
+	path[n] = '\0';
+}
+
+static const struct sim_books_file *find_named(const struct sim_books *books, const char *path)
+{
+	for (size_t i = 0; i < books->file_count; i++)
+		if (strcmp(books->files[i].path, path) == 0) return &books->files[i];
+	return NULL;
+}
+
+/* The adds are the data files of the books, in the partition that their path says, with their size and rows. */
+static void check_adds(struct sim *sim, const struct entry *entry, const struct sim_books *books)
+{
+	size_t data = 0;
+	for (size_t i = 0; i < books->file_count; i++) data += sim_is_data(books->files[i].path);
+	if (json_array_size(entry->adds) != data)
+		sim_violation(sim, "run %" PRIu64 " adds %zu files; its books name %zu", books->run,
+		              json_array_size(entry->adds), data);
+	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
+		char path[SIM_KEY_ROOM], folder[64];
+		json_error_t problem;
+		const json_t *add = json_array_get(entry->adds, i);
+		const char *escaped = json_string_value(json_object_get(add, "path"));
+		const char *stats = json_string_value(json_object_get(add, "stats"));
+		const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
+		decode(escaped != NULL ? escaped : "", path);
+		(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+		const struct sim_books_file *named = find_named(books, path);
+		json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
+		json_int_t rows = json_integer_value(json_object_get(parsed, "numRecords"));
+		json_decref(parsed);
+		if (named == NULL || (uint64_t)json_integer_value(json_object_get(add, "size")) != named->bytes ||
+		    (uint64_t)rows != named->rows || strncmp(path, folder, strlen(folder)) != 0)
+			sim_violation(sim, "run %" PRIu64 " adds %s otherwise than its books say", books->run, path);
+	}
+}
+
+static void check_totals(struct sim *sim, const struct entry *entry, const struct sim_books *books)
+{
+	uint64_t read = 0, written = 0, duplicates = 0, quarantined = 0;
+	for (size_t i = 0; i < books->input_count; i++) {
+		read += books->inputs[i].read;
+		written += books->inputs[i].written;
+		duplicates += books->inputs[i].duplicates;
+		quarantined += books->inputs[i].quarantined;
+	}
+	if (metric(entry, "recordsRead") != read || metric(entry, "numOutputRows") != written ||
+	    metric(entry, "duplicates") != duplicates || metric(entry, "quarantined") != quarantined ||
+	    metric(entry, "objects") != books->input_count || read != written + duplicates + quarantined)
+		sim_violation(sim, "the totals of run %" PRIu64 " do not add up", books->run);
+}
+
+static void check_run(struct sim *sim, unsigned job, uint64_t run, const struct entry *entry)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	struct sim_books books;
+	bool fresh[SIM_ROWS] = {false};
+	char key[SIM_KEY_ROOM];
+	sim_state_key(key, job, "runs", run, ".json.zst");
+	if (!sim_books_read(sim, job, key, &books)) return;
+	if (books.run != run || strcmp(books.own_hash, parameter(entry, "books")) != 0)
+		sim_violation(sim, "the books of run %s/%" PRIu64 " are not those that its commit names", sim_job_id(job), run);
+	if (entry->claim <= oracle->claim_committed || entry->claim > oracle->claim_count ||
+	    oracle->claims[entry->claim - 1].job != job || oracle->claims[entry->claim - 1].plan != run)
+		sim_violation(sim, "run %s/%" PRIu64 " is committed under claim %" PRIu64 ", which is not its own",
+		              sim_job_id(job), run, entry->claim);
+	oracle->claim_committed = entry->claim;
+	check_inputs(sim, job, &books, fresh);
+	check_files(sim, &books, fresh);
+	check_adds(sim, entry, &books);
+	check_totals(sim, entry, &books);
+	sim_books_release(&books);
+}
+
+static struct sim_commit *add_commit(struct sim_oracle *oracle, struct sim_commit commit)
+{
+	commit.version = (int64_t)oracle->commit_count;
+	oracle->commits = sim_grow(oracle->commits, &oracle->commit_room, oracle->commit_count, sizeof commit);
+	oracle->commits[oracle->commit_count] = commit;
+	return &oracle->commits[oracle->commit_count++];
+}
+
+static void check_commit(struct sim *sim, int64_t version, unsigned job, const struct entry *entry)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	uint64_t run = entry->txn[job], parent = sim_plan_number(sim, job, run, "parent");
+	const char *operation = json_string_value(json_object_get(entry->info, "operation"));
+	bool empty = operation == NULL || strcmp(operation, "WRITE") != 0;
+	if (run <= oracle->head[job] || parent != oracle->head[job])
+		sim_violation(sim,
+		              "version %" PRId64 " commits plan %s/%" PRIu64 " with the parent %" PRIu64 " after plan %" PRIu64,
+		              version, sim_job_id(job), run, parent, oracle->head[job]);
+	if (sim_plan_closed(oracle, job, run))
+		sim_violation(sim, "plan %s/%" PRIu64 " is committed, and closed", sim_job_id(job), run);
+	if (entry->removes > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
+	(void)add_commit(oracle, (struct sim_commit){.job = job, .run = run, .parent = parent, .empty = empty});
+	oracle->head[job] = run;
+	if (!empty)
+		check_run(sim, job, run, entry);
+	else if (json_array_size(entry->adds) > 0 || entry->claim != 0)
+		sim_violation(sim, "version %" PRId64 " changes the state alone, and adds files", version);
+	sim_check_readers(sim);
+}
+
+static void new_version(struct sim *sim, int64_t version, const char *key)
+{
+	struct entry entry;
+	size_t jobs = 0;
+	if (!read_entry(sim, key, &entry)) return;
+	for (unsigned job = 0; job < SIM_JOBS; job++) {
+		if (!entry.has_txn[job]) continue;
+		check_commit(sim, version, job, &entry);
+		jobs++;
+	}
+	if (jobs == 0 && version == 0) /* the other writer who made the table */
+		(void)add_commit(sim->oracle, (struct sim_commit){.job = SIM_JOBS, .empty = true});
+	else if (jobs != 1)
+		sim_violation(sim, "version %" PRId64 " is of %zu jobs", version, jobs);
+	entry_release(&entry);
+}
+
+/* --- Versions ----------------------------------------------------------------------------------------------------- */
+
+/* An entry of the past. It may be removed when it is old, once there is a checkpoint behind it. Then its name is free:
+ * who slept all the while may put a commit there, and must find out that it is none. */
+static void old_version(struct sim *sim, int64_t version, const char *key)
+{
+	struct sim_commit *commit = &sim->oracle->commits[version];
+	bool there = sim_exists(sim, key);
+	sim->counts.ghosts += there;
+	if (there && !commit->cleaned) sim_violation(sim, "version %" PRId64 " is replaced", version);
+	if (!there && version >= sim->oracle->checkpoint)
+		sim_violation(sim, "version %" PRId64 " is removed; the newest checkpoint is of %" PRId64, version,
+		              sim->oracle->checkpoint);
+	sim->counts.cleaned += !there && !commit->cleaned;
+	if (!there) commit->cleaned = true;
+}
+
+void sim_commit_saw(struct sim *sim, int64_t version, const char *key)
+{
+	int64_t next = (int64_t)sim->oracle->commit_count;
+	if (version == next)
+		new_version(sim, version, key);
+	else if (version < next)
+		old_version(sim, version, key);
+	else
+		sim_violation(sim, "version %" PRId64 " follows version %" PRId64, version, next - 1);
+}
+
+void sim_checkpoint_saw(struct sim *sim, int64_t version, const char *key)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	bool there = sim_exists(sim, key);
+	if (version >= (int64_t)oracle->commit_count)
+		sim_violation(sim, "version %" PRId64 " has a checkpoint, and is not committed", version);
+	if (!there && version >= oracle->checkpoint)
+		sim_violation(sim, "the newest checkpoint, of version %" PRId64 ", is removed", version);
+	if (there && version > oracle->checkpoint) {
+		oracle->checkpoint = version;
+		sim->counts.checkpoints++;
+	}
+}
