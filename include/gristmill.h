@@ -297,6 +297,7 @@ struct gm_status {
 	/* Objects of the source that a run would process. source_error.code not OK: it could not be listed. */
 	uint64_t waiting, waiting_bytes, changed; /* changed: processed, and overwritten since */
 	int64_t waiting_oldest_us;                /* modified; 0: none */
+	int64_t listed_since_us;                  /* folders named by an earlier time were not looked at; 0: all were */
 	struct gm_error source_error;
 	const struct gm_status_plan *plans;
 	size_t plan_count;

@@ -22,6 +22,12 @@ const struct gm_cli_flag gm_cli_status_flags[GM_CLI_STATUS_FLAGS] = {
 
 /* --- Text --------------------------------------------------------------------------------------------------------- */
 
+/* To the second: what is looked at by people. */
+static const char *show_time(char time[GM_CLI_NUMBER_BYTES], int64_t time_us)
+{
+	return gm_cli_time(time, time_us - time_us % 1000000);
+}
+
 static void print_safe(const char *text)
 {
 	gm_cli_print_safe(stdout, text, strlen(text));
@@ -38,14 +44,14 @@ static void print_table(const struct gm_status *status)
 		printf("table     version %lld\n", (long long)status->version);
 	else
 		printf("table     version %lld, committed %s\n", (long long)status->version,
-		       gm_cli_time(time, status->version_us));
+		       show_time(time, status->version_us));
 }
 
 static void print_bookmark(const struct gm_status *status)
 {
 	char n[2][GM_CLI_NUMBER_BYTES];
 	printf("bookmark  %s object%s processed", gm_cli_count(n[0], status->objects), status->objects == 1 ? "" : "s");
-	if (status->newest_us != 0) printf(", the newest modified %s", gm_cli_time(n[0], status->newest_us));
+	if (status->newest_us != 0) printf(", the newest modified %s", show_time(n[0], status->newest_us));
 	fputc('\n', stdout);
 	if (status->bookmark_run > 0)
 		printf("          written down as of run %llu in %s, %s changes since\n",
@@ -69,21 +75,24 @@ static void print_source(const struct gm_status *status)
 	else
 		printf("source    %s new object%s, %s, the oldest modified ", gm_cli_count(n[0], status->waiting),
 		       status->waiting == 1 ? "" : "s", gm_cli_bytes(n[1], (double)status->waiting_bytes));
-	if (status->waiting > 0) puts(gm_cli_time(n[0], status->waiting_oldest_us));
+	if (status->waiting > 0) puts(show_time(n[0], status->waiting_oldest_us));
 	if (status->changed > 0)
 		printf("          %s object%s overwritten after processing\n", gm_cli_count(n[0], status->changed),
 		       status->changed == 1 ? "" : "s");
+	if (status->listed_since_us != 0)
+		printf("          folders of times before %s are looked at once a day\n",
+		       show_time(n[0], status->listed_since_us));
 }
 
 static void print_plan(const struct gm_status_plan *plan)
 {
-	char n[3][GM_CLI_NUMBER_BYTES];
+	char n[4][GM_CLI_NUMBER_BYTES];
 	printf("pending   run %llu of job ", (unsigned long long)plan->plan);
 	print_safe(plan->job);
 	if (plan->units > 0)
-		printf(", planned %s: %s objects, %s of %s units done", gm_cli_time(n[0], plan->created_us),
+		printf(", planned %s: %s objects, %s of %s units done", show_time(n[0], plan->created_us),
 		       gm_cli_count(n[1], plan->objects), gm_cli_count(n[2], plan->units_done),
-		       gm_cli_count(n[0], plan->units));
+		       gm_cli_count(n[3], plan->units));
 	fputs("\n          ", stdout);
 	print_safe(plan->state);
 	fputs("\n          to do: ", stdout);
@@ -125,7 +134,7 @@ static void print_runs(const struct gm_status *status)
 		const struct gm_status_run *run = &status->runs[i];
 		char time[GM_CLI_NUMBER_BYTES], version[GM_CLI_NUMBER_BYTES] = "-";
 		if (run->version >= 0) (void)snprintf(version, sizeof version, "%lld", (long long)run->version);
-		gm_cli_time(time, run->time_us - (run->time_us % 1000000));
+		show_time(time, run->time_us);
 		printf("%6llu  %7s  %-7s  %-20s", (unsigned long long)run->run, version, run->what, time);
 		if (run->objects > 0)
 			printf("  %9s  %13s  %13s  %10s  %11s", gm_cli_count(n[0], run->objects),
@@ -216,11 +225,11 @@ static json_t *bookmark_json(const struct gm_status *status)
 static json_t *source_json(const struct gm_status *status)
 {
 	bool failed = status->source_error.code != GM_OK;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "new", failed ? json_null() : number(status->waiting), "bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "new", failed ? json_null() : number(status->waiting), "bytes",
 	                 failed ? json_null() : number(status->waiting_bytes), "oldest",
 	                 failed ? json_null() : time_json(status->waiting_oldest_us), "changed",
-	                 failed ? json_null() : number(status->changed), "error",
-	                 failed ? gm_cli_json_error(&status->source_error) : json_null());
+	                 failed ? json_null() : number(status->changed), "listed_since", time_json(status->listed_since_us),
+	                 "error", failed ? gm_cli_json_error(&status->source_error) : json_null());
 }
 
 static bool print_json(const struct gm_status *status)

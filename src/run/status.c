@@ -1,7 +1,9 @@
 #include "run/status.h"
 
+#include "run/source.h"
 #include "run/upgrade.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum { DEFAULT_RUNS = 10 };
@@ -42,42 +44,49 @@ static enum gm_code read_bookmark(struct gm_status_part *part, struct gm_error *
 
 /* --- The source --------------------------------------------------------------------------------------------------- */
 
-struct lag {
-	struct gm_status *status;
-	struct gm_bookmark *bookmark;
-};
-
-static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
+static enum gm_code note_object(void *context, const struct gm_object_info *info, const struct gm_bookmark_entry *known,
+                                struct gm_error *err)
 {
-	struct lag *lag = context;
-	struct gm_status *status = lag->status;
-	const struct gm_bookmark_entry *known;
-	if (gm_plan_skips(info->key)) return GM_OK;
-	GM_TRY(gm_bookmark_find(lag->bookmark, info->key, &known, err));
-	if (known != NULL) {
-		status->changed += known->size != info->size || known->mtime_us != info->mtime_us ||
-		                   known->etag_hash != gm_bookmark_etag_hash(info->etag);
-		return GM_OK;
-	}
+	struct gm_status_part *part = context;
+	struct gm_status *status = part->status;
+	bool changed = known != NULL && gm_source_is_changed(info, known);
+	(void)err;
+	status->changed += changed;
+	if (known != NULL && !(changed && part->runner->job->source.on_change == GM_ON_CHANGE_REPROCESS)) return GM_OK;
 	if (status->waiting == 0 || info->mtime_us < status->waiting_oldest_us) status->waiting_oldest_us = info->mtime_us;
 	status->waiting++;
 	status->waiting_bytes += info->size;
 	return GM_OK;
 }
 
+static enum gm_code list_source(struct gm_status_part *part, struct gm_error *err)
+{
+	struct gm_runner *runner = part->runner;
+	struct gm_plan_request request = gm_runner_request(runner);
+	struct gm_store *source = NULL;
+	int64_t since_us;
+	GM_TRY(gm_plan_listed_since(&request, &since_us, err));
+	if (since_us != INT64_MIN) part->status->listed_since_us = since_us;
+	if (runner->source != NULL)
+		return gm_source_list(runner->source, request.bookmark, since_us, note_object, part, err);
+	GM_TRY(gm_store_open(runner->job->source.location, false, &source, err));
+	enum gm_code rc = gm_source_list(source, request.bookmark, since_us, note_object, part, err);
+	gm_store_close(source);
+	return rc;
+}
+
 /* A source that cannot be read is part of the status, not a failure to tell it. */
 static enum gm_code read_lag(struct gm_status_part *part, struct gm_error *err)
 {
-	struct gm_store *source = NULL;
 	struct gm_status *status = part->status;
-	struct lag lag = {status, part->runner->history.bookmark};
-	gm_bookmark_restart(lag.bookmark);
-	enum gm_code rc = gm_store_open(part->runner->job->source.location, false, &source, &status->source_error);
-	if (rc == GM_OK) rc = gm_store_list(source, "", note_object, &lag, &status->source_error);
-	gm_store_close(source);
-	if (rc == GM_OK) status->source_error.code = GM_OK;
-	if (rc == GM_NOMEM) *err = status->source_error;
-	return rc == GM_NOMEM ? rc : GM_OK;
+	enum gm_code rc = list_source(part, &status->source_error);
+	if (rc == GM_OK) {
+		status->source_error = (struct gm_error){.offset = UINT64_MAX};
+		return GM_OK;
+	}
+	if (rc != GM_NOMEM) return GM_OK;
+	*err = status->source_error;
+	return rc;
 }
 
 /* --- What stands in the way --------------------------------------------------------------------------------------- */
@@ -88,6 +97,19 @@ static enum gm_code tell_blocked(struct gm_status_part *part, const struct gm_er
 	part->status->blocked_advice = gm_status_text(part, why->hint);
 	if (part->status->blocked == NULL || part->status->blocked_advice == NULL) return out_of_memory(err);
 	return GM_OK;
+}
+
+/* Does the job want a run to fail where objects have changed? */
+static enum gm_code find_changed(struct gm_status_part *part, struct gm_error *err)
+{
+	struct gm_error why;
+	uint64_t changed = part->status->changed;
+	if (changed == 0 || part->status->blocked[0] != '\0') return GM_OK;
+	if (part->runner->job->source.on_change != GM_ON_CHANGE_FAIL) return GM_OK;
+	(void)gm_error_set(&why, GM_CHANGED, "%" PRIu64 " object%s changed after processing, and source.on_change is fail",
+	                   changed, changed == 1 ? " has" : "s have");
+	(void)gm_error_hint(&why, GM_CHANGED, "run names the first of them and what can be done");
+	return tell_blocked(part, &why, err);
 }
 
 /* Would a run refuse to plan? */
@@ -120,7 +142,8 @@ static enum gm_code read_parts(struct gm_status_part *part, struct gm_error *err
 	GM_TRY(read_bookmark(part, err));
 	GM_TRY(gm_status_plans(part, err));
 	GM_TRY(find_blocked(part, err));
-	return read_lag(part, err);
+	GM_TRY(read_lag(part, err));
+	return find_changed(part, err);
 }
 
 static enum gm_code read_status(struct gm_status_part *part, struct gm_error *err)

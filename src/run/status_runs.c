@@ -36,7 +36,8 @@ static const char *detail_of(struct gm_status_part *part, const struct gm_plan *
 	case GM_PLAN_REWIND:
 		(void)gm_time_format_iso(plan->to_us, 6, time);
 		return gm_arena_printf(part->arena, "to %s", time);
-	case GM_PLAN_FORGET: return gm_arena_printf(part->arena, "%zu objects", plan->key_count);
+	case GM_PLAN_FORGET:
+		return gm_arena_printf(part->arena, "%zu object%s", plan->key_count, plan->key_count == 1 ? "" : "s");
 	case GM_PLAN_ADOPT:
 		return gm_arena_printf(part->arena, "of job %s, up to its run %" PRIu64, plan->adopts, plan->ends);
 	default: return "";
