@@ -82,6 +82,12 @@ def test_show_by_prefix(processed):
     assert "begins so" in bookmark(processed, "show", "--prefix", "h9").out
 
 
+def test_flags_may_stand_anywhere(processed):
+    job, source, table = processed
+    for flags in (["--table", table, job, "--json", "show", "--source", source], [job, f"--table={table}", "--prefix", "h", "--source", source, "show", "--json"]):
+        assert len(gristmill("bookmark", *flags).out.splitlines()) == 4
+
+
 def test_show_before_the_first_run(job, source, table):
     assert bookmark((job, source, table), "show", "--json").out == ""
     assert "nothing is processed yet" in bookmark((job, source, table), "show").out
@@ -239,11 +245,13 @@ def test_a_change_that_dies_anywhere_can_be_repeated(action, processed, tmp_path
 
 
 @pytest.mark.parametrize("arguments, message, hint", [
-    ([], "bookmark: JOB and then one of show, rewind or forget come first", "gristmill bookmark JOB WORD"),
+    ([], "bookmark: JOB and then one of show, rewind or forget are missing", "gristmill bookmark JOB WORD"),
+    (["--table", "show"], "are missing", ""),
     (["j"], "bookmark: one of show, rewind or forget must follow JOB", "gristmill bookmark JOB WORD"),
     (["show", "j"], "must follow JOB", "gristmill bookmark JOB show"),
     (["j", "shwo"], "bookmark: 'shwo' is not one of show, rewind or forget", "did you mean 'show'?"),
-    (["--json", "j", "show"], "come first", ""),
+    (["j", "--table", "t", "--json"], "must follow JOB", ""),
+    (["j", "--tabel", "show"], "bookmark show: unknown flag --tabel", "did you mean --table?"),
     (["j", "show", "x"], "bookmark show: unexpected argument 'x'", "gristmill help bookmark show"),
     (["j", "show", "--perfix", "x"], "bookmark show: unknown flag --perfix", "did you mean --prefix?"),
     (["j", "rewind", "--reason", "x"], "bookmark rewind: --to is missing", ""),
