@@ -369,6 +369,18 @@ def test_few_bytes_do_not_become_many(tmp_path):
     assert not dump.errors() and dump.chunks[0][0]["values"] == [plain(value) for value in values]
 
 
+def test_compressed_pages_that_say_they_are_not(tmp_path):
+    """As Arrow wrote them before 3.0."""
+    path = tmp_path / "t.parquet"
+    table = pa.table({"v": pa.array([f"value {i}" for i in range(1000)])}, schema=pa.schema([pa.field("v", pa.string(), nullable=False)]))
+    pq.write_table(table, path, data_page_version="2.0", compression="zstd", use_dictionary=False)
+    data = path.read_bytes()
+    flag = b"\x15\x00\x15\x00\x11"  # no bytes of levels, is_compressed true
+    assert data.count(flag) == 1
+    path.write_bytes(data.replace(flag, flag[:-1] + b"\x12"))
+    assert Dump(path).chunks[0][0]["values"] == [plain(value) for value in table["v"].to_pylist()]
+
+
 # --- Statistics and bloom filters -----------------------------------------------------------------------------------------
 
 def test_statistics(tmp_path):
