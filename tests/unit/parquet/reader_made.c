@@ -250,13 +250,16 @@ static void test_pages_without_values_are_passed_over(void **state)
 {
 	(void)state;
 	static const int64_t expected[] = {1, 2, 3, 1, 2, 3};
+	enum { LARGE = 600000 }; /* more than is read at once */
 	struct made made = made_new(GM_FORMAT_INT32, false, 6);
+	uint8_t *large = calloc(LARGE, 1);
 	made.page_count = 4;
-	made.pages[0] = (struct made_page){.type = GM_FORMAT_INDEX_PAGE, .body = numbers, .bytes = 5};
+	made.pages[0] = (struct made_page){.type = GM_FORMAT_INDEX_PAGE, .body = large, .bytes = LARGE};
 	made.pages[1] = three;
 	made.pages[2] = (struct made_page){.type = GM_FORMAT_DATA_PAGE, .body = numbers};
 	made.pages[3] = three;
 	expect_numbers(&made, expected);
+	free(large);
 }
 
 static void test_headers_may_be_long(void **state)
