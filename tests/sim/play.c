@@ -59,6 +59,20 @@ static unsigned one_of(struct sim *sim, const unsigned *choices, unsigned count)
 #define ONE_OF(sim, ...) \
 	one_of(sim, (const unsigned[]){__VA_ARGS__}, sizeof((const unsigned[]){__VA_ARGS__}) / sizeof(unsigned))
 
+/* What chance alone puts together too seldom: somebody falls asleep right before he writes, for so long that the others
+ * finish his work, go on, and clean the log away under him. */
+static void sleep_long(struct sim_scenario *scenario)
+{
+	scenario->old = scenario->foreign = true;
+	scenario->slots = SIM_SLOTS;
+	scenario->starts = 30;
+	scenario->abandon = 300;
+	scenario->doze = 200;
+	scenario->longest_sleep = 3000;
+	scenario->arrive = 30;
+	scenario->die_before = scenario->die_after = 2;
+}
+
 static void draw_scenario(struct sim *sim)
 {
 	struct sim_random *random = &sim->random;
@@ -97,6 +111,7 @@ static void draw_scenario(struct sim *sim)
 	    .foreign = sim_chance(random, 300),
 	    .old = sim_chance(random, 500),
 	};
+	if (sim_chance(random, 100)) sleep_long(&sim->scenario);
 }
 
 /* --- Runners ------------------------------------------------------------------------------------------------------ */
