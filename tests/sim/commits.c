@@ -319,6 +319,7 @@ static void old_version(struct sim *sim, int64_t version, const char *key)
 	if (!there && version >= sim->oracle->checkpoint)
 		sim_violation(sim, "version %" PRId64 " is removed; the newest checkpoint is of %" PRId64, version,
 		              sim->oracle->checkpoint);
+	sim->counts.cleaned += !there && !commit->cleaned;
 	if (!there) commit->cleaned = true;
 }
 

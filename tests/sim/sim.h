@@ -79,7 +79,7 @@ enum sim_lie {
 
 struct sim_counts {
 	uint64_t schedules, steps, runs, crashes, failures, lost, late, repeated, stale, commits, dead_plans, checkpoints,
-	    ghosts;
+	    cleaned, ghosts;
 };
 
 /* --- The world ---------------------------------------------------------------------------------------------------- */
@@ -121,6 +121,7 @@ struct sim_runner {
 	volatile int stop;     /* somebody pressed Ctrl-C */
 	uint64_t wake_at;      /* step; 0: awake */
 	uint64_t commits_then; /* when it fell asleep */
+	uint64_t cleaned_then; /* when it started */
 };
 
 struct sim_late; /* an effect that is still to come */
