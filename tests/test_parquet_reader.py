@@ -426,6 +426,20 @@ def test_bloom_filter_of_duckdb(tmp_path):
     check_bloom(path, 0, [f"key-{i}" for i in range(50)])
 
 
+# --- Our own writer --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def own_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    subprocess.run([harness.BINARY.parent / "tests/unit/parquet/parquet_cases", folder, "4", "1"], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["nested", "nested_pages", "nested_zero", "fallback", "names", "pages", "empty_strings", "random_0001", "random_0004"])
+def test_own_files(own_files, name):
+    check(own_files / f"{name}.parquet", batches=(4096, 50))
+
+
 # --- Other writers ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("version", ["V1", "V2"])

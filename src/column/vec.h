@@ -90,6 +90,7 @@ struct gm_chunk {
 	struct gm_vec partition; /* DICT of Hive paths such as "year=2024/month=03/day=10"; never null where fate is KEEP */
 	struct gm_hash128 *key;  /* hash of partition and unique key, or NULL when the table has none */
 	uint8_t *no_key;         /* 1: some key column is null or empty: never a duplicate */
+	uint64_t *content;       /* fingerprint of what a row says apart from its key (table/content.h), or NULL as key */
 	struct gm_arena arena;   /* everything above, and plain strings */
 	struct gm_chunk_pool *pool;
 	struct gm_chunk *next; /* for whoever holds it in a list */

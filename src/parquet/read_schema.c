@@ -258,6 +258,8 @@ static enum gm_code add_leaf(struct gm_parquet_reader *reader, const struct elem
 	leaf->physical = (enum gm_parquet_physical)e->type;
 	node->kind = kind_of(e, &leaf->type);
 	leaf->readable = node->kind != GM_READ_REFUSED;
+	leaf->as_stored = node->kind == GM_READ_BOOLEAN || node->kind == GM_READ_INT32 || node->kind == GM_READ_INT64 ||
+	                  node->kind == GM_READ_DOUBLE || node->kind == GM_READ_STRING;
 	GM_TRY(describe(reader, e, &leaf->described, err));
 	*out = node;
 	return GM_OK;

@@ -54,7 +54,7 @@ enum gm_code gm_read_bytes(const struct gm_parquet_reader *reader, uint64_t offs
                            struct gm_error *err)
 {
 	if (offset > reader->input.bytes || bytes > reader->input.bytes - offset)
-		return gm_read_corrupt(err, offset, "%zu bytes are told to be at %llu, in a file of %llu", bytes,
+		return gm_read_corrupt(err, reader->footer_start, "%zu bytes are told to be at %llu, in a file of %llu", bytes,
 		                       (unsigned long long)offset, (unsigned long long)reader->input.bytes);
 	return bytes > 0 ? reader->input.read(reader->input.context, offset, into, bytes, err) : GM_OK;
 }
@@ -196,7 +196,8 @@ enum gm_code gm_parquet_bloom_read(const struct gm_parquet_reader *reader, size_
 	uint64_t offset = reader->info.groups[group].chunks[leaf].bloom_offset;
 	if (offset == 0 || reader->chunks[group][leaf].elsewhere) GM_FAIL(err, GM_NOT_FOUND, "there is no bloom filter");
 	if (offset >= reader->footer_start)
-		return gm_read_corrupt(err, offset, "a bloom filter at byte %llu, behind the data", (unsigned long long)offset);
+		return gm_read_corrupt(err, reader->footer_start, "it tells of a bloom filter at byte %llu, behind the data",
+		                       (unsigned long long)offset);
 	size_t room = reader->footer_start - offset < sizeof bytes ? reader->footer_start - offset : sizeof bytes;
 	GM_TRY(gm_read_bytes(reader, offset, bytes, room, err));
 	gm_thrift_open(&in, "header of a bloom filter", bytes, room, offset, err);

@@ -39,6 +39,9 @@ struct gm_parquet_leaf {
 	 * here, and gm_parquet_column_open refuses it. */
 	bool readable;
 	enum gm_type type;
+	/* The PLAIN form that the file stores is that of the type here, with nothing converted: what was hashed for bloom
+	 * filters is then known. */
+	bool as_stored;
 	const char *described; /* "INT64 (TIMESTAMP(NANOS))": for messages */
 };
 /* What the footer says about a column chunk; checked for sense, not for truth. */

@@ -44,40 +44,16 @@ static struct gm_item *next_item(struct gm_engine *engine, size_t *object)
 	return item;
 }
 
-/* Appends the hashes of the rows that are new to the unit's key file. */
-static enum gm_code keep_keys(struct gm_engine *engine, const struct gm_chunk *chunk, struct gm_error *err)
-{
-	size_t n = 0;
-	if (engine->keys_staged == NULL) return GM_OK;
-	for (uint32_t row = 0; row < chunk->rows; row++)
-		if (engine->skip[row] == 0 && engine->duplicate[row] == 0) engine->new_keys[n++] = chunk->key[row];
-	if (n == 0) return GM_OK;
-	return gm_store_stage_append(engine->options.table, engine->keys_staged, engine->new_keys,
-	                             n * sizeof *engine->new_keys, err);
-}
-
-static enum gm_code find_duplicates(struct gm_engine *engine, const struct gm_chunk *chunk, uint64_t *found,
-                                    struct gm_error *err)
-{
-	for (uint32_t row = 0; row < chunk->rows; row++)
-		engine->skip[row] = chunk->no_key[row] != 0 || chunk->fate[row] != GM_FATE_KEEP;
-	memset(engine->duplicate, 0, chunk->rows);
-	GM_TRY(gm_keyset_add(engine->keys, chunk->key, engine->skip, chunk->rows, engine->duplicate, err));
-	for (uint32_t row = 0; row < chunk->rows; row++) *found += engine->skip[row] == 0 && engine->duplicate[row] != 0;
-	return keep_keys(engine, chunk, err);
-}
-
-static enum gm_code collect_chunk(struct gm_engine *engine, struct gm_object_work *object, struct gm_chunk *chunk,
-                                  struct gm_error *err)
+static enum gm_code collect_chunk(struct gm_engine *engine, size_t object, struct gm_chunk *chunk, struct gm_error *err)
 {
 	uint64_t kept;
 	const uint8_t *duplicate = NULL;
-	if (engine->keys != NULL) {
-		GM_TRY(find_duplicates(engine, chunk, &object->duplicates, err));
-		duplicate = engine->duplicate;
-	}
+	struct gm_object_work *work = &engine->objects[object];
+	if (engine->dedupe != NULL)
+		GM_TRY(gm_dedupe_chunk(engine->dedupe, chunk, (uint32_t)object, &work->counts, &duplicate, err));
+	if (engine->unit->keys_only) return GM_OK;
 	GM_TRY(gm_pending_add(engine->pending, chunk, duplicate, &kept, err));
-	object->collected_rows += kept;
+	work->collected_rows += kept;
 	return GM_OK;
 }
 
@@ -127,7 +103,7 @@ enum gm_code gm_collect(struct gm_engine *engine, struct gm_error *err)
 	struct gm_item *item;
 	size_t object;
 	while ((item = next_item(engine, &object)) != NULL) {
-		enum gm_code rc = item->chunk != NULL ? collect_chunk(engine, &engine->objects[object], item->chunk, err)
+		enum gm_code rc = item->chunk != NULL ? collect_chunk(engine, object, item->chunk, err)
 		                                      : collect_reject(engine, object, item, err);
 		gm_chunk_unref(item->chunk);
 		free(item);

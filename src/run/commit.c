@@ -31,7 +31,9 @@ static bool is_ours(const struct gm_commit *commit, const char *partition)
 enum gm_code gm_commit_init(struct gm_commit *commit, struct gm_error *err)
 {
 	size_t total = 0, count = 0;
-	commit->checked = commit->plan->version;
+	/* A plan without units is at odds with nothing, and must go through also when the entries that came after the plan
+	 * that it ends have been cleaned away. */
+	commit->checked = commit->plan->unit_count > 0 ? commit->plan->version : commit->tip->version;
 	for (size_t i = 0; i < commit->plan->unit_count; i++) total += commit->manifests[i].partition_count;
 	commit->partitions = malloc((total + 1) * sizeof *commit->partitions);
 	if (commit->partitions == NULL) return out_of_memory(err);
@@ -47,6 +49,7 @@ void gm_commit_release(struct gm_commit *commit)
 {
 	free(commit->partitions);
 	commit->partitions = NULL;
+	gm_commit_forget_keys(commit);
 }
 
 /* --- What came in between ----------------------------------------------------------------------------------------- */
@@ -63,7 +66,7 @@ static enum gm_code compare_entry(void *context, const struct gm_delta_entry *en
 {
 	struct gm_commit *commit = context;
 	const struct gm_plan *plan = commit->plan;
-	if (entry->version <= commit->checked || plan->unit_count == 0) return GM_OK;
+	if (entry->version <= commit->checked) return GM_OK;
 	if (gm_tip_head(commit->tip, commit->job_id) != plan->parent)
 		return GM_OK; /* decided: ours, or another of our job */
 	if (entry->metadata || entry->protocol) return at_odds(entry, "changes its columns or protocol", NULL, err);
@@ -88,14 +91,17 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 	struct gm_error odds;
 	enum gm_plan_state state;
 	int64_t first = commit->checked < commit->tip->version ? commit->checked : commit->tip->version;
-	enum gm_code compared = gm_tip_advance(commit->tip, first + 1, compare_entry, commit, &odds);
+	/* A plan without units has nothing that could be at odds with anything, and may be the end of one whose version is
+	 * long gone. */
+	enum gm_code compared = plan->unit_count == 0 ? gm_tip_advance(commit->tip, &odds)
+	                                              : gm_tip_read(commit->tip, first + 1, compare_entry, commit, &odds);
 	if (compared != GM_OK && compared != GM_CHANGED) {
 		*err = odds;
 		return compared;
 	}
-	/* What is committed stays so, whatever else came: asked first. An entry at odds ends the reading early, so read on. */
-	if (compared == GM_CHANGED && gm_tip_advance(commit->tip, commit->tip->version + 1, NULL, NULL, err) == GM_NOMEM)
-		return GM_NOMEM;
+	/* What is committed stays so, whatever else came: asked first. An entry at odds ends the reading early, so read on.
+	 */
+	if (compared == GM_CHANGED && gm_tip_advance(commit->tip, err) == GM_NOMEM) return GM_NOMEM;
 	uint64_t head = gm_tip_head(commit->tip, commit->job_id);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
 	if (state == GM_PLAN_COMMITTED) GM_FAIL(err, GM_EXISTS, "run %" PRIu64 " is committed", plan->number);

@@ -9,8 +9,7 @@
 enum {
 	QUEUE_SHARE = 16,
 	PENDING_SHARE = 4,
-	GROUPS_SHARE = 8,
-	KEYS_SHARE = 6,
+	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
 };
 
 enum {
@@ -40,15 +39,10 @@ static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 	engine->pending_limit = (size_t)(memory / PENDING_SHARE);
 	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
 	engine->pool = gm_chunk_pool_new();
-	engine->skip = malloc(GM_CHUNK_ROWS);
-	engine->duplicate = malloc(GM_CHUNK_ROWS);
-	engine->new_keys = malloc(GM_CHUNK_ROWS * sizeof *engine->new_keys);
 	engine->workers = calloc((size_t)engine->threads, sizeof *engine->workers);
-	if (engine->pool == NULL || engine->skip == NULL || engine->duplicate == NULL || engine->new_keys == NULL ||
-	    engine->workers == NULL)
-		return out_of_memory(err);
+	if (engine->pool == NULL || engine->workers == NULL) return out_of_memory(err);
 	if (engine->options.job->table.unique_count > 0)
-		GM_TRY(gm_keyset_new((size_t)(memory / KEYS_SHARE), engine->options.scratch, &engine->keys, err));
+		GM_TRY(gm_dedupe_new(&engine->options, engine->column_slots, &engine->dedupe, err));
 	for (int i = 0; i < engine->threads; i++) GM_TRY(gm_worker_init(&engine->workers[i], engine, err));
 	return GM_OK;
 }
@@ -77,12 +71,9 @@ void gm_engine_free(struct gm_engine *engine)
 	if (engine == NULL) return;
 	for (int i = 0; engine->workers != NULL && i < engine->threads; i++) gm_worker_release(&engine->workers[i]);
 	free(engine->workers);
-	gm_keyset_free(engine->keys);
+	gm_dedupe_free(engine->dedupe);
 	gm_chunk_pool_free(engine->pool);
 	free(engine->column_slots);
-	free(engine->skip);
-	free(engine->duplicate);
-	free(engine->new_keys);
 	(void)pthread_cond_destroy(&engine->idle);
 	(void)pthread_cond_destroy(&engine->changed);
 	(void)pthread_mutex_destroy(&engine->lock);
@@ -104,22 +95,12 @@ void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progres
 
 enum gm_code gm_engine_load_keys(struct gm_engine *engine, const char *key, struct gm_error *err)
 {
-	uint64_t offset = 0;
-	size_t got;
-	if (engine->keys == NULL) return GM_OK;
-	memset(engine->skip, 0, GM_CHUNK_ROWS);
-	do {
-		GM_TRY(gm_store_read(engine->options.table, key, offset, engine->new_keys,
-		                     GM_CHUNK_ROWS * sizeof *engine->new_keys, &got, err));
-		if (got % sizeof *engine->new_keys != 0) {
-			(void)gm_error_set(err, GM_CORRUPT, "the key file of a finished unit is cut short");
-			return gm_error_object(err, GM_CORRUPT, key, strlen(key));
-		}
-		GM_TRY(gm_keyset_add(engine->keys, engine->new_keys, engine->skip, (uint32_t)(got / sizeof *engine->new_keys),
-		                     engine->duplicate, err));
-		offset += got;
-	} while (got > 0);
-	return GM_OK;
+	return engine->dedupe != NULL ? gm_dedupe_load(engine->dedupe, key, err) : GM_OK;
+}
+
+const char *gm_engine_conflict(const struct gm_engine *engine, size_t i)
+{
+	return engine->dedupe != NULL ? gm_dedupe_sample(engine->dedupe, i) : NULL;
 }
 
 /* --- A unit ------------------------------------------------------------------------------------------------------- */
@@ -142,12 +123,10 @@ static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_sp
 	if (engine->objects == NULL || result->objects == NULL) return out_of_memory(err);
 	GM_TRY(gm_spill_new(engine->options.scratch, engine->column_slots, engine->column_count, &engine->spill, err));
 	GM_TRY(gm_pending_new(&limits, engine->spill, gm_collect_cut, engine, &engine->pending, err));
-	if (engine->options.table == NULL) return GM_OK;
-	GM_TRY(gm_quarantine_new(engine->options.table, unit->quarantine_key, unit->output.work_prefix, &engine->quarantine,
-	                         err));
-	if (engine->keys == NULL || unit->keys_key == NULL) return GM_OK;
-	return gm_store_stage_open(engine->options.table, unit->keys_key, unit->output.work_prefix, &engine->keys_staged,
-	                           err);
+	if (engine->dedupe != NULL) GM_TRY(gm_dedupe_begin(engine->dedupe, unit, err));
+	if (engine->options.table == NULL || unit->keys_only) return GM_OK;
+	return gm_quarantine_new(engine->options.table, unit->quarantine_key, unit->output.work_prefix, &engine->quarantine,
+	                         err);
 }
 
 static void free_items(struct gm_object_work *object)
@@ -187,8 +166,7 @@ static void end_unit(struct gm_engine *engine)
 	engine->spill = NULL;
 	gm_quarantine_free(engine->quarantine);
 	engine->quarantine = NULL;
-	if (engine->keys_staged != NULL) gm_store_stage_abandon(engine->options.table, engine->keys_staged);
-	engine->keys_staged = NULL;
+	if (engine->dedupe != NULL) gm_dedupe_end(engine->dedupe);
 	for (int i = 0; i < engine->threads; i++) {
 		gm_store_reader_close(engine->workers[i].reader);
 		engine->workers[i].reader = NULL;
@@ -243,22 +221,39 @@ static enum gm_code run_workers(struct gm_engine *engine, gm_tick_fn *tick, void
 	return engine->code;
 }
 
+/* Of all rows that were to be kept, duplicates or not: whoever commits asks whether others were there meanwhile. The
+ * partitions stand in order since the flush. */
+static enum gm_code copy_partitions(struct gm_engine *engine, struct gm_unit_result *result, struct gm_error *err)
+{
+	size_t count;
+	struct gm_arena *arena = &result->outputs.arena;
+	struct gm_partition **partitions = gm_pending_partitions(engine->pending, &count);
+	const char **paths = gm_arena_alloc(arena, (count + 1) * sizeof *paths);
+	if (paths == NULL) return out_of_memory(err);
+	for (size_t i = 0; i < count; i++) {
+		paths[i] = gm_arena_strndup(arena, partitions[i]->path, strlen(partitions[i]->path));
+		if (paths[i] == NULL) return out_of_memory(err);
+	}
+	result->partitions = paths;
+	result->partition_count = count;
+	return GM_OK;
+}
+
 static enum gm_code finish_unit(struct gm_engine *engine, struct gm_unit_result *result, struct gm_error *err)
 {
 	for (size_t i = 0; i < engine->unit->input_count; i++) {
 		const struct gm_object_work *work = &engine->objects[i];
 		result->objects[i] = work->balance;
 		result->objects[i].rows_written = work->collected_rows;
-		result->objects[i].duplicates = work->duplicates;
+		result->objects[i].duplicates = work->counts.duplicates;
+		result->objects[i].conflicts = work->counts.conflicts;
 	}
 	gm_outputs_sort(&result->outputs);
+	GM_TRY(copy_partitions(engine, result, err));
 	if (engine->quarantine != NULL)
 		GM_TRY(gm_quarantine_finish(engine->quarantine, result->quarantine_token, &result->quarantine_bytes,
 		                            result->quarantine_hash, err));
-	if (engine->keys_staged == NULL) return GM_OK;
-	struct gm_staged *staged = engine->keys_staged;
-	engine->keys_staged = NULL;
-	return gm_store_stage_finish(engine->options.table, staged, result->keys_token, err);
+	return engine->dedupe != NULL ? gm_dedupe_finish(engine->dedupe, result, err) : GM_OK;
 }
 
 enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,

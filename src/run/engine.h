@@ -14,7 +14,9 @@
 
 #include "job/derive.h"
 #include "run/output.h"
+#include "table/delta.h"
 #include "table/keyset.h"
+#include "table/ndjson.h"
 #include "table/quarantine.h"
 
 struct gm_input {    /* an object as the plan saw it */
@@ -31,8 +33,12 @@ struct gm_engine_options {
 	uint64_t memory_bytes;
 	const char *scratch;       /* local folder for spill files */
 	const uint8_t *key_secret; /* GM_KEY_SECRET_BYTES */
-	uint64_t quarantine_max;   /* UINT64_MAX: none; more stop the work at once */
-	const volatile int *stop;  /* may be NULL */
+	/* What the table held at the version that the plan was made at, and where its files are, in a dry run too; log
+	 * NULL: nothing. Both must outlive the engine. */
+	const struct gm_delta_log *log;
+	struct gm_store *log_store;
+	uint64_t quarantine_max;  /* UINT64_MAX: none; more stop the work at once */
+	const volatile int *stop; /* may be NULL */
 };
 
 struct gm_unit_spec {
@@ -41,8 +47,15 @@ struct gm_unit_spec {
 	size_t input_count;
 	struct gm_output_plan output;
 	uint64_t group_rows, group_weight;
-	const char *quarantine_key; /* final key in the table */
-	const char *keys_key;       /* where to keep the unit's key hashes; NULL: nobody will need them */
+	/* Final keys in the table of what is kept beside the data files. The last three are of tables with a unique key;
+	 * NULL: not to be kept. */
+	const char *quarantine_key;
+	const char *keys_key;       /* the unit's keys, for later units and for the commit: see table/keyfile.h */
+	const char *conflicts_key;  /* see table/conflicts.h */
+	const char *duplicates_key; /* see table/duplicates.h */
+	/* Make nothing but the list of the unit's keys, each once, without a look at the table or at other units: so that
+	 * later units need not wait for this one. Whoever works units for their keys does so with an engine of its own. */
+	bool keys_only;
 };
 
 struct gm_unit_result {
@@ -50,7 +63,10 @@ struct gm_unit_result {
 	struct gm_balance *objects;            /* one per input */
 	char quarantine_token[GM_TOKEN_BYTES]; /* "" if nothing was rejected */
 	uint64_t quarantine_bytes, quarantine_hash[2];
-	char keys_token[GM_TOKEN_BYTES];
+	char keys_token[GM_TOKEN_BYTES]; /* "": none */
+	struct gm_kept_file conflicts, duplicates;
+	const char *const *partitions; /* that records of the unit belong to, kept or not: Hive paths in bytewise order */
+	size_t partition_count;
 };
 
 /* Counters for progress, read from any thread. */
@@ -62,7 +78,7 @@ struct gm_engine;
 enum gm_code gm_engine_new(const struct gm_engine_options *options, struct gm_engine **out,
                            struct gm_error *err) GM_CHECK;
 void gm_engine_free(struct gm_engine *engine);
-/* Loads the keys a finished unit left, so that later units see them. */
+/* Loads the keys a finished unit left, so that later units see them; in the order of the units. */
 enum gm_code gm_engine_load_keys(struct gm_engine *engine, const char *key, struct gm_error *err) GM_CHECK;
 /* Works the unit; tick is called from this thread every tenth of a second. The result is the caller's to release, only
  * after OK. CHANGED: an input is not what the plan says. */
@@ -73,6 +89,8 @@ void gm_unit_result_release(struct gm_unit_result *result);
 /* The first few rejected spans of the units worked so far, a line for people each; NULL past the last. */
 enum { GM_ENGINE_SAMPLES = 5 };
 const char *gm_engine_sample(const struct gm_engine *engine, size_t i);
+/* The same of conflicts: duplicates that say something else than the row that was kept. */
+const char *gm_engine_conflict(const struct gm_engine *engine, size_t i);
 void gm_engine_progress(const struct gm_engine *engine, struct gm_engine_progress *progress);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef GM_RUN_ENGINE_INTERNAL_H
 #define GM_RUN_ENGINE_INTERNAL_H
 
-#include "run/engine.h"
+#include "run/dedupe.h"
 
 /* What a worker hands to the collector: a chunk, or a piece of a rejected span. */
 struct gm_item {
@@ -21,7 +21,8 @@ struct gm_object_work {
 	struct gm_item *first, *last;
 	bool ended;                /* its worker has read all of it */
 	struct gm_balance balance; /* the worker's part until ended, then the collector's */
-	uint64_t collected_rows, duplicates;
+	uint64_t collected_rows;
+	struct gm_dedupe_counts counts;
 };
 
 struct gm_worker {
@@ -29,7 +30,8 @@ struct gm_worker {
 	pthread_t thread;
 	struct gm_shredder *shredder;
 	struct gm_deriver *deriver;
-	struct gm_key_hasher *hasher;
+	struct gm_key_hasher *hasher; /* NULL, both: the table has no unique key */
+	struct gm_content_hasher *content;
 	struct gm_parquet_encoder *encoder;
 	struct gm_slice *slices;
 	void **loaded; /* memory of spilled columns behind the slices */
@@ -48,7 +50,7 @@ struct gm_engine {
 	int threads;
 	struct gm_worker *workers;
 	struct gm_chunk_pool *pool;
-	struct gm_keyset *keys; /* NULL: the table has no unique key */
+	struct gm_dedupe *dedupe; /* NULL: the table has no unique key */
 	uint32_t *column_slots;
 	size_t column_count;
 	size_t queue_limit, pending_limit, groups_limit;
@@ -59,10 +61,7 @@ struct gm_engine {
 	struct gm_spill *spill;
 	struct gm_pending *pending;
 	struct gm_quarantine *quarantine;
-	struct gm_staged *keys_staged;
 	struct gm_object_work *objects;
-	uint8_t *skip, *duplicate; /* the collector's scratch */
-	struct gm_hash128 *new_keys;
 	char samples[GM_ENGINE_SAMPLES][768]; /* of rejected spans */
 	size_t sample_count;
 

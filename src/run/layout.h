@@ -8,7 +8,9 @@
  *                                               <unit>.json, which stay
  *     _gristmill/<job>/runs/<n>.json.zst        the books of run n, put before its commit
  *     _gristmill/<job>/bookmark/<n>             the objects processed up to committed run n
- *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz
+ *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz   rejected records
+ *     _gristmill/<job>/conflicts/<n>/<unit>.ndjson.gz    duplicates that say something else than the row that was kept
+ *     _gristmill/<job>/duplicates/<n>/<unit>.zst         every duplicate that was dropped
  *
  * Numbers have at least eight digits so that listings are in order. Every JSON file says its format; a newer one is
  * refused by name, an older one is read. Format 1 had no commit log (see upgrade.h). */

@@ -8,6 +8,7 @@
 	X(records_read)       \
 	X(rows_written)       \
 	X(duplicates)         \
+	X(conflicts)          \
 	X(filtered)           \
 	X(quarantined)        \
 	X(bytes_in)           \
@@ -31,9 +32,17 @@ json_t *gm_balance_json(const struct gm_balance *balance)
 	return NULL;
 }
 
+/* Books that an earlier version wrote do not know of conflicts. */
+static enum gm_code parse_count(const json_t *json, const char *field, uint64_t *count, struct gm_error *err)
+{
+	*count = 0;
+	if (strcmp(field, "conflicts") == 0 && json_object_get(json, field) == NULL) return GM_OK;
+	return gm_member_number(json, field, count, err);
+}
+
 static enum gm_code parse_balance(const json_t *json, struct gm_balance *balance, struct gm_error *err)
 {
-#define X(field) GM_TRY(gm_member_number(json, #field, &balance->field, err));
+#define X(field) GM_TRY(parse_count(json, #field, &balance->field, err));
 	BALANCE_FIELDS(X)
 #undef X
 	return GM_OK;
@@ -131,12 +140,33 @@ static json_t *objects_json(const struct gm_unit_spec *unit, const struct gm_uni
 	return list;
 }
 
+static json_t *partitions_json(const struct gm_unit_result *result)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < result->partition_count; i++) {
+		if (json_array_append_new(list, json_string(result->partitions[i])) == 0) continue;
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+/* What the unit keeps beside its data files, if it has any of it. */
+static int add_kept(json_t *manifest, const char *member, const char *path, const struct gm_kept_file *kept)
+{
+	if (kept->token[0] == '\0') return 0;
+	return json_object_set_new(manifest, member, file_json(path, kept->token, kept->bytes, kept->hash));
+}
+
 json_t *gm_manifest_json(const struct gm_job *job, const struct gm_unit_spec *unit, const struct gm_unit_result *result)
 {
 	json_t *files = json_array(), *objects = objects_json(unit, result);
 	json_t *manifest = json_pack("{s:i, s:I, s:I, s:o, s:o}", "format", GM_FORMAT, "plan", (json_int_t)unit->output.run,
 	                             "unit", (json_int_t)unit->number, "files", files, "objects", objects);
 	int failed = manifest == NULL;
+	failed |= json_object_set_new(manifest, "partitions", partitions_json(result));
+	failed |= add_kept(manifest, "conflicts", unit->conflicts_key, &result->conflicts);
+	failed |= add_kept(manifest, "duplicates", unit->duplicates_key, &result->duplicates);
 	for (size_t i = 0; failed == 0 && i < result->outputs.file_count; i++)
 		failed |= json_array_append_new(files, data_file_json(job, &result->outputs.files[i]));
 	if (failed == 0 && result->quarantine_token[0] != '\0')
@@ -172,9 +202,11 @@ static enum gm_code parse_file(struct gm_arena *arena, const json_t *json, struc
 
 static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
 {
-	const json_t *files, *quarantine = json_object_get(json, "quarantine");
+	static const char *const kept[] = {"quarantine", "conflicts", "duplicates"};
+	enum { KEPT = sizeof kept / sizeof kept[0] };
+	const json_t *files;
 	GM_TRY(gm_member_array(json, "files", &files, err));
-	manifest->files = gm_arena_zalloc(&manifest->arena, (json_array_size(files) + 1) * sizeof *manifest->files);
+	manifest->files = gm_arena_zalloc(&manifest->arena, (json_array_size(files) + KEPT) * sizeof *manifest->files);
 	if (manifest->files == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
 	for (size_t i = 0; i < json_array_size(files); i++) {
 		struct gm_manifest_file *file = &manifest->files[manifest->file_count++];
@@ -184,8 +216,12 @@ static enum gm_code parse_files(const json_t *json, struct gm_manifest *manifest
 		GM_TRY(copy_string(&manifest->arena, object, "stats", &file->stats, err));
 		GM_TRY(gm_member_number(object, "rows", &file->rows, err));
 	}
-	if (quarantine == NULL) return GM_OK;
-	return parse_file(&manifest->arena, quarantine, &manifest->files[manifest->file_count++], err);
+	for (size_t i = 0; i < KEPT; i++) {
+		const json_t *object = json_object_get(json, kept[i]);
+		if (object == NULL) continue;
+		GM_TRY(parse_file(&manifest->arena, object, &manifest->files[manifest->file_count++], err));
+	}
+	return GM_OK;
 }
 
 /* Older manifests do not name the partitions: they are those of the files. */
@@ -199,7 +235,7 @@ static enum gm_code parse_partitions(const json_t *json, struct gm_manifest *man
 		const char *partition =
 		    list != NULL ? json_string_value(json_array_get(list, i)) : manifest->files[i].partition;
 		if (partition == NULL && list != NULL) GM_FAIL(err, GM_CORRUPT, "a partition is no text");
-		if (partition == NULL) continue; /* the quarantine file */
+		if (partition == NULL) continue; /* not a data file */
 		partition = gm_arena_strndup(&manifest->arena, partition, strlen(partition));
 		if (partition == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a manifest");
 		manifest->partitions[manifest->partition_count++] = partition;

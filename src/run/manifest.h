@@ -17,11 +17,13 @@ struct gm_manifest_file { /* to be published: staged under token, to appear as p
 
 struct gm_manifest {
 	struct gm_arena arena;
-	struct gm_manifest_file *files; /* data files in the order of their paths, then the quarantine file if any */
+	/* Data files in the order of their paths, then what is kept beside them: rejected records, conflicts, duplicates.
+	 */
+	struct gm_manifest_file *files;
 	size_t file_count;
 	struct gm_object_balance *objects;
 	size_t object_count;
-	const char **partitions; /* that the unit's rows belong to, also those that were all duplicates */
+	const char **partitions; /* that the unit's rows belong to, also those that were all duplicates; in order */
 	size_t partition_count;
 };
 

@@ -181,16 +181,15 @@ static enum gm_code route(struct gm_pending *pending, struct path_map *map, stru
 	pending->stamp++;
 	*touched_count = 0;
 	for (uint32_t row = 0; row < chunk->rows; row++) {
-		if (chunk->fate[row] != GM_FATE_KEEP || (duplicate != NULL && duplicate[row] != 0)) {
-			pending->target[row] = nowhere;
-			continue;
-		}
+		pending->target[row] = nowhere;
+		if (chunk->fate[row] != GM_FATE_KEEP) continue;
 		uint32_t code = chunk->partition.codes[row];
 		struct gm_partition *partition = map->partition[code];
 		if (partition == NULL) {
 			GM_TRY(find_partition(pending, map->dict, code, &partition, err));
 			map->partition[code] = partition;
 		}
+		if (duplicate != NULL && duplicate[row] != 0) continue;
 		if (partition->stamp != pending->stamp) {
 			partition->stamp = pending->stamp;
 			partition->in_chunk = 0;
@@ -358,6 +357,7 @@ enum gm_code gm_pending_flush(struct gm_pending *pending, struct gm_error *err)
 	/* From here on no partition is looked up by code, so their order is free. */
 	if (pending->partition_count == 0) return GM_OK;
 	qsort(pending->partitions, pending->partition_count, sizeof(struct gm_partition *), compare_paths);
-	for (size_t i = 0; i < pending->partition_count; i++) GM_TRY(cut_group(pending, pending->partitions[i], true, err));
+	for (size_t i = 0; i < pending->partition_count; i++) /* one that had rows has rows: see append_rows */
+		if (pending->partitions[i]->rows > 0) GM_TRY(cut_group(pending, pending->partitions[i], true, err));
 	return GM_OK;
 }

@@ -64,7 +64,8 @@ enum gm_code gm_pending_add(struct gm_pending *pending, struct gm_chunk *chunk, 
                             uint64_t *kept, struct gm_error *err) GM_CHECK;
 /* Cuts what is left: one last group for each partition, in the order of their paths. */
 enum gm_code gm_pending_flush(struct gm_pending *pending, struct gm_error *err) GM_CHECK;
-/* All partitions seen so far. */
+/* All partitions that rows were meant for so far, those of duplicates included; in the order of their paths once
+ * flushed. */
 struct gm_partition **gm_pending_partitions(const struct gm_pending *pending, size_t *count);
 size_t gm_pending_memory_bytes(const struct gm_pending *pending);
 void gm_row_group_free(struct gm_row_group *group); /* NULL is allowed */

@@ -112,6 +112,20 @@ enum gm_code gm_manifest_read(struct gm_store *table, const struct gm_layout *la
 
 /* --- Close and tidy ----------------------------------------------------------------------------------------------- */
 
+static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	size_t n = strlen(info->key);
+	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
+	return gm_store_remove(context, info->key, err);
+}
+
+enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	gm_layout_key(layout, prefix, "work", number, "/");
+	return gm_store_list(table, prefix, remove_leftover, table, err);
+}
+
 enum undo { UNDO_STAGED, UNDO_PUBLISHED };
 
 static enum gm_code undo_unit(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
@@ -137,19 +151,5 @@ enum gm_code gm_plan_close(struct gm_store *table, const struct gm_layout *layou
 	for (size_t i = 0; i < plan->unit_count; i++) GM_TRY(undo_unit(table, layout, plan, i, UNDO_PUBLISHED, err));
 	gm_layout_key(layout, key, "plans", plan->number, ".closed");
 	enum gm_code rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
-	return rc == GM_EXISTS ? GM_OK : rc;
-}
-
-static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
-{
-	size_t n = strlen(info->key);
-	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
-	return gm_store_remove(context, info->key, err);
-}
-
-enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_error *err)
-{
-	char prefix[GM_KEY_BYTES];
-	gm_layout_key(layout, prefix, "work", number, "/");
-	return gm_store_list(table, prefix, remove_leftover, table, err);
+	return rc == GM_OK || rc == GM_EXISTS ? gm_plan_tidy(table, layout, plan->number, err) : rc;
 }

@@ -37,14 +37,9 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	GM_TRY(gm_deriver_new(job, share / DERIVED_SHARE, &worker->deriver, err));
 	worker->encoder = gm_parquet_encoder_new();
 	if (worker->encoder == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
-	if (job->table.unique_count == 0) return GM_OK;
-	uint32_t *slots = malloc(job->table.unique_count * sizeof *slots);
-	if (slots == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
-	for (size_t i = 0; i < job->table.unique_count; i++) slots[i] = engine->column_slots[job->table.unique_by[i]];
-	enum gm_code rc =
-	    gm_key_hasher_new(engine->options.key_secret, slots, job->table.unique_count, &worker->hasher, err);
-	free(slots);
-	return rc;
+	return job->table.unique_count > 0 ? gm_dedupe_hashers(engine->options.key_secret, job, engine->column_slots,
+	                                                       &worker->hasher, &worker->content, err)
+	                                   : GM_OK;
 }
 
 void gm_worker_release(struct gm_worker *worker)
@@ -52,6 +47,7 @@ void gm_worker_release(struct gm_worker *worker)
 	gm_shredder_free(worker->shredder);
 	gm_deriver_free(worker->deriver);
 	gm_key_hasher_free(worker->hasher);
+	gm_content_hasher_free(worker->content);
 	gm_parquet_encoder_free(worker->encoder);
 	gm_store_reader_close(worker->reader);
 	free(worker->slices);
@@ -223,6 +219,7 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 	if (rc == GM_OK && chunk == NULL) return end_object(worker, err);
 	if (rc == GM_OK) rc = gm_deriver_run(worker->deriver, chunk, reject_row, worker, err);
 	if (rc == GM_OK && worker->hasher != NULL) rc = gm_key_hasher_run(worker->hasher, chunk, err);
+	if (rc == GM_OK && worker->content != NULL) rc = gm_content_hasher_run(worker->content, chunk, err);
 	struct gm_item *item = rc == GM_OK ? malloc(sizeof *item) : NULL;
 	if (rc == GM_OK && item == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a chunk");
 	if (rc != GM_OK) {

@@ -10,6 +10,8 @@
  * collide. How strings are held (dictionary or plain) changes nothing. */
 #include "table/keyset.h"
 
+#include "table/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -30,7 +32,8 @@ struct gm_key_hasher {
 	struct gm_hash128 *memo;
 	uint32_t memo_count, memo_room;
 	size_t slot_count;
-	uint8_t *tuple; /* slot_count * TUPLE_BYTES */
+	uint8_t *tuple;              /* slot_count * TUPLE_BYTES */
+	struct gm_vec_rows *columns; /* of the chunk in hand */
 	uint32_t slots[];
 };
 
@@ -47,12 +50,13 @@ enum gm_code gm_key_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], const 
 	if (slot_count == 0 || slot_count > UINT16_MAX) GM_FAIL(err, GM_BUG, "a unique key of %zu columns", slot_count);
 	struct gm_key_hasher *hasher = calloc(1, sizeof *hasher + slot_count * sizeof *slots);
 	if (hasher != NULL) hasher->tuple = malloc(slot_count * TUPLE_BYTES);
-	if (hasher == NULL || hasher->tuple == NULL) {
-		free(hasher);
+	if (hasher != NULL) hasher->columns = malloc(slot_count * sizeof *hasher->columns);
+	if (hasher == NULL || hasher->tuple == NULL || hasher->columns == NULL) {
+		gm_key_hasher_free(hasher);
 		GM_FAIL(err, GM_NOMEM, "out of memory for hashing keys");
 	}
 	memcpy(hasher->secret, secret, sizeof hasher->secret);
-	memcpy(hasher->slots, slots, slot_count * sizeof *slots);
+	if (slots != NULL) memcpy(hasher->slots, slots, slot_count * sizeof *slots);
 	hasher->slot_count = slot_count;
 	*out = hasher;
 	return GM_OK;
@@ -64,16 +68,22 @@ void gm_key_hasher_free(struct gm_key_hasher *hasher)
 	gm_dict_unref(hasher->memo_dict);
 	free(hasher->memo);
 	free(hasher->tuple);
+	free(hasher->columns);
 	free(hasher);
 }
 
 /* --- partitions --------------------------------------------------------------------------------------------------- */
 
+struct gm_hash128 gm_key_hasher_partition(const struct gm_key_hasher *hasher, const char *path, size_t bytes)
+{
+	return hash_bytes(hasher->secret + PARTITION_SECRET, path, bytes);
+}
+
 static struct gm_hash128 hash_partition(const struct gm_key_hasher *hasher, const struct gm_dict *dict, uint32_t code)
 {
 	uint32_t len;
 	const uint8_t *path = gm_dict_get(dict, code, &len);
-	return hash_bytes(hasher->secret + PARTITION_SECRET, path, len);
+	return gm_key_hasher_partition(hasher, (const char *)path, len);
 }
 
 static void remember_dict(struct gm_key_hasher *hasher, struct gm_dict *dict)
@@ -107,15 +117,6 @@ static struct gm_hash128 partition_of(struct gm_key_hasher *hasher, uint32_t cod
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t double_bits(double value)
-{
-	uint64_t bits;
-	if (value == 0) value = 0; /* -0.0 */
-	if (value != value) return 0x7ff8000000000000U;
-	memcpy(&bits, &value, sizeof bits);
-	return bits;
-}
-
 /* The hash of a non-null value; false if it is an empty string. */
 static bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *vec, uint32_t row,
                        struct gm_hash128 *hash)
@@ -137,7 +138,7 @@ static bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *
 		n = 1;
 		break;
 	case GM_REPR_I64: bits = (uint64_t)vec->i64[row]; break;
-	case GM_REPR_F64: bits = double_bits(vec->f64[row]); break;
+	case GM_REPR_F64: bits = gm_double_bits(vec->f64[row]); break;
 	default: return false;
 	}
 	for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(bits >> (8 * i));
@@ -146,12 +147,13 @@ static bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *
 }
 
 /* The key of a row, without its partition; false if a part of it is null or empty. */
-static bool hash_row(const struct gm_key_hasher *hasher, const struct gm_chunk *chunk, uint32_t row,
+static bool hash_row(const struct gm_key_hasher *hasher, const struct gm_vec_rows *columns, uint32_t row,
                      struct gm_hash128 *hash)
 {
 	for (size_t i = 0; i < hasher->slot_count; i++) {
-		const struct gm_vec *vec = &chunk->vec[hasher->slots[i]];
-		if (gm_vec_is_null(vec, row) || !hash_value(hasher, vec, row, hash)) return false;
+		const struct gm_vec *vec = columns[i].vec;
+		uint32_t at = columns[i].first + row;
+		if (gm_vec_is_null(vec, at) || !hash_value(hasher, vec, at, hash)) return false;
 		uint8_t *part = hasher->tuple + i * TUPLE_BYTES;
 		part[0] = (uint8_t)vec->type;
 		memcpy(part + 1, hash, sizeof *hash);
@@ -160,25 +162,45 @@ static bool hash_row(const struct gm_key_hasher *hasher, const struct gm_chunk *
 	return true;
 }
 
+static void add_partition(struct gm_hash128 *hash, struct gm_hash128 partition)
+{
+	hash->low += partition.low;
+	hash->high += partition.high;
+}
+
+void gm_key_hasher_rows(struct gm_key_hasher *hasher, const struct gm_vec_rows *columns, uint32_t rows,
+                        struct gm_hash128 partition, struct gm_hash128 *keys, uint8_t *no_key)
+{
+	for (uint32_t row = 0; row < rows; row++) {
+		struct gm_hash128 hash = {0};
+		no_key[row] = !hash_row(hasher, columns, row, &hash);
+		if (no_key[row] == 0) add_partition(&hash, partition);
+		keys[row] = no_key[row] == 0 ? hash : (struct gm_hash128){0};
+	}
+}
+
+static enum gm_code find_columns(struct gm_key_hasher *hasher, const struct gm_chunk *chunk, struct gm_error *err)
+{
+	for (size_t i = 0; i < hasher->slot_count; i++) {
+		if (hasher->slots[i] >= chunk->slots) GM_FAIL(err, GM_BUG, "a key column that no chunk has");
+		hasher->columns[i] = (struct gm_vec_rows){.vec = &chunk->vec[hasher->slots[i]]};
+	}
+	return GM_OK;
+}
+
 enum gm_code gm_key_hasher_run(struct gm_key_hasher *hasher, struct gm_chunk *chunk, struct gm_error *err)
 {
 	chunk->key = gm_arena_alloc(&chunk->arena, (size_t)chunk->rows * sizeof *chunk->key);
 	chunk->no_key = gm_arena_alloc(&chunk->arena, chunk->rows);
 	if (chunk->key == NULL || chunk->no_key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for hashing keys");
-	for (size_t i = 0; i < hasher->slot_count; i++) {
-		if (hasher->slots[i] >= chunk->slots) GM_FAIL(err, GM_BUG, "a key column that no chunk has");
-	}
+	GM_TRY(find_columns(hasher, chunk, err));
 	bool partitioned = chunk->partition.repr == GM_REPR_DICT;
 	if (partitioned) remember_dict(hasher, chunk->partition.dict);
 	for (uint32_t row = 0; row < chunk->rows; row++) {
 		struct gm_hash128 hash = {0};
-		bool has_key = chunk->fate[row] == GM_FATE_KEEP && hash_row(hasher, chunk, row, &hash);
+		bool has_key = chunk->fate[row] == GM_FATE_KEEP && hash_row(hasher, hasher->columns, row, &hash);
 		uint32_t code = has_key && partitioned ? chunk->partition.codes[row] : GM_DICT_NULL;
-		if (code != GM_DICT_NULL) {
-			struct gm_hash128 partition = partition_of(hasher, code);
-			hash.low += partition.low;
-			hash.high += partition.high;
-		}
+		if (code != GM_DICT_NULL) add_partition(&hash, partition_of(hasher, code));
 		chunk->key[row] = has_key ? hash : (struct gm_hash128){0};
 		chunk->no_key[row] = !has_key;
 	}

@@ -85,15 +85,16 @@ void gm_keyrun_release(struct gm_keyrun *run)
 	*run = (struct gm_keyrun){.fd = -1};
 }
 
-enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_key_entry *entries, size_t count,
+                              struct gm_error *err)
 {
 	if (count > run->count - run->filled) GM_FAIL(err, GM_BUG, "a run of keys is longer than announced");
 	for (size_t i = 0; i < count; i++) {
 		uint64_t at = run->filled + i;
-		if (at % run->page_keys == 0) run->fences[at / run->page_keys] = keys[i];
-		if (run->bloom != NULL) bloom_add(run, keys[i]);
+		if (at % run->page_keys == 0) run->fences[at / run->page_keys] = entries[i].key;
+		if (run->bloom != NULL) bloom_add(run, entries[i].key);
 	}
-	if (!gm_io_pwrite(run->fd, keys, count * sizeof *keys, run->filled * sizeof *keys))
+	if (!gm_io_pwrite(run->fd, entries, count * sizeof *entries, run->filled * sizeof *entries))
 		return gm_error_errno(err, errno, "temporary file", "spilling keys");
 	run->filled += count;
 	return GM_OK;
@@ -101,8 +102,8 @@ enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_hash128 *ke
 
 /* --- looking up --------------------------------------------------------------------------------------------------- */
 
-static enum gm_code read_keys(const struct gm_keyrun *run, uint64_t first, size_t count, struct gm_hash128 *into,
-                              struct gm_error *err)
+static enum gm_code read_entries(const struct gm_keyrun *run, uint64_t first, size_t count, struct gm_key_entry *into,
+                                 struct gm_error *err)
 {
 	size_t got, bytes = count * sizeof *into;
 	if (!gm_io_pread(run->fd, into, bytes, first * sizeof *into, &got))
@@ -111,13 +112,13 @@ static enum gm_code read_keys(const struct gm_keyrun *run, uint64_t first, size_
 	return GM_OK;
 }
 
-/* How many of sorted keys[0 .. count) are <= key. */
-static size_t rank_of(const struct gm_hash128 *keys, size_t count, struct gm_hash128 key)
+/* How many of sorted fences[0 .. count) are <= key. */
+static size_t rank_of_fence(const struct gm_hash128 *fences, size_t count, struct gm_hash128 key)
 {
 	size_t low = 0;
 	while (count > 0) {
 		size_t half = count / 2;
-		if (gm_key_less(key, keys[low + half])) {
+		if (gm_key_less(key, fences[low + half])) {
 			count = half;
 		} else {
 			low += half + 1;
@@ -127,28 +128,54 @@ static size_t rank_of(const struct gm_hash128 *keys, size_t count, struct gm_has
 	return low;
 }
 
-static enum gm_code find_one(const struct gm_keyrun *run, struct gm_hash128 *page, struct gm_hash128 key,
-                             uint8_t *duplicate, struct gm_error *err)
+/* The key's place among sorted entries; count if it is not there. */
+static size_t place_of(const struct gm_key_entry *entries, size_t count, struct gm_hash128 key)
+{
+	size_t low = 0, left = count;
+	while (left > 0) {
+		size_t half = left / 2;
+		if (gm_key_less(entries[low + half].key, key)) {
+			low += half + 1;
+			left -= half + 1;
+		} else {
+			left = half;
+		}
+	}
+	return low < count && gm_key_equal(entries[low].key, key) ? low : count;
+}
+
+static enum gm_code lower_value(const struct gm_keyrun *run, uint64_t at, uint64_t value, struct gm_error *err)
+{
+	uint64_t offset = at * sizeof(struct gm_key_entry) + offsetof(struct gm_key_entry, value);
+	if (gm_io_pwrite(run->fd, &value, sizeof value, offset)) return GM_OK;
+	return gm_error_errno(err, errno, "temporary file", "spilling keys");
+}
+
+static enum gm_code find_one(const struct gm_keyrun *run, struct gm_key_entry *page,
+                             const struct gm_keyrun_query *query, size_t i, struct gm_error *err)
 {
 	size_t pages = (size_t)((run->count + run->page_keys - 1) / run->page_keys);
-	size_t rank = rank_of(run->fences, pages, key);
+	size_t rank = rank_of_fence(run->fences, pages, query->keys[i]);
 	if (rank == 0) return GM_OK;
 	uint64_t first = (uint64_t)(rank - 1) * run->page_keys, left = run->count - first;
 	size_t count = left < run->page_keys ? (size_t)left : run->page_keys;
-	GM_TRY(read_keys(run, first, count, page, err));
-	rank = rank_of(page, count, key);
-	if (rank > 0 && gm_key_equal(page[rank - 1], key)) *duplicate = 1;
-	return GM_OK;
+	GM_TRY(read_entries(run, first, count, page, err));
+	size_t at = place_of(page, count, query->keys[i]);
+	if (at == count) return GM_OK;
+	query->duplicate[i] = 1;
+	if (query->found != NULL) query->found[i] = page[at].value;
+	return query->lower && query->value < page[at].value ? lower_value(run, first + at, query->value, err) : GM_OK;
 }
 
-enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_hash128 *page, const struct gm_hash128 *keys,
-                            const uint8_t *skip, uint8_t *duplicate, size_t count, struct gm_error *err)
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_keyrun_query *query,
+                            struct gm_error *err)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (run->bloom != NULL && i + PREFETCH < count) __builtin_prefetch(block_of(run, keys[i + PREFETCH]));
-		if (duplicate[i] != 0 || (skip != NULL && skip[i] != 0)) continue;
-		if (run->bloom != NULL && !bloom_may_have(run, keys[i])) continue;
-		GM_TRY(find_one(run, page, keys[i], &duplicate[i], err));
+	for (size_t i = 0; i < query->count; i++) {
+		if (run->bloom != NULL && i + PREFETCH < query->count)
+			__builtin_prefetch(block_of(run, query->keys[i + PREFETCH]));
+		if (query->duplicate[i] != 0 || (query->skip != NULL && query->skip[i] != 0)) continue;
+		if (run->bloom != NULL && !bloom_may_have(run, query->keys[i])) continue;
+		GM_TRY(find_one(run, page, query, i, err));
 	}
 	return GM_OK;
 }
@@ -162,14 +189,14 @@ static enum gm_code refill(struct gm_keysource *source, struct gm_error *err)
 	source->next = source->have = 0;
 	if (source->run != NULL) {
 		size_t count = left < source->capacity ? (size_t)left : source->capacity;
-		GM_TRY(read_keys(source->run, source->position, count, source->buffer, err));
+		GM_TRY(read_entries(source->run, source->position, count, source->buffer, err));
 		source->position += count;
 		source->have = count;
 		return GM_OK;
 	}
 	while (source->position < source->size && source->have < source->capacity) {
-		struct gm_hash128 key = source->slots[source->position++];
-		if ((key.high | key.low) != 0) source->buffer[source->have++] = key;
+		struct gm_key_entry entry = source->slots[source->position++];
+		if ((entry.key.high | entry.key.low) != 0) source->buffer[source->have++] = entry;
 	}
 	return GM_OK;
 }
@@ -179,12 +206,12 @@ static size_t smallest(const struct gm_keysource *sources, size_t source_count)
 {
 	size_t best = 0;
 	for (size_t i = 1; i < source_count; i++) {
-		if (gm_key_less(sources[i].buffer[sources[i].next], sources[best].buffer[sources[best].next])) best = i;
+		if (gm_key_less(sources[i].buffer[sources[i].next].key, sources[best].buffer[sources[best].next].key)) best = i;
 	}
 	return best;
 }
 
-enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_hash128 *batch,
+enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_key_entry *batch,
                                 size_t batch_keys, gm_keyset_fn *each, void *context, struct gm_error *err)
 {
 	size_t filled = 0, live = 0;

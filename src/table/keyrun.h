@@ -1,9 +1,9 @@
 /* keyrun.h - sorted runs of keys in files: how a keyset keeps what does not fit into memory.
  *
- * A run is an unlinked file of 128-bit keys, ascending by (high, low), native byte order: it never outlives its
- * process. In memory stay the first key of every page ("fences") and, while the budget allows, a split-block bloom
- * filter, so that a key that is absent costs one cache miss and one that is present costs one read of a page. A run
- * never changes. */
+ * A run is an unlinked file of entries, 128-bit key and 64-bit value, ascending by (high, low), native byte order: it
+ * never outlives its process. In memory stay the first key of every page ("fences") and, while the budget allows, a
+ * split-block bloom filter, so that a key that is absent costs one cache miss and one that is present costs one read of
+ * a page. A run never changes, but for values that are lowered in their place. */
 #ifndef GM_TABLE_KEYRUN_H
 #define GM_TABLE_KEYRUN_H
 
@@ -11,7 +11,7 @@
 #include "table/keyset.h"
 
 enum {
-	GM_KEYRUN_PAGE_KEYS = 256,      /* 4 KiB: what the page cache has anyway */
+	GM_KEYRUN_PAGE_KEYS = 256,      /* 6 KiB: a page or two of what the page cache has anyway */
 	GM_KEYRUN_PAGE_KEYS_MAX = 4096, /* of runs whose fences would get too many */
 };
 
@@ -37,28 +37,39 @@ static inline bool gm_key_equal(struct gm_hash128 a, struct gm_hash128 b)
 /* Starts a run of exactly `count` keys (> 0), to be appended in ascending order. bloom_bytes may be 0. */
 enum gm_code gm_keyrun_init(struct gm_keyrun *run, const char *spill_directory, uint64_t count, size_t fence_bytes_max,
                             size_t bloom_bytes, struct gm_error *err) GM_CHECK;
-enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_hash128 *keys, size_t count,
+enum gm_code gm_keyrun_append(struct gm_keyrun *run, const struct gm_key_entry *entries, size_t count,
                               struct gm_error *err) GM_CHECK;
 void gm_keyrun_drop_bloom(struct gm_keyrun *run);
 size_t gm_keyrun_bloom_bytes(const struct gm_keyrun *run);
 void gm_keyrun_release(struct gm_keyrun *run);
 
-/* Sets duplicate[i] where keys[i] is in the run; keys with skip[i] or duplicate[i] set are not asked. `page` has room
- * for run->page_keys keys. */
-enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_hash128 *page, const struct gm_hash128 *keys,
-                            const uint8_t *skip, uint8_t *duplicate, size_t count, struct gm_error *err) GM_CHECK;
+/* Keys that are looked up together: duplicate[i] is set where keys[i] is in the run, and found[i] (found may be NULL)
+ * is its value then; keys with skip[i] or duplicate[i] set are not asked. With `lower` a key that is found gets `value`
+ * if that is smaller than its own. */
+struct gm_keyrun_query {
+	const struct gm_hash128 *keys;
+	const uint8_t *skip; /* NULL: none */
+	size_t count;
+	uint8_t *duplicate;
+	uint64_t *found;
+	bool lower;
+	uint64_t value;
+};
+/* `page` has room for run->page_keys entries. */
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_keyrun_query *query,
+                            struct gm_error *err) GM_CHECK;
 
 /* Sorted keys one after the other, out of a run or of an array with gaps (keys of zero) in it. */
 struct gm_keysource {
 	const struct gm_keyrun *run; /* or NULL: slots */
-	const struct gm_hash128 *slots;
+	const struct gm_key_entry *slots;
 	uint64_t size, position; /* keys of the run, or slots; how far it has been read */
-	struct gm_hash128 *buffer;
+	struct gm_key_entry *buffer;
 	size_t capacity, have, next;
 };
 /* Merges sources, whose keys are all different, and hands them out in ascending order in batches of at most batch_keys.
  */
-enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_hash128 *batch,
+enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_count, struct gm_key_entry *batch,
                                 size_t batch_keys, gm_keyset_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -35,20 +35,21 @@ enum {
 };
 
 struct gm_keyset {
-	struct gm_hash128 *slots; /* homes + SLACK; zero: free */
+	struct gm_key_entry *slots; /* homes + SLACK; key zero: free */
 	size_t homes, used, homes_max;
-	bool has_zero;          /* the key 0, which no slot can hold */
+	bool has_zero; /* the key 0, which no slot can hold */
+	uint64_t zero_value;
 	struct gm_keyrun *runs; /* oldest, and largest, first */
 	size_t run_count, run_room;
 	uint64_t spilled; /* keys in all runs */
 	size_t memory_bytes;
-	struct gm_hash128 *page; /* room for the largest page of a run */
+	struct gm_key_entry *page; /* room for the largest page of a run */
 	char *spill_directory;
 };
 
-static bool is_free(struct gm_hash128 slot)
+static bool is_free(struct gm_hash128 key)
 {
-	return (slot.high | slot.low) == 0;
+	return (key.high | key.low) == 0;
 }
 
 static size_t home_of(struct gm_hash128 key, size_t homes)
@@ -60,32 +61,33 @@ static size_t home_of(struct gm_hash128 key, size_t homes)
 
 static size_t table_bytes(size_t homes)
 {
-	return (homes + SLACK) * sizeof(struct gm_hash128);
+	return (homes + SLACK) * sizeof(struct gm_key_entry);
 }
 
 /* Addresses for the largest table this set may have. They cost nothing before they are touched, and a table that is
  * doubled stays where it is: no page is ever cleared twice. */
-static struct gm_hash128 *slots_reserve(size_t homes_max)
+static struct gm_key_entry *slots_reserve(size_t homes_max)
 {
 	void *slots =
 	    mmap(NULL, table_bytes(homes_max), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return slots != MAP_FAILED ? slots : NULL;
 }
 
-enum added { ADDED, PRESENT, NO_ROOM };
-
-static enum added table_add(struct gm_hash128 *slots, size_t homes, struct gm_hash128 key)
+/* The slot of the key, which is put there with the value if it is new; NULL: there is no room for it. */
+static struct gm_key_entry *table_add(struct gm_key_entry *slots, size_t homes, struct gm_hash128 key, uint64_t value,
+                                      bool *added)
 {
 	const size_t sentinel = homes + SLACK - 1;
 	size_t at = home_of(key, homes);
-	while (!is_free(slots[at]) && gm_key_less(slots[at], key)) at++;
-	if (gm_key_equal(slots[at], key)) return PRESENT;
+	while (!is_free(slots[at].key) && gm_key_less(slots[at].key, key)) at++;
+	*added = !gm_key_equal(slots[at].key, key);
+	if (!*added) return &slots[at];
 	size_t end = at;
-	while (!is_free(slots[end])) end++;
-	if (end == sentinel) return NO_ROOM;
+	while (!is_free(slots[end].key)) end++;
+	if (end == sentinel) return NULL;
 	memmove(slots + at + 1, slots + at, (end - at) * sizeof *slots);
-	slots[at] = key;
-	return ADDED;
+	slots[at] = (struct gm_key_entry){.key = key, .value = value};
+	return &slots[at];
 }
 
 /* Twice the homes, in place: the table moves to the upper half, then its keys, which come in order, are put to their
@@ -95,19 +97,19 @@ static enum added table_add(struct gm_hash128 *slots, size_t homes, struct gm_ha
 static void table_grow(struct gm_keyset *set)
 {
 	size_t old = set->homes, homes = 2 * old, next = 0;
-	struct gm_hash128 *slots = set->slots;
+	struct gm_key_entry *slots = set->slots;
 	set->homes = homes;
 	/* Nearly every access to a large table misses the TLB with 4 KiB pages, and hits with huge ones. */
 	if (table_bytes(homes) >= 2 * HUGE_PAGE) (void)madvise(slots, table_bytes(homes), MADV_HUGEPAGE);
 	memmove(slots + old, slots, table_bytes(old));
 	memset(slots, 0, old * sizeof *slots);
 	for (size_t from = old; from < homes + SLACK; from++) {
-		struct gm_hash128 key = slots[from];
-		if (is_free(key)) continue;
-		size_t home = home_of(key, homes);
+		struct gm_key_entry entry = slots[from];
+		if (is_free(entry.key)) continue;
+		size_t home = home_of(entry.key, homes);
 		if (next < home) next = home;
-		slots[from] = (struct gm_hash128){0};
-		slots[next++] = key;
+		slots[from] = (struct gm_key_entry){0};
+		slots[next++] = entry;
 	}
 }
 
@@ -135,11 +137,11 @@ static enum gm_code merge_from(const struct gm_keyset *set, size_t first, gm_key
                                struct gm_error *err)
 {
 	size_t count = set->run_count - first + 1;
-	size_t capacity = set->memory_bytes / 16 / sizeof(struct gm_hash128) / count;
+	size_t capacity = set->memory_bytes / 16 / sizeof(struct gm_key_entry) / count;
 	if (capacity > MERGE_BUFFER_MAX) capacity = MERGE_BUFFER_MAX;
 	if (capacity < GM_KEYRUN_PAGE_KEYS) capacity = GM_KEYRUN_PAGE_KEYS;
 	struct gm_keysource *sources = calloc(count, sizeof *sources);
-	struct gm_hash128 *buffers = malloc((capacity * count + MERGE_BATCH) * sizeof *buffers);
+	struct gm_key_entry *buffers = malloc((capacity * count + MERGE_BATCH) * sizeof *buffers);
 	enum gm_code rc = GM_NOMEM;
 	if (sources == NULL || buffers == NULL) {
 		(void)gm_error_set(err, GM_NOMEM, "out of memory for merging keys");
@@ -162,9 +164,9 @@ out:
 	return rc;
 }
 
-static enum gm_code append_to_run(void *context, const struct gm_hash128 *keys, size_t count, struct gm_error *err)
+static enum gm_code append_to_run(void *context, const struct gm_key_entry *entries, size_t count, struct gm_error *err)
 {
-	return gm_keyrun_append(context, keys, count, err);
+	return gm_keyrun_append(context, entries, count, err);
 }
 
 static enum gm_code room_for_run(struct gm_keyset *set, struct gm_error *err)
@@ -220,42 +222,109 @@ static bool has_room(const struct gm_keyset *set, size_t more)
 	return set->used + more <= set->homes / 4 * 3;
 }
 
-/* Adds to the table what is not known to be a duplicate; *done < count if there is no room at that key. */
-static void add_to_table(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, size_t count,
-                         uint8_t *duplicate, size_t *done)
+/* Keys that are added together, and what becomes of each. */
+struct batch {
+	const struct gm_hash128 *keys;
+	const uint64_t *values; /* NULL: `value` for all of them */
+	const uint8_t *skip;    /* NULL: none */
+	uint8_t *duplicate;
+	uint64_t *found; /* NULL: not asked for */
+	size_t count;
+	uint64_t value;
+	bool lower; /* of a key that is there already the smaller value stays */
+};
+
+static void add_zero(struct gm_keyset *set, const struct batch *batch, size_t i, uint64_t value)
 {
-	size_t i = 0;
-	for (; i < count; i++) {
-		if (i + PREFETCH < count) __builtin_prefetch(&set->slots[home_of(keys[i + PREFETCH], set->homes)], 1);
-		if (duplicate[i] != 0 || (skip != NULL && skip[i] != 0)) continue;
-		if (is_free(keys[i])) {
-			duplicate[i] = set->has_zero;
-			set->has_zero = true;
-			continue;
-		}
-		enum added added = table_add(set->slots, set->homes, keys[i]);
-		if (added == NO_ROOM) break;
-		duplicate[i] = added == PRESENT;
-		set->used += added == ADDED;
-	}
-	*done = i;
+	batch->duplicate[i] = set->has_zero;
+	if (!set->has_zero || (batch->lower && value < set->zero_value)) set->zero_value = value;
+	if (batch->found != NULL) batch->found[i] = set->zero_value;
+	set->has_zero = true;
 }
 
-enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, uint32_t count,
-                           uint8_t *duplicate, struct gm_error *err)
+/* Adds to the table what is not known to be a duplicate; returns how far it came: there may be no room at a key. */
+static size_t add_to_table(struct gm_keyset *set, const struct batch *batch)
 {
-	size_t done, batch;
-	memset(duplicate, 0, count);
-	for (size_t at = 0; at < count; at += done) {
-		batch = count - at < BATCH ? count - at : BATCH;
-		while (!has_room(set, batch)) GM_TRY(make_room(set, err));
-		const uint8_t *skipped = skip != NULL ? skip + at : NULL;
-		for (size_t i = 0; i < set->run_count; i++)
-			GM_TRY(gm_keyrun_find(&set->runs[i], set->page, keys + at, skipped, duplicate + at, batch, err));
-		add_to_table(set, keys + at, skipped, batch, duplicate + at, &done);
+	size_t i = 0;
+	for (; i < batch->count; i++) {
+		if (i + PREFETCH < batch->count)
+			__builtin_prefetch(&set->slots[home_of(batch->keys[i + PREFETCH], set->homes)], 1);
+		if (batch->duplicate[i] != 0 || (batch->skip != NULL && batch->skip[i] != 0)) continue;
+		uint64_t value = batch->values != NULL ? batch->values[i] : batch->value;
+		if (is_free(batch->keys[i])) {
+			add_zero(set, batch, i, value);
+			continue;
+		}
+		bool added;
+		struct gm_key_entry *entry = table_add(set->slots, set->homes, batch->keys[i], value, &added);
+		if (entry == NULL) break;
+		batch->duplicate[i] = !added;
+		if (batch->lower && value < entry->value) entry->value = value;
+		if (batch->found != NULL) batch->found[i] = entry->value;
+		set->used += added;
+	}
+	return i;
+}
+
+/* What is in a run is a duplicate, and of no concern to the table. */
+static enum gm_code ask_runs(struct gm_keyset *set, const struct batch *batch, struct gm_error *err)
+{
+	struct gm_keyrun_query query = {.keys = batch->keys,
+	                                .skip = batch->skip,
+	                                .count = batch->count,
+	                                .duplicate = batch->duplicate,
+	                                .found = batch->found,
+	                                .lower = batch->lower,
+	                                .value = batch->value};
+	for (size_t i = 0; i < set->run_count; i++) GM_TRY(gm_keyrun_find(&set->runs[i], set->page, &query, err));
+	return GM_OK;
+}
+
+static enum gm_code add_all(struct gm_keyset *set, struct batch all, struct gm_error *err)
+{
+	size_t done;
+	for (size_t at = 0; at < all.count; at += done) {
+		struct batch batch = all;
+		batch.count = all.count - at < BATCH ? all.count - at : BATCH;
+		batch.keys += at;
+		batch.duplicate += at;
+		if (all.values != NULL) batch.values += at;
+		if (all.skip != NULL) batch.skip += at;
+		if (all.found != NULL) batch.found += at;
+		while (!has_room(set, batch.count)) GM_TRY(make_room(set, err));
+		GM_TRY(ask_runs(set, &batch, err));
+		done = add_to_table(set, &batch);
 		/* Keys that are not random may crowd at the end. Those not added are asked again: the table may be a run now.
 		 */
-		if (done < batch) GM_TRY(make_room(set, err));
+		if (done < batch.count) GM_TRY(make_room(set, err));
+	}
+	return GM_OK;
+}
+
+enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys, const uint64_t *values,
+                           const uint8_t *skip, uint32_t count, uint8_t *duplicate, uint64_t *found,
+                           struct gm_error *err)
+{
+	struct batch batch = {
+	    .keys = keys, .values = values, .skip = skip, .count = count, .duplicate = duplicate, .found = found};
+	memset(duplicate, 0, count);
+	return add_all(set, batch, err);
+}
+
+enum gm_code gm_keyset_put(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, uint32_t count,
+                           uint64_t value, struct gm_error *err)
+{
+	uint8_t duplicate[BATCH];
+	for (uint32_t at = 0, n; at < count; at += n) {
+		n = count - at < BATCH ? count - at : BATCH;
+		memset(duplicate, 0, n);
+		struct batch batch = {.keys = keys + at,
+		                      .skip = skip != NULL ? skip + at : NULL,
+		                      .count = n,
+		                      .duplicate = duplicate,
+		                      .value = value,
+		                      .lower = true};
+		GM_TRY(add_all(set, batch, err));
 	}
 	return GM_OK;
 }
@@ -267,7 +336,7 @@ uint64_t gm_keyset_count(const struct gm_keyset *set)
 
 enum gm_code gm_keyset_each(struct gm_keyset *set, gm_keyset_fn *each, void *context, struct gm_error *err)
 {
-	static const struct gm_hash128 zero = {0};
+	const struct gm_key_entry zero = {.value = set->zero_value};
 	if (set->has_zero) GM_TRY(each(context, &zero, 1, err));
 	return merge_from(set, 0, each, context, err);
 }

@@ -26,6 +26,7 @@ struct sim_oracle *sim_oracle_new(void)
 {
 	struct sim_oracle *oracle = calloc(1, sizeof *oracle);
 	if (oracle == NULL) abort();
+	oracle->checkpoint = -1;
 	return oracle;
 }
 
@@ -91,14 +92,14 @@ void sim_state_key(char key[SIM_KEY_ROOM], unsigned job, const char *folder, uin
 	(void)snprintf(key, SIM_KEY_ROOM, "_gristmill/%s/%s/%08" PRIu64 "%s", sim_job_id(job), folder, n, suffix);
 }
 
-/* "<folder><n>.json" at the top of the table or its state. */
-static bool is_numbered(const char *key, const char *folder, uint64_t *n)
+/* "<folder><n><suffix>" at the top of the table or its state. */
+static bool is_numbered(const char *key, const char *folder, const char *suffix, uint64_t *n)
 {
 	char *end;
 	size_t length = strlen(folder);
 	if (strncmp(key, folder, length) != 0) return false;
 	*n = strtoull(key + length, &end, 10);
-	return end != key + length && strcmp(end, ".json") == 0;
+	return end != key + length && strcmp(end, suffix) == 0;
 }
 
 bool sim_is_data(const char *key)
@@ -272,9 +273,11 @@ void sim_oracle_saw(struct sim *sim, const char *key)
 	uint64_t n;
 	if (sim_is_data(key)) {
 		saw_data(sim, key);
-	} else if (is_numbered(key, "_delta_log/", &n)) {
+	} else if (is_numbered(key, "_delta_log/", ".json", &n)) {
 		sim_commit_saw(sim, (int64_t)n, key);
-	} else if (is_numbered(key, "_gristmill/claims/", &n)) {
+	} else if (is_numbered(key, "_delta_log/", ".checkpoint.parquet", &n)) {
+		sim_checkpoint_saw(sim, (int64_t)n, key);
+	} else if (is_numbered(key, "_gristmill/claims/", ".json", &n)) {
 		saw_claim(sim, n, key);
 	} else if (sim_is_state(key, "plans", ".closed", &job, &n)) {
 		saw_closed(sim, job, n, key);

@@ -21,9 +21,10 @@ struct sim_file { /* visible in a partition folder */
 
 struct sim_commit {
 	int64_t version;
-	unsigned job;
+	unsigned job; /* SIM_JOBS: another writer's */
 	uint64_t run, parent;
-	bool empty; /* of a plan without units */
+	bool empty;   /* of a plan without units */
+	bool cleaned; /* its entry was removed when it was old */
 };
 
 struct sim_claim {
@@ -47,6 +48,7 @@ struct sim_oracle {
 	size_t closed_count, closed_room;
 	char **named; /* files that committed runs name beside their data: quarantine */
 	size_t named_count;
+	int64_t checkpoint;       /* the newest; -1: none */
 	uint64_t head[SIM_JOBS];  /* the last committed plan: the job's transaction */
 	uint64_t claim_committed; /* the claims' transaction */
 	bool processed[SIM_JOBS][SIM_OBJECTS];
@@ -69,7 +71,8 @@ void sim_state_key(char key[SIM_KEY_ROOM], unsigned job, const char *folder, uin
 /* A member of a plan: a number. */
 uint64_t sim_plan_number(struct sim *sim, unsigned job, uint64_t plan, const char *member);
 
-/* commits.c: _delta_log/<version>.json appeared. */
+/* commits.c: _delta_log/<version>.json or <version>.checkpoint.parquet appeared, or was removed. */
 void sim_commit_saw(struct sim *sim, int64_t version, const char *key);
+void sim_checkpoint_saw(struct sim *sim, int64_t version, const char *key);
 
 #endif

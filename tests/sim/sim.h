@@ -53,6 +53,8 @@ struct sim_scenario {
 	bool consuming;   /* publishing consumes what was staged, as completing an upload does */
 	bool fresh_table; /* no hash key yet */
 	bool strict;      /* some runners have a quarantine limit that they will exceed */
+	bool foreign;     /* another writer made the table, and wants checkpoints more often */
+	bool old;         /* the clocks say that everything is old enough to be cleaned away */
 };
 
 /* How the store may lie, to show that the oracle sees what comes of it. */
@@ -76,7 +78,8 @@ enum sim_lie {
 };
 
 struct sim_counts {
-	uint64_t schedules, steps, runs, crashes, failures, lost, late, repeated, stale, commits, dead_plans, quarantined;
+	uint64_t schedules, steps, runs, crashes, failures, lost, late, repeated, stale, commits, dead_plans, checkpoints,
+	    cleaned, ghosts;
 };
 
 /* --- The world ---------------------------------------------------------------------------------------------------- */
@@ -118,6 +121,7 @@ struct sim_runner {
 	volatile int stop;     /* somebody pressed Ctrl-C */
 	uint64_t wake_at;      /* step; 0: awake */
 	uint64_t commits_then; /* when it fell asleep */
+	uint64_t cleaned_then; /* when it started */
 };
 
 struct sim_late; /* an effect that is still to come */

@@ -199,6 +199,39 @@ bool sim_object_was_changed(const struct sim *sim, unsigned source, const char *
 	return false;
 }
 
+/* --- The table ---------------------------------------------------------------------------------------------------- */
+
+#define FIELD(name, type) \
+	"{\\\"name\\\":\\\"" name "\\\",\\\"type\\\":\\\"" type "\\\",\\\"nullable\\\":true,\\\"metadata\\\":{}}"
+
+/* What another writer puts who makes the table before the first run does. */
+static const char foreign_text[] =
+    "{\"commitInfo\":{\"timestamp\":0,\"operation\":\"CREATE TABLE\",\"operationParameters\":{}}}\n"
+    "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
+    "{\"metaData\":{\"id\":\"5fba94ed-9794-4965-ba6e-6ee3c0d22af9\",\"format\":{\"provider\":\"parquet\",\"options\":{}"
+    "},"
+    "\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[" FIELD("k", "string") "," FIELD(
+        "p",
+        "string") "," FIELD("n",
+                            "long") "," FIELD("part",
+                                              "string") "]}\",\"partitionColumns\":[\"part\"],\"configuration\":{"
+                                                        "\"delta.checkpointInterval\":\"2\"},\"createdTime\":0}}\n";
+
+static void make_table(struct sim *sim)
+{
+	struct gm_error err;
+	uint64_t secret[24] = {1};
+	if (!sim->scenario.fresh_table &&
+	    gm_store_put(sim->table, "_gristmill/hash-key", secret, sizeof secret, false, &err) != GM_OK)
+		abort();
+	if (!sim->scenario.foreign) return;
+	struct sim_effect effect = {.kind = SIM_PUT_IF_ABSENT,
+	                            .key = "_delta_log/00000000000000000000.json",
+	                            .data = foreign_text,
+	                            .bytes = sizeof foreign_text - 1};
+	if (sim_effect_apply(sim, &effect, &err) != GM_OK) abort();
+}
+
 /* --- All of it ---------------------------------------------------------------------------------------------------- */
 
 void sim_world_open(struct sim *sim)
@@ -210,6 +243,7 @@ void sim_world_open(struct sim *sim)
 			if (jobs[job][edition] == NULL) jobs[job][edition] = load(job, edition);
 	}
 	if (gm_store_open_memory(&sim->table, &err) != GM_OK) abort();
+	make_table(sim);
 	for (unsigned i = 0; i < sim->scenario.objects; i++) sim_object_arrives(sim);
 }
 
