@@ -257,6 +257,61 @@ GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm
                                        const struct gm_run_options *options, struct gm_bookmark_edited *result,
                                        struct gm_error *err) GM_CHECK;
 
+/* --- Status ------------------------------------------------------------------------------------------------------- */
+
+/* A commit of the job. */
+struct gm_status_run {
+	uint64_t run;
+	const char *what;         /* "run", "end", "rewind", "forget", "adopt", "import", "upgrade" */
+	const char *detail;       /* of a change of state: what it changed; "" for a run */
+	const char *who, *reason; /* "" if not told */
+	int64_t version;          /* of the table; -1: the log entry was cleaned away */
+	int64_t time_us;          /* of the commit; where the entry is gone, of the plan */
+	/* What it processed and what became of it; 0 for a change of state. */
+	uint64_t objects, files;
+	uint64_t records_read, rows_written, duplicates, filtered, quarantined;
+};
+/* A plan that is neither committed nor dead. */
+struct gm_status_plan {
+	uint64_t plan;
+	const char *job;    /* whose it is */
+	const char *engine; /* that made it; "" if it cannot be read */
+	int64_t created_us;
+	bool claimed; /* it is between publish and commit: no job can commit before it is finished */
+	bool ours;    /* this engine and job file may finish it */
+	uint64_t objects, bytes, units, units_done;
+	const char *state, *advice; /* a line each: how it stands, and what to do about it */
+};
+/* How a job stands with its table. Owned by the caller: gm_status_clear. */
+struct gm_status {
+	bool table_exists;
+	int64_t version, version_us; /* of the table, when it was committed (0: not known); -1: it has no commit */
+	uint64_t last_run;           /* of the job; 0: none */
+	/* What stands in the way of a run, and what to do; "" if nothing does. */
+	const char *blocked, *blocked_advice;
+	const struct gm_status_run *runs; /* newest first */
+	size_t run_count;
+	/* The bookmark: objects processed; changes since it was written down last, which are what it takes in memory. */
+	uint64_t objects, changes, bookmark_run, bookmark_bytes; /* bookmark_run 0: it has not been written down yet */
+	int64_t newest_us;                                       /* modified, of the objects processed; 0: none */
+	/* Objects of the source that a run would process. source_error.code not OK: it could not be listed. */
+	uint64_t waiting, waiting_bytes, changed; /* changed: processed, and overwritten since */
+	int64_t waiting_oldest_us;                /* modified; 0: none */
+	int64_t listed_since_us;                  /* folders named by an earlier time were not looked at; 0: all were */
+	struct gm_error source_error;
+	const struct gm_status_plan *plans;
+	size_t plan_count;
+	void *memory;
+};
+struct gm_status_options {
+	uint64_t runs;         /* how many commits to tell; 0: 10 */
+	uint64_t memory_bytes; /* 0: 256 MiB */
+};
+/* Reads how things stand; writes nothing. options may be NULL. */
+GM_API enum gm_code gm_status_read(const struct gm_job *job, const struct gm_status_options *options,
+                                   struct gm_status *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_status_clear(struct gm_status *status);
+
 /* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
  * partition columns. Return false to stop. */
 typedef bool gm_row_fn(void *context, const char *const *names, const char *const *values, const size_t *bytes,

@@ -129,18 +129,6 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 	return GM_OK;
 }
 
-/* Objects that are ignored are in each listing: they are told with the last. */
-static void tell_changes(const struct gm_runner *runner, const struct gm_plan_listing *listing, bool last)
-{
-	bool ignored = runner->job->source.on_change == GM_ON_CHANGE_IGNORE && listing->changed > 0;
-	last = last || runner->options.dry_run || runner->options.limit_objects > 0;
-	if (ignored && last)
-		gm_runner_notice(runner, "objects that changed after they had been processed, and are ignored: %" PRIu64,
-		                 listing->changed);
-	if (listing->reprocessed > 0)
-		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
-}
-
 struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 {
 	const struct gm_history *history = &runner->history;
@@ -153,6 +141,18 @@ struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 	                                .engine = runner->env->engine_id,
 	                                .now_us = runner->env->now_us(runner->env->clock),
 	                                .full_us = history->full_us};
+}
+
+/* Objects that are ignored are in each listing: they are told with the last. */
+static void tell_changes(const struct gm_runner *runner, const struct gm_plan_listing *listing, bool last)
+{
+	bool ignored = runner->job->source.on_change == GM_ON_CHANGE_IGNORE && listing->changed > 0;
+	last = last || runner->options.dry_run || runner->options.limit_objects > 0;
+	if (ignored && last)
+		gm_runner_notice(runner, "objects that changed after they had been processed, and are ignored: %" PRIu64,
+		                 listing->changed);
+	if (listing->reprocessed > 0)
+		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
 }
 
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)

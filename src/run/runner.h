@@ -96,6 +96,9 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 /* Who is at work, for the commits that say so: "user@host". */
 enum { GM_WHO_BYTES = 256 };
 void gm_runner_who(char who[GM_WHO_BYTES]);
+/* The last claim, and whether its plan is still to be finished. */
+enum gm_code gm_runner_claimed(struct gm_runner *runner, struct gm_claim *claim, bool *claimed,
+                               struct gm_error *err) GM_CHECK;
 /* The plan that the next run will have to finish first. */
 struct gm_pending_plan {
 	uint64_t number; /* 0: none */

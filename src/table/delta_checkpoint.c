@@ -14,8 +14,6 @@
 
 #define LAST_CHECKPOINT GM_DELTA_FOLDER "_last_checkpoint"
 
-static const int64_t tombstones_ms = INT64_C(7) * 86400000; /* delta.deletedFileRetentionDuration, by default */
-
 struct writing {
 	const struct gm_delta_log *log;
 	struct gm_delta_rows *rows;
@@ -135,10 +133,9 @@ enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms,
 {
 	char key[GM_DELTA_KEY_BYTES];
 	uint64_t count = 0, bytes = 0, adds = log->state.live;
-	int64_t keep_ms, expired_ms;
+	int64_t expired_ms;
 	bool there, known;
-	GM_TRY(gm_delta_property_interval(&log->head, "delta.deletedFileRetentionDuration", tombstones_ms, &keep_ms, err));
-	if (__builtin_sub_overflow(now_ms, keep_ms, &expired_ms)) expired_ms = INT64_MIN;
+	if (__builtin_sub_overflow(now_ms, gm_delta_removed_retention_ms(log), &expired_ms)) expired_ms = INT64_MIN;
 	gm_delta_checkpoint_key(log->version, 0, 0, key);
 	GM_TRY(exists(log->table, log->version, 0, &there, err));
 	if (!there) {

@@ -1,5 +1,5 @@
-/* The reader as a whole, on files of our writer: what went in comes out, and every allocation and every read fails once.
- * Files of other writers are the business of tests/test_parquet_reader.py. */
+/* The reader as a whole, on files of our writer: what went in comes out, and every allocation and every read fails
+ * once. Files of other writers are the business of tests/test_parquet_reader.py. */
 #include "nested.h"
 #include "read_help.h"
 
