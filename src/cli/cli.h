@@ -124,6 +124,8 @@ int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, voi
 /* Loads the job that a command names; the exit status, GM_CLI_GO_ON if it is loaded. A failure is printed, with `json`
  * also as an object on standard output. */
 int gm_cli_load_job(const struct gm_cli_job_flags *flags, const char *path, bool json, struct gm_job **job);
+/* The row of a flag by name[0..bytes); NULL if the command has none. */
+const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command, const char *name, size_t bytes);
 /* Says that a flag which the command cannot do without was not given; returns GM_CLI_USAGE. */
 int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 /* The word of words[0..count) that `wrong` may stand for; NULL if none is near. */

@@ -128,16 +128,16 @@ static enum gm_code find_blocked(struct gm_status_part *part, struct gm_error *e
 
 /* --- Everything --------------------------------------------------------------------------------------------------- */
 
+static enum gm_code tell_older(struct gm_status_part *part, struct gm_error *err)
+{
+	struct gm_error why;
+	(void)gm_error_set(&why, GM_OK, "the table is of an older format, whose runs the log does not know yet");
+	(void)gm_error_hint(&why, GM_OK, "the next run takes them over; until then it cannot be told what is processed");
+	return tell_blocked(part, &why, err);
+}
+
 static enum gm_code read_parts(struct gm_status_part *part, struct gm_error *err)
 {
-	bool older = false;
-	GM_TRY(gm_upgrade_is_due(part->runner, &older, err));
-	if (older) {
-		struct gm_error why;
-		(void)gm_error_set(&why, GM_OK, "the table is of an older format, whose runs the log does not know yet");
-		(void)gm_error_hint(&why, GM_OK, "the next run takes them over; until then this cannot tell what is processed");
-		return tell_blocked(part, &why, err);
-	}
 	GM_TRY(gm_status_runs(part, err));
 	GM_TRY(read_bookmark(part, err));
 	GM_TRY(gm_status_plans(part, err));
@@ -155,7 +155,14 @@ static enum gm_code read_status(struct gm_status_part *part, struct gm_error *er
 		GM_TRY(gm_history_empty(&runner->history, err));
 		return read_lag(part, err);
 	}
-	GM_TRY(gm_history_load(runner->table, runner->job->id, gm_runner_log_bytes(runner), &runner->history, err));
+	size_t log_bytes = gm_runner_log_bytes(runner);
+	enum gm_code rc = gm_history_load(runner->table, runner->job->id, log_bytes, &runner->history, err);
+	if (rc == GM_OK || rc == GM_CORRUPT) {
+		struct gm_error why;
+		bool older = false;
+		if (gm_upgrade_is_due(runner, &older, &why) == GM_OK && older) return tell_older(part, err);
+	}
+	GM_TRY(rc);
 	status->version = runner->history.log != NULL ? gm_delta_version(runner->history.log) : -1;
 	status->last_run = runner->history.head;
 	return read_parts(part, err);
