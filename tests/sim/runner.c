@@ -133,6 +133,7 @@ void sim_runner_start(struct sim *sim, struct sim_runner *runner, unsigned job, 
 	                              .engine = who.engine,
 	                              .clock_us = (sim->scenario.old ? 100 : 3) * day_us + sim_below(&sim->random, 1000000),
 	                              .cleaned_then = sim->counts.cleaned,
+	                              .adoptable = sim_oracle_has_state(sim, 0),
 	                              .active = true};
 	runner->options = (struct gm_run_options){.threads = 1,
 	                                          .memory_bytes = MEMORY_BYTES,
@@ -181,8 +182,9 @@ static bool is_expected(const struct sim_runner *runner)
 	case GM_CHANGED: return may_find_change(runner);
 	case GM_NOT_FOUND: return is_step(runner->errand) || runner->errand == SIM_FORGET;
 	case GM_UNSUPPORTED: return is_step(runner->errand);
-	case GM_USAGE: /* nothing to adopt yet; a plan or unit that is none */
-		return is_step(runner->errand) || (runner->options.adopt != NULL && !sim_oracle_has_state(runner->sim, 0));
+	case GM_USAGE: /* nothing to adopt yet, or not in a dry run; a plan or unit that is none */
+		return is_step(runner->errand) ||
+		       (runner->options.adopt != NULL && (!runner->adoptable || runner->errand == SIM_DRY_RUN));
 	default: return false;
 	}
 }

@@ -141,6 +141,7 @@ struct sim_runner {
 	enum gm_code code;
 	int64_t clock_us;
 	bool active, strict;
+	bool adoptable;        /* when it started the first job had state */
 	bool dead;             /* every further call fails and does nothing */
 	bool drowsy;           /* it is about to write, and will stand still first */
 	bool hurt;             /* it has seen a failure that the scheduler made */
