@@ -106,6 +106,7 @@ static void happen(struct sim *sim)
 	if (sim_chance(&sim->random, scenario->arrive)) sim_object_arrives(sim);
 	if (sim_chance(&sim->random, scenario->overwrite)) sim_object_is_overwritten(sim);
 	if (sim_chance(&sim->random, scenario->vanish)) sim_object_vanishes(sim);
+	if (sim_chance(&sim->random, scenario->intrude)) sim_file_intrudes(sim);
 	if (sim_chance(&sim->random, scenario->interrupt)) sim->runners[sim_below(&sim->random, SIM_SLOTS)].stop = 1;
 }
 

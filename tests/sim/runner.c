@@ -6,7 +6,7 @@
 
 enum {
 	MEMORY_BYTES = 32 << 20,
-	PLANS_TRIED = 12,
+	PLANS_TRIED = 4, /* the newest */
 	UNITS_TRIED = 3,
 };
 static const int64_t day_us = INT64_C(86400) * 1000000;
@@ -86,7 +86,8 @@ static enum gm_code carry_out(struct sim_runner *runner, const struct gm_job *jo
 {
 	struct sim_random *random = &runner->sim->random;
 	enum gm_step step;
-	uint64_t plan = 1 + sim_below(random, PLANS_TRIED), unit = sim_below(random, UNITS_TRIED);
+	uint64_t newest = runner->sim->newest_plan[runner->job], unit = sim_below(random, UNITS_TRIED);
+	uint64_t plan = newest + 1 - sim_below(random, newest < PLANS_TRIED ? (unsigned)newest + 1 : PLANS_TRIED);
 	switch (runner->errand) {
 	case SIM_READ: return sim_read_log(runner, &runner->error);
 	case SIM_REWIND:
