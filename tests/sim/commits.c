@@ -226,6 +226,24 @@ static const struct sim_books_file *find_named(const struct sim_books *books, co
 	return NULL;
 }
 
+/* Path, size and rows of an add, whose partition is that of its path; rows UINT64_MAX if not. */
+static struct sim_books_file describe_add(const json_t *add, char path[SIM_KEY_ROOM])
+{
+	char folder[64];
+	json_error_t problem;
+	const char *escaped = json_string_value(json_object_get(add, "path"));
+	const char *stats = json_string_value(json_object_get(add, "stats"));
+	const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
+	struct sim_books_file file = {.bytes = (uint64_t)json_integer_value(json_object_get(add, "size"))};
+	json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
+	file.rows = (uint64_t)json_integer_value(json_object_get(parsed, "numRecords"));
+	json_decref(parsed);
+	decode(escaped != NULL ? escaped : "", path);
+	(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+	if (strncmp(path, folder, strlen(folder)) != 0) file.rows = UINT64_MAX;
+	return file;
+}
+
 /* The adds are the data files of the books, in the partition that their path says, with their size and rows. */
 static void check_adds(struct sim *sim, const struct entry *entry, const struct sim_books *books)
 {
@@ -235,20 +253,10 @@ static void check_adds(struct sim *sim, const struct entry *entry, const struct 
 		sim_violation(sim, "run %" PRIu64 " adds %zu files; its books name %zu", books->run,
 		              json_array_size(entry->adds), data);
 	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
-		char path[SIM_KEY_ROOM], folder[64];
-		json_error_t problem;
-		const json_t *add = json_array_get(entry->adds, i);
-		const char *escaped = json_string_value(json_object_get(add, "path"));
-		const char *stats = json_string_value(json_object_get(add, "stats"));
-		const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
-		decode(escaped != NULL ? escaped : "", path);
-		(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+		char path[SIM_KEY_ROOM];
+		struct sim_books_file add = describe_add(json_array_get(entry->adds, i), path);
 		const struct sim_books_file *named = find_named(books, path);
-		json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
-		json_int_t rows = json_integer_value(json_object_get(parsed, "numRecords"));
-		json_decref(parsed);
-		if (named == NULL || (uint64_t)json_integer_value(json_object_get(add, "size")) != named->bytes ||
-		    (uint64_t)rows != named->rows || strncmp(path, folder, strlen(folder)) != 0)
+		if (named == NULL || add.bytes != named->bytes || add.rows != named->rows)
 			sim_violation(sim, "run %" PRIu64 " adds %s otherwise than its books say", books->run, path);
 	}
 }
@@ -335,6 +343,29 @@ static void adopt(struct sim *sim, bool known[SIM_OBJECTS], uint64_t run)
 	for (size_t i = 0; i < SIM_OBJECTS; i++) known[i] |= commit->known[i];
 }
 
+/* Files of others become the table's: their rows are held from now on, and may come again. */
+static void import(struct sim *sim, uint64_t run, const struct entry *entry)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
+		char path[SIM_KEY_ROOM];
+		const json_t *add = json_array_get(entry->adds, i);
+		struct sim_books_file named = describe_add(add, path);
+		struct sim_file *file = sim_file_find(oracle, path);
+		if (file == NULL || file->job != SIM_JOBS || file->bytes != named.bytes || file->row_count != named.rows) {
+			sim_violation(sim, "run %" PRIu64 " imports %s, which is not there, or otherwise", run, path);
+			continue;
+		}
+		for (size_t k = 0; k < file->row_count; k++) {
+			oracle->held[file->rows[k].row] = true;
+			oracle->other[file->rows[k].row] = file->rows[k].other;
+			sim->apart[file->rows[k].row / SIM_PARTS] = false;
+		}
+		if (!file->committed) file->version = (int64_t)oracle->commit_count - 1;
+		file->committed = true;
+	}
+}
+
 static void check_change(struct sim *sim, unsigned job, uint64_t run, const struct entry *entry, const char *operation)
 {
 	bool *known = sim->oracle->known[job];
@@ -345,9 +376,11 @@ static void check_change(struct sim *sim, unsigned job, uint64_t run, const stru
 		forget(sim, known, json_object_get(plan, "keys"));
 	else if (strcmp(operation, "gristmill adopt") == 0)
 		adopt(sim, known, (uint64_t)json_integer_value(json_object_get(plan, "ends")));
+	else if (strcmp(operation, "gristmill import") == 0)
+		import(sim, run, entry);
 	else if (strcmp(operation, "gristmill end") != 0)
 		sim_violation(sim, "run %s/%" PRIu64 " is the unknown operation %s", sim_job_id(job), run, operation);
-	if (json_array_size(entry->adds) > 0 || entry->claim != 0)
+	if ((json_array_size(entry->adds) > 0 && strcmp(operation, "gristmill import") != 0) || entry->claim != 0)
 		sim_violation(sim, "run %s/%" PRIu64 " changes the state alone, and adds files", sim_job_id(job), run);
 	json_decref(plan);
 }
