@@ -153,7 +153,7 @@ struct gm_run_result {
 	bool committed;
 	int64_t version;    /* of the table, as last seen; -1: it has no commit */
 	uint64_t abandoned; /* the run that was given up; 0: none */
-	uint64_t runs[64]; /* the first of the plans this call committed; run_count may be larger */
+	uint64_t runs[64];  /* the first of the plans this call committed; run_count may be larger */
 	uint64_t run_count;
 	uint64_t inputs;
 	struct gm_balance total;
