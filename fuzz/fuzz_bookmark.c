@@ -53,7 +53,7 @@ static void build_columns(struct build *file, const uint8_t *data, size_t size)
 	uint64_t entries = 0;
 	uint32_t blocks = 0;
 	size_t at = size < 3 ? size : 3;
-	build_head(file, size > 0 ? data[0] : 0, size > 1 ? data[1] : 0, size > 2 ? (int8_t)data[2] : 0, runs, 2);
+	build_head(file, size > 0 ? data[0] : 0, size > 1 ? data[1] : 0, size > 2 ? (int8_t)data[2] : 0, 0, runs, 2);
 	for (; at + 7 <= size && blocks < 2; blocks++) {
 		const uint8_t *sizes = data + at;
 		at += 7;

@@ -116,7 +116,11 @@ struct gm_run_options {
 	uint64_t limit_objects; /* 0: all; else the first N in plan order */
 	bool dry_run;           /* everything but storing */
 	bool abandon;           /* give up the unfinished run that stands in the way, and do nothing else */
-	const char *reason;     /* why: kept in the commit; may be NULL */
+	/* A job without state on a table where another has processed the same source is refused until one of these decides.
+	 * adopt: the id of a job whose state is taken over first; as_new: process all objects, beside the other job. */
+	const char *adopt; /* may be NULL */
+	bool as_new;
+	const char *reason; /* why: kept in the commit that abandons or adopts; may be NULL */
 	/* More than max(quarantine_records, quarantine_percent of the records read) rejected records stop the run. With
 	 * quarantine_set false the limit is 1 % and at least 100; else whichever of the two is not 0 counts alone. */
 	bool quarantine_set;
@@ -169,6 +173,144 @@ struct gm_run_result {
 GM_API enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *options, struct gm_run_result *result,
                            struct gm_error *err) GM_CHECK;
 GM_API void gm_run_result_clear(struct gm_run_result *result);
+
+/* --- A run in pieces ---------------------------------------------------------------------------------------------- */
+
+/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units, one
+ * commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same time
+ * as others; the files are those of a plain run, byte for byte. docs/distributed.md tells how they go together. */
+
+struct gm_planned_unit {
+	uint64_t objects, bytes;
+	bool keys, done; /* its key list is there; it has been worked */
+};
+/* Owned by the caller: gm_planned_clear. */
+struct gm_planned {
+	uint64_t plan, parent; /* plan 0: nothing is new */
+	int64_t version;       /* of the table, that the plan's rows are compared with; -1: it has no commit */
+	bool resumed;          /* it was there already, unfinished */
+	uint64_t objects, bytes;
+	struct gm_planned_unit *units;
+	size_t unit_count;
+};
+/* Finds the unfinished plan that a run would take up, or makes one. Of options, limit_objects counts for one that is
+ * made; adopt, as_new and reason count as for gm_run. */
+GM_API enum gm_code gm_run_plan(const struct gm_job *job, const struct gm_run_options *options, struct gm_planned *out,
+                                struct gm_error *err) GM_CHECK;
+GM_API void gm_planned_clear(struct gm_planned *planned);
+
+/* How a step ended that did not fail. */
+enum gm_step {
+	GM_STEP_DONE,      /* by this call */
+	GM_STEP_BEFORE,    /* the unit had been worked before */
+	GM_STEP_COMMITTED, /* another call committed the plan: there is nothing left to do */
+	GM_STEP_DEAD       /* another plan was committed in its place: what it has not processed is planned again */
+};
+enum gm_work_part {
+	GM_WORK_WHOLE, /* the key list and the files of the unit; needs the key lists of all units before it */
+	GM_WORK_KEYS,  /* its key list alone, which needs nothing */
+	GM_WORK_WRITE  /* its files; needs its own key list, too */
+};
+/* Works one unit of a plan, numbered from 0. result (its books and files; nothing is visible yet) is the caller's:
+ * gm_run_result_clear. NOT_FOUND: there is no such plan, or key lists are missing, which the message names. CHANGED: an
+ * input is not what the plan says; the plan has been given up, make another. */
+GM_API enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
+                                uint64_t unit, enum gm_work_part part, enum gm_step *step, struct gm_run_result *result,
+                                struct gm_error *err) GM_CHECK;
+/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet, which
+ * the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has been given
+ * up, make another. result as of gm_run. */
+GM_API enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
+                                  enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
+/* --- The bookmark ------------------------------------------------------------------------------------------------- */
+
+/* An object that a job has processed, as it was then. */
+struct gm_processed {
+	const char *key; /* relative to the source */
+	uint64_t bytes;
+	int64_t modified_us;
+	uint64_t run; /* that processed it */
+};
+/* Return false to stop. The entry lives during the call. */
+typedef bool gm_processed_fn(void *context, const struct gm_processed *entry);
+/* Every processed object whose key begins with prefix (NULL: all), in bytewise order of the keys. Writes nothing. */
+GM_API enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_processed_fn *each, void *context,
+                                     struct gm_error *err) GM_CHECK;
+
+/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused: USAGE)
+ * then tells which rows the table holds already. */
+struct gm_bookmark_edit {
+	bool rewind;   /* all objects modified later than to_us, by the time recorded when they were processed */
+	int64_t to_us; /* else the objects `keys` */
+	const char *const *keys;
+	size_t key_count;
+};
+struct gm_bookmark_edited {
+	uint64_t objects; /* forgotten, or with options.dry_run to be forgotten */
+	uint64_t run;     /* number of the commit; 0: none was made */
+	int64_t version;  /* of the table; -1: it has no commit */
+};
+/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is committed.
+ * NOT_FOUND: one of the keys is not processed; nothing is committed. */
+GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookmark_edit *edit,
+                                       const struct gm_run_options *options, struct gm_bookmark_edited *result,
+                                       struct gm_error *err) GM_CHECK;
+
+/* --- Status ------------------------------------------------------------------------------------------------------- */
+
+/* A commit of the job. */
+struct gm_status_run {
+	uint64_t run;
+	const char *what;         /* "run", "end", "rewind", "forget", "adopt", "import", "upgrade" */
+	const char *detail;       /* of a change of state: what it changed; "" for a run */
+	const char *who, *reason; /* "" if not told */
+	int64_t version;          /* of the table; -1: the log entry was cleaned away */
+	int64_t time_us;          /* of the commit; where the entry is gone, of the plan */
+	/* What it processed and what became of it; 0 for a change of state. */
+	uint64_t objects, files;
+	uint64_t records_read, rows_written, duplicates, filtered, quarantined;
+};
+/* A plan that is neither committed nor dead. */
+struct gm_status_plan {
+	uint64_t plan;
+	const char *job;    /* whose it is */
+	const char *engine; /* that made it; "" if it cannot be read */
+	int64_t created_us;
+	bool claimed; /* it is between publish and commit: no job can commit before it is finished */
+	bool ours;    /* this engine and job file may finish it */
+	uint64_t objects, bytes, units, units_done;
+	const char *state, *advice; /* a line each: how it stands, and what to do about it */
+};
+/* How a job stands with its table. Owned by the caller: gm_status_clear. */
+struct gm_status {
+	bool table_exists;
+	int64_t version, version_us; /* of the table, when it was committed (0: not known); -1: it has no commit */
+	uint64_t last_run;           /* of the job; 0: none */
+	/* What stands in the way of a run, and what to do; "" if nothing does. */
+	const char *blocked, *blocked_advice;
+	const struct gm_status_run *runs; /* newest first */
+	size_t run_count;
+	/* The bookmark: objects processed; changes since it was written down last, which are what it takes in memory. */
+	uint64_t objects, changes, bookmark_run, bookmark_bytes; /* bookmark_run 0: it has not been written down yet */
+	int64_t newest_us;                                       /* modified, of the objects processed; 0: none */
+	/* Objects of the source that a run would process. source_error.code not OK: it could not be listed. */
+	uint64_t waiting, waiting_bytes, changed; /* changed: processed, and overwritten since */
+	int64_t waiting_oldest_us;                /* modified; 0: none */
+	int64_t listed_since_us;                  /* folders named by an earlier time were not looked at; 0: all were */
+	struct gm_error source_error;
+	const struct gm_status_plan *plans;
+	size_t plan_count;
+	void *memory;
+};
+struct gm_status_options {
+	uint64_t runs;         /* how many commits to tell; 0: 10 */
+	uint64_t memory_bytes; /* 0: 256 MiB */
+};
+/* Reads how things stand; writes nothing. options may be NULL. */
+GM_API enum gm_code gm_status_read(const struct gm_job *job, const struct gm_status_options *options,
+                                   struct gm_status *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_status_clear(struct gm_status *status);
 
 /* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
  * partition columns. Return false to stop. */

@@ -48,14 +48,35 @@ struct gm_cli_flag {
 	const char *text;
 	double low, high;
 };
+/* What every command that loads a job takes: the rows of these three flags, for a command whose options have a member
+ * `job` of the struct below and whose FIELD(x) is the offset of member x. */
+/* clang-format off */
+#define GM_CLI_JOB_FLAGS \
+	{"source", "URL", GM_CLI_TEXT, FIELD(job.source), \
+	 "where the raw objects lie, instead of the job's source.location", 0, 0}, \
+	{"table", "URL", GM_CLI_TEXT, FIELD(job.table), \
+	 "where the table lies, instead of the job's table.location", 0, 0}, \
+	{"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(job.settings), \
+	 "what ${NAME} in the job file stands for; may be repeated", 0, 0}
+/* clang-format on */
+enum { GM_CLI_JOB_FLAG_COUNT = 3 };
+struct gm_cli_job_flags {
+	const char *source, *table;
+	struct gm_cli_settings settings; /* settings.at is freed by the command */
+};
+
+/* A command, or one of the words that a command takes behind its operand: `gristmill bookmark JOB rewind`. The latter's
+ * name is both words, "bookmark rewind"; its operand is the command's. */
 struct gm_cli_command {
 	const char *name;
 	const char *operand; /* its one operand, NULL: none */
-	bool operand_optional;
+	const char *more;    /* what may follow it any number of times, as help writes it ("KEY..."); NULL: nothing */
+	bool operand_optional, more_optional;
 	const char *brief; /* a line in the list of commands */
 	const char *text;  /* paragraphs for its own help; NULL: brief does */
 	const struct gm_cli_flag *flags;
 	size_t flag_count;
+	const struct gm_cli_command *words;                                  /* ended by a row without a name; or NULL */
 	int (*main)(const struct gm_cli_command *command, char **arguments); /* returns the exit status */
 };
 
@@ -65,23 +86,63 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments);
 int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
+int gm_cli_status(const struct gm_cli_command *command, char **arguments);
+int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
+int gm_cli_work(const struct gm_cli_command *command, char **arguments);
+int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
+/* The main of a command with words: goes to the one that is given behind the operand. */
+int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
+/* The words of bookmark. */
+extern const struct gm_cli_command gm_cli_bookmark_words[];
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 12, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum {
+	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
+	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
+	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5
+};
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
-    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS];
+    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
+    gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
+    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
 /* Reads arguments (NULL-terminated, without the command's name) into options, which holds the defaults, and *operand.
  * GM_CLI_GO_ON, or the status to exit with: help was asked for and printed, or the usage is wrong and was explained. */
 int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *options, const char **operand);
+/* The same for a command with more operands: all of them, the first included, in the order given. They lie in
+ * arguments. */
+struct gm_cli_operands {
+	char **at;
+	size_t count;
+};
+int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, void *options,
+                     struct gm_cli_operands *operands);
+/* Loads the job that a command names; the exit status, GM_CLI_GO_ON if it is loaded. A failure is printed, with `json`
+ * also as an object on standard output. */
+int gm_cli_load_job(const struct gm_cli_job_flags *flags, const char *path, bool json, struct gm_job **job);
+/* The row of a flag by name[0..bytes); NULL if the command has none. */
+const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command, const char *name, size_t bytes);
+/* Says that a flag which the command cannot do without was not given; returns GM_CLI_USAGE. */
+int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 /* The word of words[0..count) that `wrong` may stand for; NULL if none is near. */
 const char *gm_cli_nearest(const char *wrong, const char *const *words, size_t count);
 /* Reads "256M", "1GiB", "1GB", "1000000". */
 bool gm_cli_read_size(const char *text, uint64_t *bytes);
 /* Reads "2024-03-10", "2024-03-10T22:00:00", with a fraction, with Z. */
 bool gm_cli_read_time(const char *text, int64_t *time_us);
+
+/* --- words.c ------------------------------------------------------------------------------------------------------ */
+
+/* The second word of a name such as "bookmark rewind"; the whole name of any other command. */
+const char *gm_cli_word(const struct gm_cli_command *command);
+/* The row for a word; NULL if there is none. */
+const struct gm_cli_command *gm_cli_find_word(const struct gm_cli_command *command, const char *word);
+/* Says why `word` is none of the command's; returns GM_CLI_USAGE. */
+int gm_cli_unknown_word(const struct gm_cli_command *command, const char *word);
 
 /* --- help.c ------------------------------------------------------------------------------------------------------- */
 
@@ -113,6 +174,8 @@ enum { GM_CLI_NUMBER_BYTES = 32 };
 const char *gm_cli_count(char text[GM_CLI_NUMBER_BYTES], uint64_t number);
 const char *gm_cli_bytes(char text[GM_CLI_NUMBER_BYTES], double bytes);
 const char *gm_cli_duration(char text[GM_CLI_NUMBER_BYTES], double seconds);
+/* "2024-03-10T22:00:00Z", with a fraction if there is one. */
+const char *gm_cli_time(char text[GM_CLI_NUMBER_BYTES], int64_t time_us);
 
 /* --- signals.c ---------------------------------------------------------------------------------------------------- */
 
@@ -162,15 +225,23 @@ void gm_cli_grid_release(struct gm_cli_grid *grid);
 
 /* The one JSON object of `run --json`. err NULL: success. False when it could not be made. */
 bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err);
+struct json_t;
+/* The same object, to be added to. NULL when memory is gone. */
+struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err);
+/* How a step of a run ended: "done", "before", "committed", "dead". */
+const char *gm_cli_step_name(enum gm_step step);
 /* The balance and the partitions, for people. */
 void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run);
 /* {"error": ...} for commands that failed before they had anything else to say. */
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err);
+/* The files by their partitions, for people. */
+void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 
-struct json_t;
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */
 struct json_t *gm_cli_json_text(const char *text, size_t bytes);
+/* A number, or null where there is none (below 0). */
+struct json_t *gm_cli_json_number(int64_t number);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 struct options {
-	const char *source, *table, *reason;
+	const char *source, *table, *adopt, *reason;
 	struct gm_cli_settings settings;
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
-	bool dry_run, abandon, json, quiet;
+	bool dry_run, abandon, as_new, json, quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -34,7 +34,11 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
     {"abandon", NULL, GM_CLI_SWITCH, FIELD(abandon),
      "give up the unfinished run that stands in the way (see status), and do nothing else; its inputs are new again", 0,
      0},
-    {"reason", "TEXT", GM_CLI_TEXT, FIELD(reason), "why: kept in the commit that --abandon makes", 0, 0},
+    {"adopt", "ID", GM_CLI_TEXT, FIELD(adopt),
+     "before the job's first run on a table: take over what job ID has processed, in a commit of its own", 0, 0},
+    {"new", NULL, GM_CLI_SWITCH, FIELD(as_new),
+     "process all objects, though another job has processed objects of this source into this table", 0, 0},
+    {"reason", "TEXT", GM_CLI_TEXT, FIELD(reason), "why: kept in the commit that --abandon or --adopt makes", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -56,6 +60,8 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 	                                 .limit_objects = o->limit,
 	                                 .dry_run = o->dry_run,
 	                                 .abandon = o->abandon,
+	                                 .adopt = o->adopt,
+	                                 .as_new = o->as_new,
 	                                 .reason = o->reason,
 	                                 .quarantine_set = o->rejects.set,
 	                                 .quarantine_records = o->rejects.records,

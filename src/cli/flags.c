@@ -242,7 +242,7 @@ struct parser {
 	const struct gm_cli_command *command;
 	char **next; /* the argument to look at */
 	void *options;
-	const char *operand;
+	struct gm_cli_operands operands; /* gathered where the arguments begin: they never overtake `next` */
 };
 
 static int unknown_flag(const struct gm_cli_command *command, const char *name)
@@ -259,7 +259,7 @@ static int unknown_flag(const struct gm_cli_command *command, const char *name)
 	return gm_cli_usage(hint, "%s: unknown flag --%s", command->name, name);
 }
 
-static const struct gm_cli_flag *find_flag(const struct gm_cli_command *command, const char *name, size_t bytes)
+const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command, const char *name, size_t bytes)
 {
 	for (size_t i = 0; i < command->flag_count; i++) {
 		const char *known = command->flags[i].name;
@@ -285,7 +285,7 @@ static int parse_flag(struct parser *parser)
 	char *name = *parser->next + 2, *equals = strchr(name, '='), *value = equals != NULL ? equals + 1 : NULL;
 	size_t bytes = equals != NULL ? (size_t)(equals - name) : strlen(name);
 	const struct gm_cli_command *command = parser->command;
-	const struct gm_cli_flag *flag = find_flag(command, name, bytes);
+	const struct gm_cli_flag *flag = gm_cli_find_flag(command, name, bytes);
 	if (flag == NULL) {
 		if (equals != NULL) *equals = '\0';
 		return unknown_flag(command, name);
@@ -309,16 +309,40 @@ static int parse_flag(struct parser *parser)
 	return GM_CLI_GO_ON;
 }
 
+static const char *usage_hint(const struct gm_cli_command *command, char *hint, size_t bytes)
+{
+	(void)snprintf(hint, bytes, "'gristmill help %s' shows the usage", command->name);
+	return hint;
+}
+
 static int parse_operand(struct parser *parser)
 {
 	const struct gm_cli_command *command = parser->command;
 	char hint[128];
-	(void)snprintf(hint, sizeof hint, "'gristmill help %s' shows the usage", command->name);
-	if (command->operand == NULL || parser->operand != NULL)
-		return gm_cli_usage(hint, "%s: unexpected argument '%s'", command->name, *parser->next);
-	if (**parser->next == '\0') return gm_cli_usage(hint, "%s: %s is empty", command->name, command->operand);
-	parser->operand = *parser->next;
+	size_t count = parser->operands.count;
+	const char *what = count == 0 ? command->operand : command->more;
+	(void)usage_hint(command, hint, sizeof hint);
+	if (what == NULL) return gm_cli_usage(hint, "%s: unexpected argument '%s'", command->name, *parser->next);
+	if (**parser->next == '\0') return gm_cli_usage(hint, "%s: %s is empty", command->name, what);
+	parser->operands.at[parser->operands.count++] = *parser->next;
 	return GM_CLI_GO_ON;
+}
+
+/* Were all operands given that there must be? */
+static int check_operands(const struct gm_cli_command *command, size_t count)
+{
+	char hint[128];
+	const char *missing = NULL;
+	if (command->operand != NULL && !command->operand_optional && count < 1) missing = command->operand;
+	if (missing == NULL && command->more != NULL && !command->more_optional && count < 2) missing = command->more;
+	if (missing == NULL) return GM_CLI_GO_ON;
+	return gm_cli_usage(usage_hint(command, hint, sizeof hint), "%s: %s is missing", command->name, missing);
+}
+
+int gm_cli_missing(const struct gm_cli_command *command, const char *flag)
+{
+	char hint[128];
+	return gm_cli_usage(usage_hint(command, hint, sizeof hint), "%s: --%s is missing", command->name, flag);
 }
 
 static bool is_help(const char *argument)
@@ -326,11 +350,11 @@ static bool is_help(const char *argument)
 	return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
-int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *options, const char **operand)
+int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, void *options,
+                     struct gm_cli_operands *operands)
 {
-	struct parser parser = {.command = command, .next = arguments, .options = options};
+	struct parser parser = {.command = command, .next = arguments, .options = options, .operands.at = arguments};
 	bool flags_end = false;
-	char hint[128];
 	for (; *parser.next != NULL; parser.next++) {
 		int status;
 		if (flags_end || (*parser.next)[0] != '-') {
@@ -348,8 +372,14 @@ int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *o
 		}
 		if (status != GM_CLI_GO_ON) return status;
 	}
-	*operand = parser.operand;
-	if (command->operand == NULL || command->operand_optional || parser.operand != NULL) return GM_CLI_GO_ON;
-	(void)snprintf(hint, sizeof hint, "'gristmill help %s' shows the usage", command->name);
-	return gm_cli_usage(hint, "%s: %s is missing", command->name, command->operand);
+	*operands = parser.operands;
+	return check_operands(command, operands->count);
+}
+
+int gm_cli_parse(const struct gm_cli_command *command, char **arguments, void *options, const char **operand)
+{
+	struct gm_cli_operands operands = {0};
+	int status = gm_cli_parse_all(command, arguments, options, &operands);
+	*operand = operands.count > 0 ? operands.at[0] : NULL;
+	return status;
 }

@@ -7,9 +7,8 @@
 enum { HELP_WIDTH = 96 };
 
 /* Named in the design and still to come. */
-static const char *const planned[] = {"status", "verify", "bookmark", "quarantine", "plan",    "work",   "commit",
-                                      "doctor", "policy", "catalog",  "watch",      "compact", "vacuum", "reprocess",
-                                      "query",  "report", "lambda",   "infer",      "diff"};
+static const char *const planned[] = {"verify", "quarantine", "doctor", "policy", "catalog", "watch", "compact",
+                                      "vacuum", "reprocess",  "query",  "report", "lambda",  "infer", "diff"};
 
 /* Prints text, wrapped, with every line after the first indented; "\n" in the text begins a line. The caller has
  * printed `at` characters of the first line. */
@@ -53,12 +52,30 @@ void gm_cli_print_help(FILE *out)
 	      out);
 }
 
-void gm_cli_print_command_help(FILE *out, const struct gm_cli_command *command)
+static void print_usage(FILE *out, const struct gm_cli_command *command)
 {
-	fprintf(out, "usage: gristmill %s", command->name);
+	const char *word = gm_cli_word(command);
+	bool second = word != command->name; /* behind the operand, which then is never optional */
+	fprintf(out, "usage: gristmill %.*s", (int)strcspn(command->name, " "), command->name);
 	if (command->operand != NULL) fprintf(out, command->operand_optional ? " [%s]" : " %s", command->operand);
+	if (second) fprintf(out, " %s", word);
+	if (command->words != NULL) fputs(" WORD ...", out);
+	if (command->more != NULL) fprintf(out, command->more_optional ? " [%s]" : " %s", command->more);
 	fprintf(out, "%s\n\n", command->flag_count > 0 ? " [FLAGS]" : "");
-	print_wrapped(out, command->text != NULL ? command->text : command->brief, 0, 0);
+}
+
+static void print_words(FILE *out, const struct gm_cli_command *command)
+{
+	fputc('\n', out);
+	for (const struct gm_cli_command *row = command->words; row->name != NULL; row++) {
+		int n = fprintf(out, "  %-16s  ", gm_cli_word(row));
+		print_wrapped(out, row->brief, 20, n > 0 ? (size_t)n : 20);
+	}
+	fprintf(out, "\n'gristmill help %s WORD' explains one and its flags\n", command->name);
+}
+
+static void print_flags(FILE *out, const struct gm_cli_command *command)
+{
 	if (command->flag_count > 0) fputc('\n', out);
 	for (size_t i = 0; i < command->flag_count; i++) {
 		const struct gm_cli_flag *flag = &command->flags[i];
@@ -68,6 +85,14 @@ void gm_cli_print_command_help(FILE *out, const struct gm_cli_command *command)
 		int n = fprintf(out, "  %-24s  ", usage);
 		print_wrapped(out, flag->text, 28, n > 0 ? (size_t)n : 28);
 	}
+}
+
+void gm_cli_print_command_help(FILE *out, const struct gm_cli_command *command)
+{
+	print_usage(out, command);
+	print_wrapped(out, command->text != NULL ? command->text : command->brief, 0, 0);
+	if (command->words != NULL) print_words(out, command);
+	print_flags(out, command);
 }
 
 const struct gm_cli_command *gm_cli_find_command(const char *name)
@@ -112,18 +137,33 @@ static int print_job_help(void)
 	return gm_cli_finish(GM_CLI_DONE, true);
 }
 
+/* `help bookmark rewind`: one of a command's words. */
+static int help_on(const char *topic, const char *word)
+{
+	const struct gm_cli_command *about = gm_cli_find_command(topic);
+	if (about == NULL) return gm_cli_unknown_command(topic);
+	if (word != NULL && about->words == NULL)
+		return gm_cli_usage("'gristmill help' shows the usage", "help: unexpected argument '%s'", word);
+	if (word != NULL) {
+		const struct gm_cli_command *row = gm_cli_find_word(about, word);
+		if (row == NULL) return gm_cli_unknown_word(about, word);
+		about = row;
+	}
+	gm_cli_print_command_help(stdout, about);
+	return gm_cli_finish(GM_CLI_DONE, true);
+}
+
 int gm_cli_help(const struct gm_cli_command *command, char **arguments)
 {
-	const char *topic = NULL;
-	int status = gm_cli_parse(command, arguments, NULL, &topic);
+	struct gm_cli_operands topics;
+	int status = gm_cli_parse_all(command, arguments, NULL, &topics);
 	if (status != GM_CLI_GO_ON) return status;
-	if (topic == NULL) {
+	if (topics.count > 2)
+		return gm_cli_usage("'gristmill help' shows the usage", "help: unexpected argument '%s'", topics.at[2]);
+	if (topics.count == 0) {
 		gm_cli_print_help(stdout);
 		return gm_cli_finish(GM_CLI_DONE, true);
 	}
-	if (strcmp(topic, "job") == 0) return print_job_help();
-	const struct gm_cli_command *about = gm_cli_find_command(topic);
-	if (about == NULL) return gm_cli_unknown_command(topic);
-	gm_cli_print_command_help(stdout, about);
-	return gm_cli_finish(GM_CLI_DONE, true);
+	if (topics.count == 1 && strcmp(topics.at[0], "job") == 0) return print_job_help();
+	return help_on(topics.at[0], topics.count > 1 ? topics.at[1] : NULL);
 }

@@ -34,6 +34,52 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_preview_flags,
      .flag_count = GM_CLI_PREVIEW_FLAGS,
      .main = gm_cli_preview},
+    {.name = "plan",
+     .operand = "JOB",
+     .brief = "first step of a run that is spread over machines: plan it",
+     .text = "Finds the unfinished plan that a run would take up, or makes one, and prints its number and units. Then "
+             "'gristmill work' works each unit, on any machine that sees source and table, and 'gristmill commit' "
+             "publishes all of it. A plain run does the three in one.",
+     .flags = gm_cli_plan_flags,
+     .flag_count = GM_CLI_PLAN_FLAGS,
+     .main = gm_cli_plan},
+    {.name = "work",
+     .operand = "JOB",
+     .brief = "second step: work one unit of a plan",
+     .text =
+         "Works one unit of a plan and leaves its files where nobody sees them yet. Duplicates are decided in plan "
+         "order, so a unit needs the key lists of all units before it: either work the units one after the other, or "
+         "first make all key lists with --keys and then write all units with --write, each in any order and on any "
+         "number of machines. May be repeated; a unit that is done is told so.",
+     .flags = gm_cli_work_flags,
+     .flag_count = GM_CLI_WORK_FLAGS,
+     .main = gm_cli_work},
+    {.name = "commit",
+     .operand = "JOB",
+     .brief = "third step: publish and commit a plan that is worked",
+     .text =
+         "Checks that the books of all units balance and that the quarantine limit is held, publishes the files and "
+         "commits them. A plan that is committed already, or dead because another was committed in its place, is "
+         "told so and is no failure.",
+     .flags = gm_cli_commit_flags,
+     .flag_count = GM_CLI_COMMIT_FLAGS,
+     .main = gm_cli_commit},
+    {.name = "status",
+     .operand = "JOB",
+     .brief = "tell what is processed, what waits, and what stands in the way",
+     .text = "Tells the table's version, the job's last commits, how many objects of the source are processed and how "
+             "many are not, and every run that is not finished: whose it is, how far it has come, and what to do about "
+             "it. Writes nothing.",
+     .flags = gm_cli_status_flags,
+     .flag_count = GM_CLI_STATUS_FLAGS,
+     .main = gm_cli_status},
+    {.name = "bookmark",
+     .operand = "JOB",
+     .brief = "show what is processed, or have some of it processed again",
+     .text = "The bookmark of a job says which objects of its source are processed. It lies with the table; a run "
+             "processes what is not in it.",
+     .words = gm_cli_bookmark_words,
+     .main = gm_cli_by_word},
     {.name = "generate",
      .operand = "DIR",
      .brief = "write realistic sample input",
@@ -46,7 +92,9 @@ const struct gm_cli_command gm_cli_commands[] = {
      .main = gm_cli_generate},
     {.name = "help",
      .operand = "COMMAND",
+     .more = "WORD",
      .operand_optional = true,
+     .more_optional = true,
      .brief = "explain a command; 'help job': the job file",
      .main = gm_cli_help},
     {.name = NULL},

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- Foreign text ------------------------------------------------------------------------------------------------- */
@@ -198,5 +199,21 @@ const char *gm_cli_duration(char text[GM_CLI_NUMBER_BYTES], double seconds)
 		(void)snprintf(text, GM_CLI_NUMBER_BYTES, "%llu min %llu s", whole / 60, whole % 60);
 	else
 		(void)snprintf(text, GM_CLI_NUMBER_BYTES, "%llu h %llu min", whole / 3600, whole / 60 % 60);
+	return text;
+}
+
+const char *gm_cli_time(char text[GM_CLI_NUMBER_BYTES], int64_t time_us)
+{
+	int64_t us = time_us % 1000000, seconds = time_us / 1000000;
+	struct tm tm;
+	if (us < 0) us += 1000000, seconds--;
+	time_t t = (time_t)seconds;
+	if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 8099) {
+		(void)snprintf(text, GM_CLI_NUMBER_BYTES, "%lld us", (long long)time_us);
+		return text;
+	}
+	size_t n = strftime(text, GM_CLI_NUMBER_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (us != 0) n += (size_t)snprintf(text + n, GM_CLI_NUMBER_BYTES - n, ".%06d", (int)us);
+	(void)snprintf(text + n, GM_CLI_NUMBER_BYTES - n, "Z");
 	return text;
 }

@@ -148,24 +148,42 @@ bool gm_cli_json_print(FILE *out, struct json_t *object)
 	return true;
 }
 
-bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err)
+struct json_t *gm_cli_json_number(int64_t n)
+{
+	return n >= 0 ? json_integer(n) : json_null();
+}
+
+struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err)
 {
 	json_t *object = json_object();
 	bool committed = result->committed;
 	bool ok = object != NULL &&
 	          set(object, "run", committed && result->run_count > 0 ? number(result->runs[0]) : json_null()) &&
-	          set(object, "version", result->version >= 0 ? json_integer(result->version) : json_null()) &&
+	          set(object, "version", gm_cli_json_number(result->version)) &&
 	          set(object, "committed", json_boolean(committed)) && set(object, "runs", runs_json(result)) &&
 	          set(object, "inputs", number(result->inputs)) && set_balance(object, &result->total) &&
 	          set(object, "files", files_json(result)) &&
 	          (result->abandoned == 0 || set(object, "abandoned", number(result->abandoned))) &&
 	          set(object, "objects", objects_json(result)) && set(object, "seconds", json_real(result->seconds)) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
-	if (!ok) {
-		json_decref(object);
-		object = NULL;
+	if (ok) return object;
+	json_decref(object);
+	return NULL;
+}
+
+bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err)
+{
+	return gm_cli_json_print(out, gm_cli_json_result(result, err));
+}
+
+const char *gm_cli_step_name(enum gm_step step)
+{
+	switch (step) {
+	case GM_STEP_DONE: return "done";
+	case GM_STEP_BEFORE: return "before";
+	case GM_STEP_COMMITTED: return "committed";
+	default: return "dead";
 	}
-	return gm_cli_json_print(out, object);
 }
 
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err)
@@ -265,8 +283,9 @@ static void print_partitions(FILE *out, struct partition *at, size_t count)
 	if (count > shown) fprintf(out, "  and %s smaller ones\n", gm_cli_count(n[0], count - shown));
 }
 
-static void print_files(FILE *out, const struct gm_run_result *result)
+void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result)
 {
+	if (result->file_count == 0) return;
 	struct partition *at = calloc(result->file_count, sizeof *at);
 	size_t count = 0;
 	for (; at != NULL && count < result->file_count; count++) {
@@ -309,5 +328,5 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 		        gm_cli_count(n[1], (uint64_t)((double)total->records_read / result->seconds)));
 	fputc('\n', out);
 	gm_cli_print_balance(out, total);
-	if (result->file_count > 0) print_files(out, result);
+	gm_cli_print_partitions(out, result);
 }

@@ -177,6 +177,18 @@ static enum gm_code print_names(struct gm_buf *out, const char *title, const str
 	return gm_buf_printf(out, err, "%s\n", unique && count > 0 ? ", within a partition" : "");
 }
 
+/* How the source is read, where the job asks for something else than all of it and nothing changed. */
+static enum gm_code print_listing(struct gm_buf *out, const struct gm_job *job, struct gm_error *err)
+{
+	char lookback[24];
+	gm_load_duration_text(job->source.lookback_us, lookback);
+	if (job->source.lookback_us > 0)
+		GM_TRY(gm_buf_printf(out, err, "lookback   %s, and everything once a day\n", lookback));
+	if (job->source.on_change == GM_ON_CHANGE_FAIL) return GM_OK;
+	return gm_buf_printf(out, err, "on change  %s\n",
+	                     gm_load_word(GM_SECTION_SOURCE, "on_change", job->source.on_change));
+}
+
 static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const struct gm_job *job,
                                struct gm_error *err)
 {
@@ -188,6 +200,7 @@ static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const
 	GM_TRY(gm_buf_printf(out, err, "job        %s", job->name));
 	if (strcmp(job->name, job->id) != 0) GM_TRY(gm_buf_printf(out, err, ", id %s", job->id));
 	GM_TRY(gm_buf_printf(out, err, "\nsource     %s (json, records of at most %s)\n", job->source.location, record));
+	GM_TRY(print_listing(out, job, err));
 	GM_TRY(gm_buf_printf(out, err, "table      %s (%s%s, files near %s)\n", job->table.location,
 	                     gm_load_word(GM_SECTION_TABLE, "compression", job->table.compression), level, file));
 	if (job->table.name[0] != '\0' || job->table.database[0] != '\0')
@@ -232,14 +245,23 @@ static bool add_table(const struct gm_job *job, json_t *table)
 	       json_object_set_new(table, "comment", json_string(job->table.comment)) == 0;
 }
 
+static bool add_source(const struct gm_job *job, json_t *source)
+{
+	const char *on_change = gm_load_word(GM_SECTION_SOURCE, "on_change", job->source.on_change);
+	return json_object_set_new(source, "location", json_string(job->source.location)) == 0 &&
+	       json_object_set_new(source, "on_change", json_string(on_change)) == 0 &&
+	       json_object_set_new(source, "lookback_us", json_integer(job->source.lookback_us)) == 0 &&
+	       json_object_set_new(source, "plan_objects", json_integer(job->source.plan_objects)) == 0 &&
+	       json_object_set_new(source, "plan_bytes", json_integer((json_int_t)job->source.plan_bytes)) == 0;
+}
+
 static bool add_all(const struct gm_job *job, json_t *object)
 {
 	char hash[33];
 	(void)snprintf(hash, sizeof hash, "%016" PRIx64 "%016" PRIx64, job->hash[1], job->hash[0]);
-	json_t *source = json_object_get(object, "source");
 	if (json_object_del(object, "resolved") != 0) return false;
 	return add_columns(job, json_object_get(object, "columns")) && add_table(job, json_object_get(object, "table")) &&
-	       json_object_set_new(source, "location", json_string(job->source.location)) == 0 &&
+	       add_source(job, json_object_get(object, "source")) &&
 	       json_object_set_new(object, "hash", json_string(hash)) == 0 &&
 	       json_object_set_new(object, "catalog", json_string(job->catalog_requested != 0 ? "glue" : "none")) == 0;
 }
@@ -281,6 +303,7 @@ static const char *kind_text(enum gm_key_kind kind)
 	case GM_KEY_ID:
 	case GM_KEY_NAME: return "name";
 	case GM_KEY_SIZE: return "size, such as 128MiB or 1G";
+	case GM_KEY_DURATION: return "duration, such as 7d or 36h";
 	case GM_KEY_INTEGER: return "whole number";
 	case GM_KEY_BOOLEAN: return "true or false";
 	case GM_KEY_PATH: return "path";

@@ -38,6 +38,9 @@ struct gm_column {
 	struct gm_place place, expr_place;
 };
 
+/* What becomes of an object that has other content than when it was processed. */
+enum gm_on_change { GM_ON_CHANGE_FAIL, GM_ON_CHANGE_IGNORE, GM_ON_CHANGE_REPROCESS };
+
 struct gm_job {
 	struct gm_arena arena;
 	const char *path; /* of the job file, for messages */
@@ -46,6 +49,10 @@ struct gm_job {
 	struct {
 		const char *location;
 		size_t max_record_bytes;
+		enum gm_on_change on_change;
+		int64_t lookback_us; /* 0: the source is listed in full each time */
+		int plan_objects;    /* that a run takes at most, */
+		uint64_t plan_bytes; /* or that have so many bytes, inflated */
 	} source;
 	struct {
 		const char *location;

@@ -215,6 +215,7 @@ static enum gm_code finish_section(struct gm_loader *loader, enum gm_key_section
 		if (job->table.comment == NULL) job->table.comment = "";
 		return gm_load_check_table(loader, seen);
 	}
+	if (section == GM_SECTION_SOURCE) loader->on_change = gm_seen_get(seen, section, "on_change");
 	if (section == GM_SECTION_JOB) {
 		loader->id = gm_seen_get(seen, section, "id");
 		if (loader->id == NULL) loader->id = gm_seen_get(seen, section, "job");

@@ -52,7 +52,7 @@ struct gm_loader {
 	struct gm_error *err;
 	struct gm_load_name *names;
 	size_t expanded_bytes;
-	const struct gm_node *unique_by, *id; /* NULL: not given */
+	const struct gm_node *unique_by, *id, *on_change; /* NULL: not given */
 };
 
 /* JOB at a place of the file: fills the error and is the code. */
@@ -96,19 +96,20 @@ enum gm_key_section {
 };
 /* Where a value goes: the C type at `offset` in brackets. */
 enum gm_key_kind {
-	GM_KEY_TEXT,    /* any text, also an empty one [const char *] */
-	GM_KEY_EXPR,    /* an expression [const char *, and its gm_place at place_offset] */
-	GM_KEY_VALUE,   /* a default: text that need not be anything yet [const char *, size_t behind it] */
-	GM_KEY_ID,      /* a name that is part of paths: ASCII letters, digits, . _ - [const char *] */
-	GM_KEY_NAME,    /* a column's name [const char *] */
-	GM_KEY_SIZE,    /* 128MiB, 1G, 4096 [uint64_t] */
-	GM_KEY_INTEGER, /* [int] */
-	GM_KEY_BOOLEAN, /* [bool] */
-	GM_KEY_WORD,    /* one of `words`; its index [unsigned int] */
-	GM_KEY_PATH,    /* a.b or [a, b] [const char *const *, const size_t *, size_t] */
-	GM_KEY_NAMES,   /* a list of columns; kept as a node until the columns are known */
-	GM_KEY_SECTION, /* a mapping with the keys of section `child` */
-	GM_KEY_LIST,    /* a list of such mappings [struct gm_column *, size_t behind it] */
+	GM_KEY_TEXT,     /* any text, also an empty one [const char *] */
+	GM_KEY_EXPR,     /* an expression [const char *, and its gm_place at place_offset] */
+	GM_KEY_VALUE,    /* a default: text that need not be anything yet [const char *, size_t behind it] */
+	GM_KEY_ID,       /* a name that is part of paths: ASCII letters, digits, . _ - [const char *] */
+	GM_KEY_NAME,     /* a column's name [const char *] */
+	GM_KEY_SIZE,     /* 128MiB, 1G, 4096 [uint64_t] */
+	GM_KEY_DURATION, /* 7d, 36h [int64_t, microseconds] */
+	GM_KEY_INTEGER,  /* [int] */
+	GM_KEY_BOOLEAN,  /* [bool] */
+	GM_KEY_WORD,     /* one of `words`; its index [unsigned int] */
+	GM_KEY_PATH,     /* a.b or [a, b] [const char *const *, const size_t *, size_t] */
+	GM_KEY_NAMES,    /* a list of columns; kept as a node until the columns are known */
+	GM_KEY_SECTION,  /* a mapping with the keys of section `child` */
+	GM_KEY_LIST,     /* a list of such mappings [struct gm_column *, size_t behind it] */
 };
 struct gm_key {
 	enum gm_key_section section;
@@ -119,7 +120,7 @@ struct gm_key {
 	const char *fallback;      /* the default, as it would be written; NULL: none */
 	const char *const *words;  /* WORD: in the order of the values it stands for; NULL ends them */
 	const char *const *later;  /* WORD: known, but not supported yet */
-	int64_t min, max;          /* SIZE, INTEGER; LIST: items */
+	int64_t min, max;          /* SIZE, DURATION, INTEGER; LIST: items */
 	size_t offset, place_offset;
 	const char *help; /* one line */
 };
@@ -151,6 +152,8 @@ bool gm_load_fallback(struct gm_column *column);
 bool gm_load_same_name(const char *a, const char *b);
 /* "128MiB" for sizes that are whole multiples of a unit, else bytes. */
 void gm_load_size_text(uint64_t bytes, char out[24]);
+/* "7d" or "36h"; of whole hours. */
+void gm_load_duration_text(int64_t us, char out[24]);
 
 /* --- Checks ----------------------------------------------------------------------------------------------------- */
 

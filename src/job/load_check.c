@@ -161,6 +161,16 @@ static enum gm_code resolve_unique(struct gm_loader *loader)
 	return GM_OK;
 }
 
+/* An object that is read again brings the rows that are there already. */
+static enum gm_code check_on_change(struct gm_loader *loader)
+{
+	const struct gm_job *job = loader->job;
+	if (job->source.on_change != GM_ON_CHANGE_REPROCESS || job->table.unique_count > 0) return GM_OK;
+	enum gm_code rc = gm_load_fail(loader, loader->on_change->place,
+	                               "on_change: reprocess would double rows: the table has no 'unique_by'");
+	return gm_error_hint(loader->err, rc, "name the columns in table.unique_by, or write on_change: ignore");
+}
+
 enum gm_code gm_load_check_job(struct gm_loader *loader)
 {
 	struct gm_job *job = loader->job;
@@ -168,5 +178,6 @@ enum gm_code gm_load_check_job(struct gm_loader *loader)
 	if (gm_load_same_name(job->id, "claims"))
 		return gm_load_fail(loader, loader->id->place, "the job id %s is reserved", quoted(job->id).text);
 	GM_TRY(check_names(loader));
-	return resolve_unique(loader);
+	GM_TRY(resolve_unique(loader));
+	return check_on_change(loader);
 }

@@ -4,6 +4,8 @@
  * load_resolve.c. docs/job-files.md must name it; a test compares. */
 #include "job/load.h"
 
+#include "base/time.h"
+
 #define IN_JOB(member)    .offset = offsetof(struct gm_job, member)
 #define IN_COLUMN(member) .offset = offsetof(struct gm_column, member)
 #define NOWHERE           .offset = (size_t)GM_KEY_NOWHERE
@@ -22,6 +24,7 @@ static const char *const later_types[] = {"array",     "struct",   "map",  "deci
                                           "tinyint",   "smallint", "char", "varchar", "binary",
                                           "varbinary", "uuid",     "time", "json",    NULL};
 static const char *const units[] = {"s", "ms", "us", "ns", NULL};           /* enum gm_time_unit */
+static const char *const changes[] = {"fail", "ignore", "reprocess", NULL}; /* enum gm_on_change */
 static const char *const policies[] = {"null", "quarantine", "fail", NULL}; /* enum gm_on_error */
 static const char *const catalogs[] = {"none", "glue", NULL};
 static const char *const later_catalogs[] = {"hive", "unity", "rest", NULL};
@@ -53,6 +56,18 @@ const struct gm_key gm_keys[] = {
      .help = "What the objects hold: JSON documents, one a line or in any other arrangement."},
     {GM_SECTION_SOURCE, "max_record", GM_KEY_SIZE, .fallback = "32MiB", .min = 1 << 10, .max = INT64_C(1) << 30,
      IN_JOB(source.max_record_bytes), .help = "Records with more bytes than this go to quarantine."},
+    {GM_SECTION_SOURCE, "on_change", GM_KEY_WORD, .fallback = "fail", .words = changes, .later = no_words,
+     IN_JOB(source.on_change),
+     .help = "When an object has changed since it was processed: stop, leave it alone, or process it again."},
+    {GM_SECTION_SOURCE, "lookback", GM_KEY_DURATION, .min = GM_US_PER_HOUR, .max = 3650 * GM_US_PER_DAY,
+     IN_JOB(source.lookback_us),
+     .help =
+         "List only folders (2024/03/10/22/) that are at most so much older than the newest object processed, and all "
+         "once a day. Without it: all, each time."},
+    {GM_SECTION_SOURCE, "plan_objects", GM_KEY_INTEGER, .fallback = "5000", .min = 1, .max = 100000,
+     IN_JOB(source.plan_objects), .help = "Objects that one run takes at most; more runs follow until nothing is new."},
+    {GM_SECTION_SOURCE, "plan_bytes", GM_KEY_SIZE, .fallback = "16GiB", .min = 1 << 20, .max = INT64_C(16) << 40,
+     IN_JOB(source.plan_bytes), .help = "A run takes no further objects when those it has come to this, inflated."},
 
     {GM_SECTION_TABLE, "location", GM_KEY_TEXT, .required = true, IN_JOB(table.location),
      .help = "A directory or s3://bucket/prefix/. --table overrides it."},

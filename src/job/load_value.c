@@ -96,6 +96,23 @@ void gm_load_size_text(uint64_t bytes, char out[24])
 	(void)snprintf(out, 24, "%" PRIu64, bytes);
 }
 
+/* Digits, then d or h. */
+static bool parse_duration(const char *text, size_t bytes, int64_t *out)
+{
+	if (bytes == 0 || !parse_i64(text, bytes - 1, out) || *out < 0) return false;
+	char unit = text[bytes - 1];
+	if (unit != 'd' && unit != 'h') return false;
+	return !__builtin_mul_overflow(*out, unit == 'd' ? GM_US_PER_DAY : GM_US_PER_HOUR, out);
+}
+
+void gm_load_duration_text(int64_t us, char out[24])
+{
+	if (us % GM_US_PER_DAY == 0)
+		(void)snprintf(out, 24, "%" PRId64 "d", us / GM_US_PER_DAY);
+	else
+		(void)snprintf(out, 24, "%" PRId64 "h", us / GM_US_PER_HOUR);
+}
+
 /* A JSON number; strtod_l with the C locale, so that a comma is never a point. */
 static bool parse_double(const char *text, size_t bytes, double *out)
 {
@@ -290,25 +307,44 @@ static enum gm_code read_word(struct gm_loader *loader, const struct gm_key *key
 	return word_error(loader, key, node);
 }
 
+static bool parse_number(const struct gm_key *key, const struct gm_node *node, int64_t *out)
+{
+	switch (key->kind) {
+	case GM_KEY_SIZE: return parse_size(node->text, node->bytes, out);
+	case GM_KEY_DURATION: return parse_duration(node->text, node->bytes, out);
+	default: return parse_i64(node->text, node->bytes, out);
+	}
+}
+
+static enum gm_code not_a_number(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node)
+{
+	const char *what = "whole number";
+	if (key->kind == GM_KEY_SIZE) what = "size";
+	if (key->kind == GM_KEY_DURATION) what = "duration";
+	enum gm_code rc =
+	    gm_load_fail(loader, node->text_place, "%s is not a %s", gm_load_quote(node->text, node->bytes).text, what);
+	if (key->kind == GM_KEY_SIZE) return gm_error_hint(loader->err, rc, "write 128MiB, 1G, or a number of bytes");
+	return key->kind == GM_KEY_DURATION ? gm_error_hint(loader->err, rc, "write 7d or 36h") : rc;
+}
+
+static void number_text(const struct gm_key *key, int64_t value, char out[24])
+{
+	switch (key->kind) {
+	case GM_KEY_SIZE: gm_load_size_text((uint64_t)value, out); break;
+	case GM_KEY_DURATION: gm_load_duration_text(value, out); break;
+	default: (void)snprintf(out, 24, "%" PRId64, value); break;
+	}
+}
+
 static enum gm_code read_number(struct gm_loader *loader, const struct gm_key *key, const struct gm_node *node,
                                 int64_t *out)
 {
-	struct gm_quoted value = gm_load_quote(node->text, node->bytes);
-	bool size = key->kind == GM_KEY_SIZE;
 	char low[24], high[24];
-	if (!(size ? parse_size : parse_i64)(node->text, node->bytes, out)) {
-		enum gm_code rc =
-		    gm_load_fail(loader, node->text_place, "%s is not a %s", value.text, size ? "size" : "whole number");
-		return size ? gm_error_hint(loader->err, rc, "write 128MiB, 1G, or a number of bytes") : rc;
-	}
+	if (!parse_number(key, node, out)) return not_a_number(loader, key, node);
 	if (*out >= key->min && *out <= key->max) return GM_OK;
-	if (!size) {
-		(void)snprintf(low, sizeof low, "%" PRId64, key->min);
-		(void)snprintf(high, sizeof high, "%" PRId64, key->max);
-	} else {
-		gm_load_size_text((uint64_t)key->min, low);
-		gm_load_size_text((uint64_t)key->max, high);
-	}
+	struct gm_quoted value = gm_load_quote(node->text, node->bytes);
+	number_text(key, key->min, low);
+	number_text(key, key->max, high);
 	if (key->min == key->max)
 		return gm_load_fail(loader, node->text_place, "%s of %s: this gristmill reads %s only", key->name, value.text,
 		                    low);
@@ -360,6 +396,7 @@ enum gm_code gm_load_value(struct gm_loader *loader, const struct gm_key *key, c
 		if (keep) memcpy(at, &word, sizeof word);
 		return GM_OK;
 	case GM_KEY_SIZE:
+	case GM_KEY_DURATION:
 		GM_TRY(read_number(loader, key, scalar, &number));
 		if (keep) memcpy(at, &number, sizeof number);
 		return GM_OK;

@@ -54,8 +54,8 @@ static int64_t floor_div(int64_t value, int64_t by)
 	return value / by - (value % by < 0);
 }
 
-/* Nanoseconds of the day, then the Julian day. Spark adds up microseconds since Julian day 0, which wraps around for the
- * last thousands of years that it can tell: such days lie below all that microseconds since 1970 reach, and are put
+/* Nanoseconds of the day, then the Julian day. Spark adds up microseconds since Julian day 0, which wraps around for
+ * the last thousands of years that it can tell: such days lie below all that microseconds since 1970 reach, and are put
  * back by going around once more. */
 bool gm_read_int96(const uint8_t *bytes, int64_t *out)
 {
@@ -131,7 +131,8 @@ static enum gm_code plain_numbers(enum gm_read_kind kind, const uint8_t *at, siz
 			if (!gm_read_int96(at + i * INT96_BYTES, &out[i]))
 				GM_FAIL(err, GM_UNSUPPORTED, "an INT96 timestamp does not fit 64 bits of microseconds");
 		break;
-	default: memcpy(out, at, n * sizeof *out);
+	default:
+		if (n > 0) memcpy(out, at, n * sizeof *out);
 	}
 	return gm_read_convert(kind, out, n, err);
 }
@@ -375,6 +376,7 @@ static enum gm_code shared_strings(struct gm_values_in *values, struct gm_values
 	size_t before_len = values->previous.len;
 	struct gm_buf *bytes = &out->bytes;
 	bytes->len = 0;
+	GM_TRY(gm_buf_reserve(bytes, GM_READ_SLACK, err)); /* so that there is a place, if only of empty strings */
 	for (size_t i = 0; i < n; i++) {
 		if (!next_lengths(&values->prefixes, &values->delta, &prefix, &suffix)) return values_end(err);
 		if (suffix > (size_t)(values->end - values->at) || prefix > before_len)

@@ -54,7 +54,7 @@ enum gm_code gm_read_bytes(const struct gm_parquet_reader *reader, uint64_t offs
                            struct gm_error *err)
 {
 	if (offset > reader->input.bytes || bytes > reader->input.bytes - offset)
-		return gm_read_corrupt(err, offset, "%zu bytes are told to be at %llu, in a file of %llu", bytes,
+		return gm_read_corrupt(err, reader->footer_start, "%zu bytes are told to be at %llu, in a file of %llu", bytes,
 		                       (unsigned long long)offset, (unsigned long long)reader->input.bytes);
 	return bytes > 0 ? reader->input.read(reader->input.context, offset, into, bytes, err) : GM_OK;
 }
@@ -170,46 +170,57 @@ static void read_bloom_header(struct gm_thrift_in *in, struct bloom_header *out)
 	}
 }
 
-static enum gm_code check_bloom(const struct gm_parquet_reader *reader, const struct bloom_header *header,
-                                uint64_t offset, struct gm_error *err)
+static enum gm_code check_bloom(const struct bloom_header *header, size_t most, struct gm_error *err)
 {
 	if (header->algorithm != 1 || header->hash != 1 || header->compression != 1)
 		GM_FAIL(err, GM_UNSUPPORTED, "a bloom filter of algorithm %d, hash %d, compression %d (only 1 each is known)",
 		        header->algorithm, header->hash, header->compression);
-	if (header->bytes <= 0 || header->bytes % BLOOM_BLOCK_BYTES != 0)
-		return gm_read_corrupt(err, offset, "a bloom filter of %d bytes", header->bytes);
-	if ((size_t)header->bytes > reader->memory_bytes)
+	if (header->bytes > 0 && (size_t)header->bytes > most)
 		GM_FAIL(err, GM_UNSUPPORTED, "a bloom filter of %d bytes, more than the %zu that are allowed", header->bytes,
-		        reader->memory_bytes);
+		        most);
+	return GM_OK;
+}
+
+/* The size of the filter whose header lies at *offset, which is moved behind it. */
+static enum gm_code open_bloom(const struct gm_parquet_reader *reader, uint64_t *offset, size_t *bytes,
+                               struct gm_error *err)
+{
+	uint8_t start[BLOOM_HEADER_BYTES];
+	struct gm_thrift_in in;
+	struct bloom_header header;
+	if (*offset >= reader->footer_start)
+		return gm_read_corrupt(err, reader->footer_start, "it tells of a bloom filter at byte %llu, behind the data",
+		                       (unsigned long long)*offset);
+	uint64_t room = reader->footer_start - *offset;
+	size_t some = room < sizeof start ? (size_t)room : sizeof start;
+	GM_TRY(gm_read_bytes(reader, *offset, start, some, err));
+	gm_thrift_open(&in, "header of a bloom filter", start, some, *offset, err);
+	read_bloom_header(&in, &header);
+	GM_TRY(gm_thrift_close(&in));
+	GM_TRY(check_bloom(&header, reader->memory_bytes, err));
+	size_t taken = (size_t)(in.at - in.start);
+	if (header.bytes <= 0 || header.bytes % BLOOM_BLOCK_BYTES != 0 || (uint64_t)header.bytes > room - taken)
+		return gm_read_corrupt(err, *offset, "a bloom filter of %d bytes, where %llu are left", header.bytes,
+		                       (unsigned long long)(room - taken));
+	*offset += taken;
+	*bytes = (size_t)header.bytes;
 	return GM_OK;
 }
 
 enum gm_code gm_parquet_bloom_read(const struct gm_parquet_reader *reader, size_t group, size_t leaf,
                                    struct gm_bloom *bloom, struct gm_error *err)
 {
-	uint8_t bytes[BLOOM_HEADER_BYTES];
-	struct gm_thrift_in in;
-	struct bloom_header header;
+	size_t bytes = BLOOM_BLOCK_BYTES;
 	*bloom = (struct gm_bloom){0};
 	if (group >= reader->info.group_count || leaf >= reader->info.leaf_count)
 		GM_FAIL(err, GM_BUG, "there is no row group %zu or column %zu", group, leaf);
 	uint64_t offset = reader->info.groups[group].chunks[leaf].bloom_offset;
 	if (offset == 0 || reader->chunks[group][leaf].elsewhere) GM_FAIL(err, GM_NOT_FOUND, "there is no bloom filter");
-	if (offset >= reader->footer_start)
-		return gm_read_corrupt(err, offset, "a bloom filter at byte %llu, behind the data", (unsigned long long)offset);
-	size_t room = reader->footer_start - offset < sizeof bytes ? reader->footer_start - offset : sizeof bytes;
-	GM_TRY(gm_read_bytes(reader, offset, bytes, room, err));
-	gm_thrift_open(&in, "header of a bloom filter", bytes, room, offset, err);
-	read_bloom_header(&in, &header);
-	GM_TRY(gm_thrift_close(&in));
-	GM_TRY(check_bloom(reader, &header, offset, err));
-	offset += (uint64_t)(in.at - in.start);
-	if ((size_t)header.bytes > reader->footer_start - offset)
-		return gm_read_corrupt(err, offset, "a bloom filter of %d bytes does not lie in the file", header.bytes);
-	bloom->words = malloc((size_t)header.bytes);
-	if (bloom->words == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a bloom filter of %d bytes", header.bytes);
-	bloom->bytes = (size_t)header.bytes;
-	enum gm_code rc = gm_read_bytes(reader, offset, bloom->words, bloom->bytes, err);
+	GM_TRY(open_bloom(reader, &offset, &bytes, err));
+	bloom->words = malloc(bytes);
+	if (bloom->words == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a bloom filter of %zu bytes", bytes);
+	bloom->bytes = bytes;
+	enum gm_code rc = gm_read_bytes(reader, offset, bloom->words, bytes, err);
 	if (rc != GM_OK) gm_bloom_release(bloom);
 	return rc;
 }

@@ -31,7 +31,9 @@ static bool is_ours(const struct gm_commit *commit, const char *partition)
 enum gm_code gm_commit_init(struct gm_commit *commit, struct gm_error *err)
 {
 	size_t total = 0, count = 0;
-	commit->checked = commit->plan->version;
+	/* A plan without units is at odds with nothing, and must go through also when the entries that came after the plan
+	 * that it ends have been cleaned away. */
+	commit->checked = commit->plan->unit_count > 0 ? commit->plan->version : commit->tip->version;
 	for (size_t i = 0; i < commit->plan->unit_count; i++) total += commit->manifests[i].partition_count;
 	commit->partitions = malloc((total + 1) * sizeof *commit->partitions);
 	if (commit->partitions == NULL) return out_of_memory(err);
@@ -64,7 +66,7 @@ static enum gm_code compare_entry(void *context, const struct gm_delta_entry *en
 {
 	struct gm_commit *commit = context;
 	const struct gm_plan *plan = commit->plan;
-	if (entry->version <= commit->checked || plan->unit_count == 0) return GM_OK;
+	if (entry->version <= commit->checked) return GM_OK;
 	if (gm_tip_head(commit->tip, commit->job_id) != plan->parent)
 		return GM_OK; /* decided: ours, or another of our job */
 	if (entry->metadata || entry->protocol) return at_odds(entry, "changes its columns or protocol", NULL, err);
@@ -89,15 +91,17 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 	struct gm_error odds;
 	enum gm_plan_state state;
 	int64_t first = commit->checked < commit->tip->version ? commit->checked : commit->tip->version;
-	enum gm_code compared = gm_tip_advance(commit->tip, first + 1, compare_entry, commit, &odds);
+	/* A plan without units has nothing that could be at odds with anything, and may be the end of one whose version is
+	 * long gone. */
+	enum gm_code compared = plan->unit_count == 0 ? gm_tip_advance(commit->tip, &odds)
+	                                              : gm_tip_read(commit->tip, first + 1, compare_entry, commit, &odds);
 	if (compared != GM_OK && compared != GM_CHANGED) {
 		*err = odds;
 		return compared;
 	}
 	/* What is committed stays so, whatever else came: asked first. An entry at odds ends the reading early, so read on.
 	 */
-	if (compared == GM_CHANGED && gm_tip_advance(commit->tip, commit->tip->version + 1, NULL, NULL, err) == GM_NOMEM)
-		return GM_NOMEM;
+	if (compared == GM_CHANGED && gm_tip_advance(commit->tip, err) == GM_NOMEM) return GM_NOMEM;
 	uint64_t head = gm_tip_head(commit->tip, commit->job_id);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
 	if (state == GM_PLAN_COMMITTED) GM_FAIL(err, GM_EXISTS, "run %" PRIu64 " is committed", plan->number);
@@ -348,6 +352,26 @@ static enum gm_code put_version(const struct gm_commit *commit, const char *book
 	return rc;
 }
 
+/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below history.
+ * OK: the plan is on the chain. */
+static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
+{
+	bool certain;
+	struct gm_delta_log *log;
+	enum gm_plan_state state;
+	const struct gm_plan *plan = commit->plan;
+	GM_TRY(gm_delta_is_history(commit->table, commit->tip->version + 1, &certain, err));
+	if (certain) return GM_OK;
+	GM_TRY(gm_history_log(commit->table, commit->tip->memory_bytes, &log, err));
+	uint64_t head = gm_history_head(log, commit->job_id);
+	gm_delta_free(log);
+	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
+	if (state == GM_PLAN_COMMITTED) return GM_OK;
+	if (state == GM_PLAN_DEAD)
+		GM_FAIL(err, GM_LOST, "another run was committed in place of run %" PRIu64, plan->number);
+	GM_FAIL(err, GM_CHANGED, "the log went on and was cleaned while run %" PRIu64 " was to be committed", plan->number);
+}
+
 enum gm_code gm_commit_put(struct gm_commit *commit, struct gm_error *err)
 {
 	char books[GM_HEX128_BYTES] = "";
@@ -356,7 +380,8 @@ enum gm_code gm_commit_put(struct gm_commit *commit, struct gm_error *err)
 	for (int lost = 0;;) {
 		GM_TRY(gm_commit_check(commit, err));
 		enum gm_code rc = put_version(commit, books, &put);
-		if (rc == GM_OK || rc == GM_NOMEM) {
+		if (rc == GM_OK) return confirm(commit, err);
+		if (rc == GM_NOMEM) {
 			*err = put;
 			return rc;
 		}

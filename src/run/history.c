@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { LOADS = 8 }; /* how often others may be faster while the history is read */
+enum {
+	LOADS = 8,      /* how often others may be faster while the history is read */
+	ADOPTIONS = 32, /* of jobs that had adopted others themselves: damaged plans could make a circle */
+};
 
 struct numbers {
 	uint64_t *value;
@@ -121,14 +124,8 @@ enum gm_code gm_plan_is_closed(struct gm_store *table, const struct gm_layout *l
                                struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
-	struct gm_object_info info;
-	struct gm_arena arena;
 	gm_layout_key(layout, key, "plans", number, ".closed");
-	gm_arena_init(&arena, 1024);
-	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
-	gm_arena_release(&arena);
-	*closed = rc == GM_OK;
-	return rc == GM_NOT_FOUND ? GM_OK : rc;
+	return gm_store_has(table, key, closed, err);
 }
 
 /* --- The bookmark ------------------------------------------------------------------------------------------------- */
@@ -148,7 +145,7 @@ static enum gm_code add_inputs(struct gm_bookmark *bookmark, const struct gm_pla
 }
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
                                   uint64_t *runs, struct gm_error *err);
 
 struct adoption {
@@ -166,7 +163,7 @@ static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *e
 }
 
 /* What another job had processed up to a run of its own. */
-static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, struct gm_bookmark *bookmark,
+static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
                           struct gm_error *err)
 {
 	struct gm_layout layout;
@@ -175,17 +172,18 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, st
 	struct adoption adoption = {bookmark, plan->number};
 	int64_t full_us;
 	uint64_t runs;
+	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", plan->adopts);
 	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
 	enum gm_code rc = list_numbers(table, &layout, "bookmark", "", &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, &other, &full_us, &runs, err);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, depth + 1, &other, &full_us, &runs, err);
 	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
 	gm_bookmark_free(other);
 	free(written.value);
 	return rc;
 }
 
-static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
-                          struct gm_bookmark *bookmark, int64_t *full_us, struct gm_error *err)
+static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number, int depth,
+                          struct gm_bookmark *bookmark, struct gm_error *err)
 {
 	struct gm_plan *plan;
 	GM_TRY(gm_plan_read(table, layout, number, &plan, err));
@@ -198,12 +196,12 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 			for (size_t i = 0; rc == GM_OK && i < plan->key_count; i++)
 				rc = gm_bookmark_forget(bookmark, plan->keys[i], err);
 			break;
-		case GM_PLAN_ADOPT: rc = adopt(table, plan, bookmark, err); break;
+		case GM_PLAN_ADOPT: rc = adopt(table, plan, depth, bookmark, err); break;
 		case GM_PLAN_IMPORT:
 		case GM_PLAN_END: break;
 		}
 	}
-	*full_us = plan->full_us;
+	gm_bookmark_set_full(bookmark, plan->full_us);
 	gm_plan_free(plan);
 	return rc;
 }
@@ -235,25 +233,26 @@ static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *l
 }
 
 static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, struct gm_bookmark **out, int64_t *full_us,
+                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
                                   uint64_t *runs, struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
 	struct numbers chain = {0};
 	struct gm_bookmark *bookmark = NULL;
 	uint64_t base = base_below(written, head);
-	*full_us = 0;
 	gm_layout_key(layout, key, "bookmark", base, "");
 	enum gm_code rc = walk_chain(table, layout, head, base, &chain, err);
 	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
 	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
-		rc = apply(table, layout, chain.value[i - 1], bookmark, full_us, err);
+		rc = apply(table, layout, chain.value[i - 1], depth, bookmark, err);
 	*runs = chain.count;
 	free(chain.value);
-	if (rc == GM_OK)
+	if (rc == GM_OK) {
 		*out = bookmark;
-	else
+		*full_us = gm_bookmark_full(bookmark);
+	} else {
 		gm_bookmark_free(bookmark);
+	}
 	return rc;
 }
 
@@ -318,8 +317,9 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
 	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
-	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, &history->bookmark, &history->full_us,
+	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
+	history->bookmark_base = base_below(&written, history->head);
 	GM_TRY_OUT(find_open(&plans, &closed, history, err));
 	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
 out:

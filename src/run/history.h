@@ -16,6 +16,7 @@ struct gm_history {
 	uint64_t head;            /* the job's last committed plan; 0: none */
 	uint64_t last_plan;       /* the highest number of any plan of the job */
 	struct gm_bookmark *bookmark;
+	uint64_t bookmark_base;   /* the run of the bookmark's base file; 0: there is none */
 	uint64_t runs_since_base; /* committed and not in the bookmark's base file */
 	int64_t full_us;          /* when the source was last listed in full, as far as commits tell; 0: never */
 	uint64_t *open;           /* numbers of plans neither committed nor closed, ascending */

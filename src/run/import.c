@@ -188,7 +188,7 @@ static enum gm_code note_file(void *context, const struct gm_object_info *info, 
 static enum gm_code commit(struct import *import, struct gm_error *err)
 {
 	struct gm_runner *runner = import->runner;
-	char who[256];
+	char who[GM_WHO_BYTES];
 	struct gm_plan *plan;
 	struct gm_plan_request request = {.job = runner->job,
 	                                  .log = import->log,

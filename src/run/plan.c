@@ -1,5 +1,7 @@
 #include "run/plan_internal.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -100,6 +102,18 @@ static enum gm_code describe_table(const struct gm_plan_request *request, struct
 	return gm_plan_merge_table(plan, request->log, fields, count, partitions, job->table.partition_count, err);
 }
 
+/* Where the inputs lie, in a form that other jobs can compare; a path that is no UTF-8 stays as the job has it. */
+static enum gm_code name_source(const char *location, struct gm_plan *plan, struct gm_error *err)
+{
+	char *canonical = gm_store_canonical(location);
+	if (canonical == NULL) return out_of_memory(err);
+	size_t n = strlen(canonical);
+	bool utf8 = gm_utf8_valid_prefix((const uint8_t *)canonical, n) == n;
+	plan->source = utf8 ? gm_arena_strndup(&plan->arena, canonical, n) : location;
+	free(canonical);
+	return plan->source != NULL ? GM_OK : out_of_memory(err);
+}
+
 enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_kind kind, struct gm_plan **out,
                            struct gm_error *err)
 {
@@ -110,16 +124,18 @@ enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_k
 	plan->parent = request->parent;
 	plan->version = request->log != NULL ? gm_delta_version(request->log) : -1;
 	plan->created_us = request->now_us;
-	plan->full_us = request->full_us;
+	/* What is forgotten, or taken over with the rest of a source, may lie in any folder. */
+	bool anywhere = kind == GM_PLAN_REWIND || kind == GM_PLAN_FORGET || kind == GM_PLAN_ADOPT;
+	plan->full_us = anywhere ? 0 : request->full_us;
 	plan->engine = request->engine;
 	plan->job = request->job->id;
-	plan->source = request->job->source.location;
 	plan->adopts = plan->reason = plan->who = "";
 	gm_hex128(request->job->hash, plan->job_hash);
 	plan->file_bytes = request->job->table.file_bytes;
 	plan->group_rows = group_rows;
 	plan->group_weight = group_weight(plan->file_bytes);
-	enum gm_code rc = describe_table(request, plan, err);
+	enum gm_code rc = name_source(request->job->source.location, plan, err);
+	if (rc == GM_OK) rc = describe_table(request, plan, err);
 	if (rc == GM_OK)
 		*out = plan;
 	else
@@ -133,7 +149,6 @@ enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan 
 	*out = NULL;
 	GM_TRY(gm_plan_empty(request, GM_PLAN_RUN, &plan, err));
 	enum gm_code rc = gm_plan_list(plan, request, err);
-	plan->full_us = request->now_us;
 	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
 	if (rc == GM_OK && plan->input_count > 0)
 		*out = plan;

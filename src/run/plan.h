@@ -13,7 +13,7 @@
 
 #include "run/engine.h"
 #include "run/layout.h"
-#include "table/bookmark.h"
+#include "run/source.h"
 #include "table/delta.h"
 
 struct gm_plan_unit {
@@ -37,7 +37,7 @@ struct gm_plan {
 	uint64_t number, parent;           /* parent 0: no run before */
 	int64_t version;                   /* of the table, whose rows its own are compared with; -1: it had no commit */
 	int64_t created_us;                /* stands for "now" in every decision */
-	int64_t full_us;                   /* when the source was last listed in full, this plan included */
+	int64_t full_us;                   /* when the source was last listed in full, this plan included; 0: it must be */
 	const char *engine, *source, *job; /* job: its id */
 	char job_hash[GM_HEX128_BYTES];
 	/* What its commit says of the table. metadata NULL: what the log has stays. */
@@ -67,12 +67,28 @@ struct gm_plan_request {
 	const struct gm_delta_log *log; /* NULL: the table has no commit */
 	uint64_t parent, limit_objects; /* limit 0: all */
 	const char *engine;
+	/* full_us: of the plan that was committed last; 0: none, or it is not known. With source.lookback the source is
+	 * listed in full when that is a day ago. */
 	int64_t now_us, full_us;
+	struct gm_plan_listing *listing; /* filled, also when nothing is new; may be NULL */
+};
+
+/* What the listing of the source came to. */
+struct gm_plan_listing {
+	bool full;            /* all of the source was listed */
+	uint64_t objects;     /* that were listed and not skipped */
+	uint64_t left;        /* new ones that the plan has no room for */
+	uint64_t changed;     /* processed with other content than they have now: */
+	uint64_t reprocessed; /* of these, inputs of the plan again; the others are ignored */
 };
 
 /* Lists the source, leaves out what is processed, hidden or temporary, and cuts units. *out == NULL: nothing is new.
- * The plan's number is not given yet. CHANGED: an object that was processed has other content now. */
+ * The plan's number is not given yet. CHANGED: an object that was processed has other content now, and the job does not
+ * say what to do (source.on_change). */
 enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan **out, struct gm_error *err) GM_CHECK;
+/* Since when the source is to be listed: folders that are named by an earlier time are left out; INT64_MIN: none are. */
+enum gm_code gm_plan_listed_since(const struct gm_plan_request *request, int64_t *since_us,
+                                  struct gm_error *err) GM_CHECK;
 /* A plan without units, to be filled in. */
 enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_kind kind, struct gm_plan **out,
                            struct gm_error *err) GM_CHECK;
@@ -84,8 +100,5 @@ enum gm_code gm_plan_read(struct gm_store *table, const struct gm_layout *layout
 void gm_plan_free(struct gm_plan *plan); /* NULL is allowed */
 /* Was it made by this engine for this job? */
 bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job, const char *engine);
-/* Is a key of a source hidden or temporary: a part that begins with '.' or '_', or a name that says it is unfinished?
- */
-bool gm_plan_skips(const char *key);
 
 #endif

@@ -19,7 +19,7 @@ json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata);
 enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err) GM_CHECK;
 /* What the object is worth when units are cut. Only the plan knows it by its name: reading tells by magic bytes. */
 uint64_t gm_plan_raw_estimate(const struct gm_input *input);
-/* Lists the source and gives the plan its inputs; none: nothing is new. */
+/* Lists the source and gives the plan its inputs, and its full_us; no inputs: nothing is new. */
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err) GM_CHECK;
 
 #endif

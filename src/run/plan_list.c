@@ -1,13 +1,13 @@
-/* plan_list.c - which objects of the source a plan takes: what is listed, not processed, and neither hidden nor
- * unfinished, up to the limits of a plan. */
+/* plan_list.c - which objects of the source a plan takes: new ones, and changed ones if the job wants them again, up to
+ * the limits of a plan. */
 #include "run/plan_internal.h"
 
-#include "base/utf8.h"
+#include "base/time.h"
 
+#include <inttypes.h>
 #include <strings.h>
 
-enum { PACKED_BY = 8, MAX_OBJECTS = 5000 };
-static const uint64_t max_plan_raw_bytes = (uint64_t)16 << 30;
+enum { PACKED_BY = 8 };
 
 static enum gm_code out_of_memory(struct gm_error *err)
 {
@@ -20,29 +20,6 @@ static bool ends_with(const char *name, const char *suffix)
 	return n >= k && strcasecmp(name + n - k, suffix) == 0;
 }
 
-bool gm_plan_skips(const char *key)
-{
-	static const char *const unfinished[] = {".tmp",        ".temp", ".part",      ".partial", ".crdownload",
-	                                         ".inprogress", ".swp",  "._copying_", "~",        "/"};
-	const char *part = key;
-	do {
-		if (*part == '/') part++;
-		if (*part == '.' || *part == '_') return true;
-		part = strchr(part, '/');
-	} while (part != NULL);
-	for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
-		if (ends_with(key, unfinished[i])) return true;
-	return false;
-}
-
-struct listing {
-	const struct gm_plan_request *request;
-	struct gm_plan *plan;
-	size_t room;
-	uint64_t raw_bytes;
-	bool full;
-};
-
 uint64_t gm_plan_raw_estimate(const struct gm_input *input)
 {
 	bool packed = ends_with(input->key, ".gz") || ends_with(input->key, ".gzip") || ends_with(input->key, ".zst") ||
@@ -50,29 +27,18 @@ uint64_t gm_plan_raw_estimate(const struct gm_input *input)
 	return packed && input->size < UINT64_MAX / PACKED_BY ? input->size * PACKED_BY : input->size;
 }
 
-static enum gm_code check_key(const char *key, struct gm_error *err)
-{
-	size_t n = strlen(key);
-	if (gm_utf8_valid_prefix((const uint8_t *)key, n) == n) return GM_OK;
-	(void)gm_error_set(err, GM_UNSUPPORTED, "the object's name is not UTF-8");
-	(void)gm_error_hint(err, GM_UNSUPPORTED, "rename it");
-	return gm_error_object(err, GM_UNSUPPORTED, key, n);
-}
+struct listing {
+	const struct gm_plan_request *request;
+	struct gm_plan *plan;
+	struct gm_plan_listing sums;
+	size_t room;
+	uint64_t raw_bytes;
+	/* on_change: fail. The first of the changed objects, which the failure will be about. */
+	char first[GM_KEY_MAX_BYTES + 1], how[256];
+	uint64_t processed_by;
+};
 
-/* True if a committed run has processed it; CHANGED if it had other content then. */
-static enum gm_code is_processed(struct gm_bookmark *bookmark, const struct gm_object_info *info, bool *processed,
-                                 struct gm_error *err)
-{
-	const struct gm_bookmark_entry *known;
-	GM_TRY(gm_bookmark_find(bookmark, info->key, &known, err));
-	*processed = known != NULL;
-	if (known == NULL || (known->size == info->size && known->mtime_us == info->mtime_us &&
-	                      known->etag_hash == gm_bookmark_etag_hash(info->etag)))
-		return GM_OK;
-	(void)gm_error_set(err, GM_CHANGED, "the object was overwritten after it had been processed");
-	(void)gm_error_hint(err, GM_CHANGED, "objects must not change: put corrected data under a new name");
-	return gm_error_object(err, GM_CHANGED, info->key, strlen(info->key));
-}
+/* --- Inputs ------------------------------------------------------------------------------------------------------- */
 
 static enum gm_code append_input(struct listing *listing, const struct gm_object_info *info, struct gm_error *err)
 {
@@ -97,26 +63,115 @@ static enum gm_code append_input(struct listing *listing, const struct gm_object
 	return GM_OK;
 }
 
-static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
+static bool is_full(const struct listing *listing)
 {
-	struct listing *listing = context;
-	const struct gm_plan *plan = listing->plan;
-	bool processed;
-	if (gm_plan_skips(info->key)) return GM_OK;
-	GM_TRY(check_key(info->key, err));
-	GM_TRY(is_processed(listing->request->bookmark, info, &processed, err));
-	if (processed || listing->full) return GM_OK;
-	if (plan->input_count >= MAX_OBJECTS || listing->raw_bytes >= max_plan_raw_bytes ||
-	    (listing->request->limit_objects > 0 && plan->input_count >= listing->request->limit_objects)) {
-		listing->full = true; /* goes on only to notice overwritten objects */
+	const struct gm_job *job = listing->request->job;
+	size_t count = listing->plan->input_count;
+	return (job->source.plan_objects > 0 && count >= (size_t)job->source.plan_objects) ||
+	       (job->source.plan_bytes > 0 && listing->raw_bytes >= job->source.plan_bytes) ||
+	       (listing->request->limit_objects > 0 && count >= listing->request->limit_objects);
+}
+
+/* Objects are taken in order: none behind one that had no room. */
+static enum gm_code take(struct listing *listing, const struct gm_object_info *info, bool changed, struct gm_error *err)
+{
+	if (listing->sums.left > 0 || is_full(listing)) {
+		listing->sums.left++;
 		return GM_OK;
 	}
+	listing->sums.reprocessed += changed;
 	return append_input(listing, info, err);
+}
+
+/* --- Objects that have changed ------------------------------------------------------------------------------------ */
+
+static void describe_change(const struct gm_object_info *info, const struct gm_bookmark_entry *known, char *to,
+                            size_t room)
+{
+	char then[GM_TIME_TEXT_BYTES], now[GM_TIME_TEXT_BYTES];
+	if (info->size != known->size) {
+		(void)snprintf(to, room, "it had %" PRIu64 " bytes and has %" PRIu64, known->size, info->size);
+		return;
+	}
+	(void)gm_time_format_iso(known->mtime_us, 6, then);
+	(void)gm_time_format_iso(info->mtime_us, 6, now);
+	if (info->mtime_us != known->mtime_us)
+		(void)snprintf(to, room, "it was last modified at %s and now is at %s", then, now);
+	else
+		(void)snprintf(to, room, "it has another ETag");
+}
+
+static enum gm_code note_change(struct listing *listing, const struct gm_object_info *info,
+                                const struct gm_bookmark_entry *known, struct gm_error *err)
+{
+	enum gm_on_change on_change = listing->request->job->source.on_change;
+	listing->sums.changed++;
+	if (on_change == GM_ON_CHANGE_REPROCESS) return take(listing, info, true, err);
+	if (on_change == GM_ON_CHANGE_IGNORE || listing->sums.changed > 1) return GM_OK;
+	(void)snprintf(listing->first, sizeof listing->first, "%s", info->key);
+	describe_change(info, known, listing->how, sizeof listing->how);
+	listing->processed_by = known->run;
+	return GM_OK;
+}
+
+/* All of the source has been listed, so that the message can say how many there are. */
+static enum gm_code fail_changed(const struct listing *listing, struct gm_error *err)
+{
+	char others[64] = "";
+	uint64_t count = listing->sums.changed - 1;
+	if (count > 0)
+		(void)snprintf(others, sizeof others, "; %" PRIu64 " other%s", count,
+		               count == 1 ? " has changed, too" : "s have changed, too");
+	(void)gm_error_set(err, GM_CHANGED, "the object has changed since run %" PRIu64 " processed it: %s%s",
+	                   listing->processed_by, listing->how, others);
+	(void)gm_error_hint(err, GM_CHANGED,
+	                    "put corrected data under a new name; source.on_change: ignore leaves changed objects alone, "
+	                    "reprocess reads them again");
+	return gm_error_object(err, GM_CHANGED, listing->first, strlen(listing->first));
+}
+
+/* --- The listing -------------------------------------------------------------------------------------------------- */
+
+static enum gm_code note_object(void *context, const struct gm_object_info *info, const struct gm_bookmark_entry *known,
+                                struct gm_error *err)
+{
+	struct listing *listing = context;
+	listing->sums.objects++;
+	if (known == NULL) return take(listing, info, false, err);
+	return gm_source_is_changed(info, known) ? note_change(listing, info, known, err) : GM_OK;
+}
+
+/* The times of objects and folders are the source's own; that the listings in full are a day apart is a matter of two
+ * plans' clocks, and decides only when late objects are found. */
+enum gm_code gm_plan_listed_since(const struct gm_plan_request *request, int64_t *since_us, struct gm_error *err)
+{
+	struct gm_bookmark_summary summary;
+	int64_t lookback = request->job->source.lookback_us, age;
+	*since_us = INT64_MIN;
+	if (lookback <= 0 || request->full_us == 0) return GM_OK;
+	if (__builtin_sub_overflow(request->now_us, request->full_us, &age) || age < 0 || age >= GM_US_PER_DAY)
+		return GM_OK;
+	GM_TRY(gm_bookmark_summarize(request->bookmark, &summary, err));
+	if (summary.objects == 0 || __builtin_sub_overflow(summary.newest_us, lookback, since_us)) *since_us = INT64_MIN;
+	return GM_OK;
+}
+
+/* What was left lies anywhere, and the newest object that the plan takes may be newer than all of it. */
+static int64_t full_us_after(const struct gm_plan_request *request, const struct gm_plan_listing *listing)
+{
+	if (listing->left > 0) return 0;
+	return listing->full ? request->now_us : request->full_us;
 }
 
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err)
 {
 	struct listing listing = {.request = request, .plan = plan};
-	gm_bookmark_restart(request->bookmark);
-	return gm_store_list(request->source, "", note_object, &listing, err);
+	int64_t since_us;
+	GM_TRY(gm_plan_listed_since(request, &since_us, err));
+	listing.sums.full = since_us == INT64_MIN;
+	GM_TRY(gm_source_list(request->source, request->bookmark, since_us, note_object, &listing, err));
+	if (request->listing != NULL) *request->listing = listing.sums;
+	plan->full_us = full_us_after(request, &listing.sums);
+	bool fails = listing.sums.changed > 0 && request->job->source.on_change == GM_ON_CHANGE_FAIL;
+	return fails ? fail_changed(&listing, err) : GM_OK;
 }

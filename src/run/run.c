@@ -4,16 +4,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
-	REPLANS = 8,     /* how often an input or the table may change under a run's hands before the run fails */
-	CHAIN_RUNS = 10, /* committed runs after the bookmark's base before a new one is written */
-	LOG_SHARE = 4,   /* of memory, for the log */
+	REPLANS = 8, /* how often an input or the table may change under a run's hands before the run fails */
+	/* Committed runs after the bookmark's base, and objects in them, before a new one is written. */
+	CHAIN_RUNS = 10,
+	CHAIN_OBJECTS = 20000,
+	LOG_SHARE = 4, /* of memory, for the log */
 };
-static const uint64_t default_memory_bytes = (uint64_t)256 << 20;
-static const uint64_t worker_bytes = (uint64_t)40 << 20;
-static const uint64_t least_memory_bytes = (uint64_t)32 << 20;
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
 
@@ -65,16 +63,33 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner)
 
 /* --- Housekeeping ------------------------------------------------------------------------------------------------- */
 
+struct older {
+	struct gm_store *table;
+	uint64_t than;
+};
+
+static enum gm_code remove_older(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	const struct older *older = context;
+	uint64_t n = gm_layout_number(info->key, "");
+	return n > 0 && n < older->than ? gm_store_remove(older->table, info->key, err) : GM_OK;
+}
+
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
 	char key[GM_KEY_BYTES], work[GM_KEY_BYTES];
 	const struct gm_history *history = &runner->history;
-	if (history->runs_since_base < CHAIN_RUNS) return GM_OK;
+	if (history->runs_since_base < CHAIN_RUNS && gm_bookmark_since_base(history->bookmark) < CHAIN_OBJECTS)
+		return GM_OK;
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
 	gm_layout_key(&runner->layout, work, "work", history->head, "/");
 	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
-	return rc == GM_EXISTS ? GM_OK : rc;
+	if (rc != GM_OK && rc != GM_EXISTS) return rc;
+	/* The one before stays for whoever is reading it; a runner that misses an older one starts over. */
+	struct older older = {runner->table, history->bookmark_base};
+	(void)snprintf(work, sizeof work, "%sbookmark/", runner->layout.job);
+	return gm_store_list(runner->table, work, remove_older, &older, err);
 }
 
 /* What keeps reading quick. It can fail, or be left to the next run, without harm. */
@@ -114,19 +129,40 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 	return GM_OK;
 }
 
-static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
+struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 {
 	const struct gm_history *history = &runner->history;
-	struct gm_plan_request request = {.job = runner->job,
-	                                  .source = runner->source,
-	                                  .bookmark = history->bookmark,
-	                                  .log = history->log,
-	                                  .parent = history->head,
-	                                  .limit_objects = runner->options.limit_objects,
-	                                  .engine = runner->env->engine_id,
-	                                  .now_us = runner->env->now_us(runner->env->clock),
-	                                  .full_us = history->full_us};
+	return (struct gm_plan_request){.job = runner->job,
+	                                .source = runner->source,
+	                                .bookmark = history->bookmark,
+	                                .log = history->log,
+	                                .parent = history->head,
+	                                .limit_objects = runner->options.limit_objects,
+	                                .engine = runner->env->engine_id,
+	                                .now_us = runner->env->now_us(runner->env->clock),
+	                                .full_us = history->full_us};
+}
+
+/* Objects that are ignored are in each listing: they are told with the last. */
+static void tell_changes(const struct gm_runner *runner, const struct gm_plan_listing *listing, bool last)
+{
+	bool ignored = runner->job->source.on_change == GM_ON_CHANGE_IGNORE && listing->changed > 0;
+	last = last || runner->options.dry_run || runner->options.limit_objects > 0;
+	if (ignored && last)
+		gm_runner_notice(runner, "objects that changed after they had been processed, and are ignored: %" PRIu64,
+		                 listing->changed);
+	if (listing->reprocessed > 0)
+		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
+}
+
+static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
+{
+	struct gm_plan_listing listing;
+	const struct gm_history *history = &runner->history;
+	struct gm_plan_request request = gm_runner_request(runner);
+	request.listing = &listing;
 	GM_TRY(gm_plan_make(&request, out, err));
+	tell_changes(runner, &listing, *out == NULL);
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
 		(*out)->number = history->last_plan + 1;
@@ -143,8 +179,7 @@ static enum gm_code plan_anew(struct gm_runner *runner, struct gm_plan **out, st
 	return imported ? GM_EXISTS : make_plan(runner, out, err);
 }
 
-/* The history anew, with everything that others left brought to its end. */
-static enum gm_code look_around(struct gm_runner *runner, struct gm_error *err)
+enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err)
 {
 	bool acted = false;
 	do {
@@ -160,15 +195,19 @@ static enum gm_code look_around(struct gm_runner *runner, struct gm_error *err)
 	return GM_OK;
 }
 
-/* The plan to work on: an unfinished one, or a new one; NULL: nothing is new. */
-static enum gm_code next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
+enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	enum gm_code rc;
 	do {
+		bool acted = true;
 		*out = NULL;
-		GM_TRY(look_around(runner, err));
+		while (acted) {
+			GM_TRY(gm_runner_look_around(runner, err));
+			GM_TRY(gm_runner_identify(runner, &acted, err));
+		}
 		rc = GM_OK;
 		if (!runner->options.dry_run) rc = find_resumable(runner, out, err);
+		runner->resumed = *out != NULL;
 		if (rc == GM_OK && *out != NULL)
 			gm_runner_notice(runner, "resuming run %" PRIu64 ", which was not finished", (*out)->number);
 		else if (rc == GM_OK)
@@ -197,17 +236,21 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	return rc;
 }
 
-/* Was what failed in vain, because another runner has finished this plan, or another plan, and swept our work? */
-static bool is_overtaken(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc)
+enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc,
+                                   struct gm_error *err)
 {
-	if (rc == GM_LOST || rc == GM_EXISTS) return true;
-	if (rc == GM_OK || runner->options.dry_run) return false;
-	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return false;
-	return gm_runner_is_over(runner, plan);
+	struct gm_error why;
+	bool over;
+	if (rc == GM_OK || rc == GM_LOST || rc == GM_EXISTS || runner->options.dry_run) return rc;
+	if (rc == GM_NOMEM || rc == GM_INTERRUPTED || rc == GM_UNBALANCED || rc == GM_BUG) return rc;
+	enum gm_code asked = gm_runner_is_over(runner, plan, &over, &why);
+	if (asked == GM_OK) return over ? GM_LOST : rc;
+	if (rc != GM_CORRUPT && rc != GM_NOT_FOUND && rc != GM_CHANGED) return rc;
+	*err = why;
+	return asked;
 }
 
-/* After a failure that trying the same plan again cannot mend. */
-static void give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why)
+void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why)
 {
 	struct gm_error err;
 	if (runner->options.dry_run) return;
@@ -219,12 +262,12 @@ static void give_up(struct gm_runner *runner, const struct gm_plan *plan, const 
 /* A plan worked, published and committed; OK also when it is to be planned again. */
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
-	enum gm_code rc = run_plan(runner, plan, err);
-	if (is_overtaken(runner, plan, rc)) {
+	enum gm_code rc = gm_runner_look_behind(runner, plan, run_plan(runner, plan, err), err);
+	if (rc == GM_LOST || rc == GM_EXISTS) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}
-	if (rc == GM_QUARANTINE || rc == GM_CHANGED) give_up(runner, plan, err);
+	if (rc == GM_QUARANTINE || rc == GM_CHANGED) gm_runner_give_up(runner, plan, err);
 	if (rc != GM_CHANGED || ++*replans > REPLANS || runner->options.dry_run) return rc;
 	gm_runner_notice(runner, "%s%s%s; planning again", err->object, err->object[0] != '\0' ? ": " : "", err->message);
 	return GM_OK;
@@ -237,7 +280,7 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 	for (;;) {
 		struct gm_plan *plan;
 		gm_runner_phase(runner, "plan");
-		GM_TRY(next_plan(runner, &plan, err));
+		GM_TRY(gm_runner_next_plan(runner, &plan, err));
 		if (plan == NULL) return GM_OK;
 		uint64_t committed = runner->result->run_count;
 		enum gm_code rc = do_plan(runner, plan, &replans, err);
@@ -284,43 +327,8 @@ static enum gm_code abandon(struct gm_runner *runner, struct gm_error *err)
 
 /* --- The call ----------------------------------------------------------------------------------------------------- */
 
-static enum gm_code check_options(struct gm_run_options *options, struct gm_error *err)
-{
-	if (options->threads <= 0) {
-		long processors = sysconf(_SC_NPROCESSORS_ONLN);
-		options->threads = processors < 1 ? 1 : processors > 256 ? 256 : (int)processors;
-	}
-	if (options->memory_bytes == 0) options->memory_bytes = default_memory_bytes;
-	/* A worker's windows and scratch do not shrink with the budget: a small one gets fewer workers. */
-	uint64_t most = options->memory_bytes / worker_bytes;
-	if (most < (uint64_t)options->threads) options->threads = most < 1 ? 1 : (int)most;
-	if (options->memory_bytes >= least_memory_bytes) return GM_OK;
-	(void)gm_error_set(err, GM_USAGE, "%" PRIu64 " bytes of memory are too few", options->memory_bytes);
-	return gm_error_hint(err, GM_USAGE, "give at least 32M");
-}
-
-static bool is_inside(const char *path, const char *folder)
-{
-	size_t n = strlen(folder);
-	return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0' || (n > 0 && folder[n - 1] == '/'));
-}
-
-/* A table below its own source would be read as input; a source below its table would be taken for data. */
-static enum gm_code check_apart(const struct gm_job *job, struct gm_error *err)
-{
-	char *source = realpath(job->source.location, NULL), *table = realpath(job->table.location, NULL);
-	bool nested = source != NULL && table != NULL && (is_inside(source, table) || is_inside(table, source));
-	free(source);
-	free(table);
-	if (!nested) return GM_OK;
-	(void)gm_error_set(err, GM_USAGE, "source and table must not lie one inside the other");
-	return gm_error_object(err, GM_USAGE, job->table.location, strlen(job->table.location));
-}
-
-/* Fills a runner; gm_runner_close gives back what it holds, not the stores. */
-static enum gm_code open_runner(struct gm_runner *runner, const struct gm_job *job, const struct gm_run_env *env,
-                                const struct gm_run_options *options, struct gm_run_result *result,
-                                struct gm_error *err)
+enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, struct gm_run_result *result, struct gm_error *err)
 {
 	*runner = (struct gm_runner){.job = job,
 	                             .options = *options,
@@ -330,61 +338,37 @@ static enum gm_code open_runner(struct gm_runner *runner, const struct gm_job *j
 	                             .table = env->table,
 	                             .phase = "plan"};
 	(void)clock_gettime(CLOCK_MONOTONIC, &runner->start);
-	GM_TRY(check_options(&runner->options, err));
+	GM_TRY(gm_result_init(result, err));
+	GM_TRY(gm_run_check_options(&runner->options, err));
 	return gm_layout_init(&runner->layout, job->id, err);
+}
+
+void gm_runner_close(struct gm_runner *runner)
+{
+	gm_history_release(&runner->history);
+	explicit_bzero(runner->secret, sizeof runner->secret);
+	runner->result->seconds = seconds_since(&runner->start);
 }
 
 enum gm_code gm_run_on(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
                        struct gm_run_result *result, struct gm_error *err)
 {
 	struct gm_runner runner;
-	GM_TRY(gm_result_init(result, err));
-	enum gm_code rc = open_runner(&runner, job, env, options, result, err);
+	enum gm_code rc = gm_runner_open(&runner, job, env, options, result, err);
 	if (rc == GM_OK) rc = options->abandon ? abandon(&runner, err) : run_all(&runner, err);
-	gm_history_release(&runner.history);
-	explicit_bzero(runner.secret, sizeof runner.secret);
-	result->seconds = seconds_since(&runner.start);
+	gm_runner_close(&runner);
 	return rc;
-}
-
-static int64_t wall_clock_us(void *context)
-{
-	struct timespec now;
-	(void)context;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static enum gm_code open_stores(const struct gm_job *job, bool dry_run, struct gm_run_env *env, struct gm_error *err)
-{
-	GM_TRY(gm_store_open(job->source.location, false, &env->source, err));
-	enum gm_code rc = gm_store_open(job->table.location, !dry_run, &env->table, err);
-	if (rc == GM_NOT_FOUND && dry_run) rc = GM_OK;
-	GM_TRY(rc);
-	return check_apart(job, err);
-}
-
-static enum gm_code name_scratch(const struct gm_run_env *env, bool dry_run, char *scratch, size_t room,
-                                 struct gm_error *err)
-{
-	(void)snprintf(scratch, room, "/var/tmp");
-	if (!dry_run && snprintf(scratch, room, "%s/_gristmill", env->table->location) >= (int)room)
-		GM_FAIL(err, GM_USAGE, "the table's path is too long");
-	return GM_OK;
 }
 
 enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *options, struct gm_run_result *result,
                     struct gm_error *err)
 {
-	char scratch[4096];
-	struct gm_run_env env = {.engine_id = gm_engine_id(), .scratch = scratch, .now_us = wall_clock_us};
 	struct gm_run_options checked = *options;
+	struct gm_opened opened;
 	*result = (struct gm_run_result){0};
-	enum gm_code rc = check_options(&checked, err); /* before the table's folder is made */
-	if (rc == GM_OK) rc = open_stores(job, options->dry_run, &env, err);
-	if (rc == GM_OK) rc = name_scratch(&env, options->dry_run, scratch, sizeof scratch, err);
-	if (rc == GM_OK) rc = gm_run_on(job, &env, &checked, result, err);
-	gm_store_close(env.source);
-	gm_store_close(env.table);
+	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
+	enum gm_code rc = gm_env_open(&opened, job, options->dry_run ? GM_ENV_SOURCE : GM_ENV_SOURCE | GM_ENV_CREATE, err);
+	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
+	gm_env_close(&opened);
 	return rc;
 }

@@ -14,8 +14,46 @@ struct gm_run_env {
 	void *clock;                      /* its context */
 };
 
+/* What gm_env_open opened; it must not move, for the environment points into it. */
+struct gm_opened {
+	struct gm_run_env env;
+	char scratch[4096];
+};
+enum {
+	GM_ENV_SOURCE = 1, /* the source */
+	GM_ENV_TABLE = 2,  /* the table must be there; without it env.table is NULL for one that is not */
+	GM_ENV_CREATE = 4, /* the table is made if it is not there */
+};
+/* gm_env_close, also after a failure. */
+enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, unsigned wanted,
+                         struct gm_error *err) GM_CHECK;
+void gm_env_close(struct gm_opened *opened);
+/* Puts defaults where options hold 0. */
+enum gm_code gm_run_check_options(struct gm_run_options *options, struct gm_error *err) GM_CHECK;
+
 /* As gm_run, on the stores of env; result is cleared first and the caller's to clear. */
 enum gm_code gm_run_on(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
                        struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
+/* The same of gm_run_plan, gm_run_work and gm_run_commit. */
+enum gm_code gm_run_plan_on(const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, struct gm_planned *out,
+                            struct gm_error *err) GM_CHECK;
+enum gm_code gm_run_work_on(const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, uint64_t plan, uint64_t unit, enum gm_work_part part,
+                            enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+enum gm_code gm_run_commit_on(const struct gm_job *job, const struct gm_run_env *env,
+                              const struct gm_run_options *options, uint64_t plan, enum gm_step *step,
+                              struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
+/* The same of gm_bookmark_change; env->source may be NULL. */
+enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run_env *env,
+                                   const struct gm_bookmark_edit *edit, const struct gm_run_options *options,
+                                   struct gm_bookmark_edited *result, struct gm_error *err) GM_CHECK;
+
+/* The same of gm_status_read. env->source NULL: it is opened by the job's location; env->table NULL: there is none. */
+enum gm_code gm_status_on(const struct gm_job *job, const struct gm_run_env *env,
+                          const struct gm_status_options *options, struct gm_status *out,
+                          struct gm_error *err) GM_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /* runner.h - what the steps of a run share: run.c decides what to do next, work.c does a plan's units, settle.c brings
- * plans to their end, result.c tells. */
+ * plans to their end, result.c tells; steps.c does the same in pieces, for whoever spreads a run over machines. */
 #ifndef GM_RUN_RUNNER_H
 #define GM_RUN_RUNNER_H
 
@@ -18,23 +18,66 @@ struct gm_runner {
 	struct gm_store *source, *table; /* those of env */
 	struct gm_history history;       /* as it was when the plan in hand was found */
 	struct gm_engine *engine;        /* of the plan in hand */
+	struct gm_delta_log *plan_log;   /* its table's, where that is not the history's any more */
 	uint8_t secret[GM_KEY_SECRET_BYTES];
 	struct timespec start;
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
+	bool resumed; /* the plan in hand was there, unfinished */
 };
 
 /* run.c */
+/* Fills a runner; close it also after a failure. It owns its history, not the stores. result is cleared first. */
+enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, const struct gm_run_env *env,
+                            const struct gm_run_options *options, struct gm_run_result *result,
+                            struct gm_error *err) GM_CHECK;
+void gm_runner_close(struct gm_runner *runner);
 void gm_runner_tick(void *runner);
 void gm_runner_phase(struct gm_runner *runner, const char *phase);
 void gm_runner_notice(const struct gm_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share of memory */
+/* The history anew, with everything that others left brought to its end. */
+enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
+/* The plan to work on: an unfinished one, or a new one that is written; NULL: nothing is new. */
+enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
+/* Ends a plan after a failure that trying it again cannot mend. */
+void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
+/* After a failure with a plan: LOST or EXISTS if it came from another runner's having settled it. Where that cannot be
+ * told, and the failure may come from it, the reason of that is told instead. */
+enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc,
+                                   struct gm_error *err) GM_CHECK;
+
+/* What a plan is made from, by the history in hand. */
+struct gm_plan_request gm_runner_request(const struct gm_runner *runner);
+
+/* identity.c: may the job plan on this table? USAGE: it has no state, and another job has some of the same source. With
+ * options.adopt that is taken over; *acted: so look around again. */
+enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm_error *err) GM_CHECK;
 
 /* work.c: works the units of a plan that have no manifest yet, and checks the limits. manifests: room for one per unit;
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* Do the books of all units balance, and is the quarantine limit held? */
+enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
+                                    struct gm_error *err) GM_CHECK;
+/* What is there of each unit of a plan, by number; free() it. */
+struct gm_unit_state {
+	bool keys, done; /* its key list; its manifest */
+};
+enum gm_code gm_units_list(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                           struct gm_unit_state **out, struct gm_error *err) GM_CHECK;
+/* The first of units [0, count) that lack that, as text for a message; returns how many do. */
+enum gm_unit_part { GM_UNIT_KEYS, GM_UNIT_MANIFEST };
+enum { GM_LACKING_BYTES = 448 };
+size_t gm_units_lacking(const struct gm_unit_state *states, size_t count, enum gm_unit_part part,
+                        char text[GM_LACKING_BYTES]);
+/* Works one unit, or the part of it that is asked for; *before: it was done before, by whomever. manifest is filled
+ * unless only the keys were asked for. NOT_FOUND: key lists are missing, which the message names. */
+enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
+                                 enum gm_work_part part, struct gm_manifest *manifest, bool *before,
+                                 struct gm_error *err) GM_CHECK;
 
 /* settle.c */
 /* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST: it is
@@ -50,7 +93,12 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
  * parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
-void gm_runner_who(char who[256]); /* "user@host", for the record */
+/* Who is at work, for the commits that say so: "user@host". */
+enum { GM_WHO_BYTES = 256 };
+void gm_runner_who(char who[GM_WHO_BYTES]);
+/* The last claim, and whether its plan is still to be finished. */
+enum gm_code gm_runner_claimed(struct gm_runner *runner, struct gm_claim *claim, bool *claimed,
+                               struct gm_error *err) GM_CHECK;
 /* The plan that the next run will have to finish first. */
 struct gm_pending_plan {
 	uint64_t number; /* 0: none */
@@ -63,7 +111,8 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
  * and left for the next run. */
 void gm_runner_sweep(struct gm_runner *runner);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan);
+enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over,
+                               struct gm_error *err) GM_CHECK;
 
 /* import.c: puts files into the log that others put into the partitions' folders. *imported: some were; look again. */
 enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct gm_error *err) GM_CHECK;

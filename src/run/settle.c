@@ -7,8 +7,8 @@
 
 static enum gm_code open_tip(const struct gm_runner *runner, struct gm_tip *tip, struct gm_error *err)
 {
-	gm_tip_init(tip, runner->table, runner->history.log);
-	enum gm_code rc = gm_tip_advance(tip, tip->version + 1, NULL, NULL, err);
+	gm_tip_init(tip, runner->table, runner->history.log, gm_runner_log_bytes(runner));
+	enum gm_code rc = gm_tip_advance(tip, err);
 	if (rc != GM_OK) gm_tip_release(tip);
 	return rc;
 }
@@ -59,12 +59,12 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 
 /* --- End ---------------------------------------------------------------------------------------------------------- */
 
-void gm_runner_who(char who[256])
+void gm_runner_who(char who[GM_WHO_BYTES])
 {
 	char host[128] = "", user[96] = "";
 	if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
 	if (getlogin_r(user, sizeof user) != 0) (void)snprintf(user, sizeof user, "uid %u", (unsigned)getuid());
-	(void)snprintf(who, 256, "%s@%s", user, host);
+	(void)snprintf(who, GM_WHO_BYTES, "%s@%s", user, host);
 }
 
 struct highest {
@@ -99,7 +99,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 	enum gm_code rc;
 	GM_TRY(open_tip(runner, &tip, err));
 	do {
-		rc = gm_tip_advance(&tip, tip.version + 1, NULL, NULL, err);
+		rc = gm_tip_advance(&tip, err);
 		if (rc == GM_OK && gm_tip_head(&tip, plan->job) != plan->parent)
 			rc = gm_error_set(err, GM_LOST, "another run was committed meanwhile");
 		if (rc == GM_OK) rc = write_next(runner->table, layout, plan, err);
@@ -110,6 +110,7 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 		if (rc == GM_OK) rc = gm_commit_put(&commit, err);
 		gm_commit_release(&commit);
 	}
+	if (rc == GM_OK || rc == GM_EXISTS) runner->result->version = tip.version + (rc == GM_OK);
 	gm_tip_release(&tip);
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
@@ -117,12 +118,13 @@ enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err)
 {
-	char who[256];
+	char who[GM_WHO_BYTES];
 	struct gm_plan end = *plan;
 	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
 	end.ends = plan->number;
+	end.full_us = 0; /* what the plan found is to be found again */
 	end.reason = reason;
 	end.who = who;
 	end.engine = runner->env->engine_id;
@@ -243,16 +245,22 @@ static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *
 	return rc;
 }
 
-enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan *pending, struct gm_error *err)
+enum gm_code gm_runner_claimed(struct gm_runner *runner, struct gm_claim *claim, bool *claimed, struct gm_error *err)
 {
 	struct gm_tip tip;
+	*claimed = false;
+	GM_TRY(open_tip(runner, &tip, err));
+	enum gm_code rc = gm_claim_last(&tip, claim, err);
+	if (rc == GM_OK && claim->plan != 0) rc = is_unsettled(runner, &tip, claim, claimed, err);
+	gm_tip_release(&tip);
+	return rc;
+}
+
+enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan *pending, struct gm_error *err)
+{
 	struct gm_claim claim;
 	*pending = (struct gm_pending_plan){0};
-	GM_TRY(open_tip(runner, &tip, err));
-	enum gm_code rc = gm_claim_last(&tip, &claim, err);
-	if (rc == GM_OK && claim.plan != 0) rc = is_unsettled(runner, &tip, &claim, &pending->claimed, err);
-	gm_tip_release(&tip);
-	GM_TRY(rc);
+	GM_TRY(gm_runner_claimed(runner, &claim, &pending->claimed, err));
 	if (pending->claimed) {
 		pending->number = claim.plan;
 		memcpy(pending->job, claim.job, sizeof pending->job);
@@ -261,7 +269,9 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
 	(void)snprintf(pending->job, sizeof pending->job, "%s", runner->job->id);
 	for (size_t i = 0; pending->number == 0 && i < runner->history.open_count; i++) {
 		struct gm_plan *plan;
-		GM_TRY(gm_plan_read(runner->table, &runner->layout, runner->history.open[i], &plan, err));
+		enum gm_code rc = gm_plan_read(runner->table, &runner->layout, runner->history.open[i], &plan, err);
+		if (rc == GM_UNSUPPORTED) continue; /* of a newer version, which looks after it */
+		GM_TRY(rc);
 		if (plan->parent == runner->history.head && plan->unit_count > 0) pending->number = plan->number;
 		gm_plan_free(plan);
 	}
@@ -275,7 +285,7 @@ static enum gm_code acquire(struct gm_runner *runner, struct gm_tip *tip, const 
 	for (;;) {
 		struct gm_claim claim;
 		bool acted = false;
-		GM_TRY(gm_tip_advance(tip, tip->version + 1, NULL, NULL, err));
+		GM_TRY(gm_tip_advance(tip, err));
 		GM_TRY(gm_claim_last(tip, &claim, err));
 		*k = claim.k;
 		if (claim.plan == plan->number && is_own(runner, claim.job)) return GM_OK;
@@ -313,6 +323,8 @@ static enum gm_code close_if_dead(struct gm_runner *runner, uint64_t number, boo
 	if (rc == GM_OK && state == GM_PLAN_DEAD) {
 		rc = gm_plan_close(runner->table, &runner->layout, plan, err);
 		*closed = rc == GM_OK && plan->unit_count > 0;
+		/* The history in hand does not know it as settled: the next run would be the first to tidy up. */
+		if (rc == GM_OK) rc = gm_plan_tidy(runner->table, &runner->layout, plan->number, err);
 	}
 	gm_plan_free(plan);
 	return rc;
@@ -334,14 +346,15 @@ void gm_runner_sweep(struct gm_runner *runner)
 	for (size_t i = 0; i < history->stray_count; i++) tidy(runner, &runner->layout, history->stray[i]);
 }
 
-bool gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan)
+enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over, struct gm_error *err)
 {
-	struct gm_error ignored;
 	struct gm_tip tip;
 	enum gm_plan_state state;
-	if (open_tip(runner, &tip, &ignored) != GM_OK) return false;
+	*over = false;
+	GM_TRY(open_tip(runner, &tip, err));
 	uint64_t head = gm_tip_head(&tip, plan->job);
-	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, &ignored);
+	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err);
 	gm_tip_release(&tip);
-	return rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
+	*over = rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
+	return rc;
 }

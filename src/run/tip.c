@@ -3,15 +3,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-void gm_tip_init(struct gm_tip *tip, struct gm_store *table, const struct gm_delta_log *log)
+void gm_tip_init(struct gm_tip *tip, struct gm_store *table, const struct gm_delta_log *log, size_t memory_bytes)
 {
-	*tip = (struct gm_tip){.table = table, .log = log, .version = log != NULL ? gm_delta_version(log) : -1};
+	*tip = (struct gm_tip){
+	    .table = table, .memory_bytes = memory_bytes, .log = log, .version = log != NULL ? gm_delta_version(log) : -1};
 	gm_arena_init(&tip->arena, 4096);
 }
 
 void gm_tip_release(struct gm_tip *tip)
 {
 	free(tip->txns);
+	gm_delta_free(tip->own);
 	gm_arena_release(&tip->arena);
 	*tip = (struct gm_tip){0};
 }
@@ -60,13 +62,34 @@ static enum gm_code note_entry(void *context, const struct gm_delta_entry *entry
 	return advance->each != NULL ? advance->each(advance->context, entry, err) : GM_OK;
 }
 
-enum gm_code gm_tip_advance(struct gm_tip *tip, int64_t first, gm_delta_entry_fn *each, void *context,
-                            struct gm_error *err)
+enum gm_code gm_tip_read(struct gm_tip *tip, int64_t first, gm_delta_entry_fn *each, void *context,
+                         struct gm_error *err)
 {
 	struct advance advance = {tip, each, context};
 	enum gm_code rc = gm_delta_entries(tip->table, first, note_entry, &advance, err);
 	if (rc != GM_NOT_FOUND) return rc;
 	GM_FAIL(err, GM_CHANGED, "the log's entries from version %" PRId64 " on are gone", first);
+}
+
+static enum gm_code read_anew(struct gm_tip *tip, struct gm_error *err)
+{
+	struct gm_delta_log *log;
+	GM_TRY(gm_delta_open(tip->table, GM_DELTA_NEWEST, tip->memory_bytes, &log, err));
+	if (gm_delta_version(log) < tip->version) {
+		gm_delta_free(log);
+		GM_FAIL(err, GM_CORRUPT, "the log lacks version %" PRId64 ", which it had", tip->version);
+	}
+	gm_delta_free(tip->own);
+	tip->log = tip->own = log;
+	tip->version = gm_delta_version(log);
+	tip->txn_count = 0;
+	return GM_OK;
+}
+
+enum gm_code gm_tip_advance(struct gm_tip *tip, struct gm_error *err)
+{
+	enum gm_code rc = gm_tip_read(tip, tip->version + 1, NULL, NULL, err);
+	return rc == GM_CHANGED ? read_anew(tip, err) : rc;
 }
 
 uint64_t gm_tip_txn(const struct gm_tip *tip, const char *app_id)

@@ -47,10 +47,10 @@ static enum gm_code injected(const struct faulty *faulty, const char *call, stru
 		return due_ ? injected(faulty_, #name, err) : code_;                                                           \
 	} while (0)
 
-static enum gm_code faulty_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
-                                struct gm_error *err)
+static enum gm_code faulty_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                                void *context, struct gm_error *err)
 {
-	CALL(store, list, prefix, each, context, err);
+	CALL(store, list, prefix, prune, each, context, err);
 }
 
 static enum gm_code faulty_stat(struct gm_store *store, const char *key, struct gm_object_info *info,

@@ -142,18 +142,36 @@ static void remove_range(struct memory *memory, size_t first, size_t end)
 
 /* --- operations --------------------------------------------------------------------------------------------------- */
 
-static enum gm_code memory_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
-                                struct gm_error *err)
+/* If a folder of the key that is longer than `from` bytes is to be left out, puts the least key behind it in its place:
+ * '0' follows '/'. */
+static bool pass_by(char *key, size_t from, gm_prune_fn *prune, void *context)
+{
+	for (char *slash = key + from; (slash = strchr(slash, '/')) != NULL; slash++) {
+		char next = slash[1];
+		slash[1] = '\0';
+		if (prune(context, key)) {
+			*slash = '0';
+			return true;
+		}
+		slash[1] = next;
+	}
+	return false;
+}
+
+static enum gm_code memory_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                                void *context, struct gm_error *err)
 {
 	struct memory *memory = of(store);
 	char key[GM_KEY_MAX_BYTES + 1];
-	bool found, first = true;
+	const char *slash = strrchr(prefix, '/');
+	size_t folder = slash != NULL ? (size_t)(slash - prefix) + 1 : 0;
+	bool found, given = false; /* is `key` one that has been given out, or the least that may be next? */
 	(void)snprintf(key, sizeof key, "%s", prefix);
-	for (;; first = false) {
+	for (;;) {
 		struct gm_object_info info = {.key = key, .etag = ""};
 		(void)pthread_mutex_lock(&memory->lock);
 		size_t at = place_of(memory, key, &found);
-		if (found && !first) at++;
+		if (found && given) at++;
 		bool any = at < memory->count && starts_with(memory->objects[at].key, prefix);
 		if (any) {
 			(void)snprintf(key, sizeof key, "%s", memory->objects[at].key);
@@ -162,7 +180,8 @@ static enum gm_code memory_list(struct gm_store *store, const char *prefix, gm_l
 		}
 		(void)pthread_mutex_unlock(&memory->lock);
 		if (!any) return GM_OK;
-		GM_TRY(each(context, &info, err)); /* without the lock: it may use the store */
+		given = prune == NULL || !pass_by(key, folder, prune, context);
+		if (given) GM_TRY(each(context, &info, err)); /* without the lock: it may use the store */
 	}
 }
 

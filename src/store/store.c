@@ -1,7 +1,10 @@
 #include "store/store.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool gm_store_name_hidden(const char *name, size_t bytes)
 {
@@ -74,6 +77,37 @@ enum gm_code gm_store_open(const char *location, bool create, struct gm_store **
 	return gm_error_object(err, code, location, strlen(location));
 }
 
+/* "<folder>/<name>", and `name` alone if it is absolute; NULL when memory is gone. */
+static char *join(const char *folder, const char *name)
+{
+	size_t bytes = strlen(folder) + strlen(name) + 2;
+	char *path = malloc(bytes);
+	if (path != NULL) (void)snprintf(path, bytes, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", name);
+	return path;
+}
+
+static char *canonical_path(const char *path)
+{
+	char *real = realpath(path, NULL), *folder = NULL;
+	if (real != NULL || errno == ENOMEM) return real;
+	if (path[0] != '/') {
+		folder = getcwd(NULL, 0);
+		if (folder == NULL && errno == ENOMEM) return NULL;
+	}
+	char *joined = join(folder != NULL ? folder : "", path);
+	free(folder);
+	return joined;
+}
+
+char *gm_store_canonical(const char *location)
+{
+	bool file = strncmp(location, "file://", 7) == 0, url = !file && strstr(location, "://") != NULL;
+	char *text = url ? strdup(location) : canonical_path(location + (file ? 7 : 0));
+	size_t least = url ? (size_t)(strstr(location, "://") - location) + 3 : 1;
+	for (size_t n = text != NULL ? strlen(text) : 0; n > least && text[n - 1] == '/'; n--) text[n - 1] = '\0';
+	return text;
+}
+
 void gm_store_close(struct gm_store *store)
 {
 	if (store != NULL) store->ops->close(store);
@@ -84,8 +118,14 @@ void gm_store_close(struct gm_store *store)
 enum gm_code gm_store_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
                            struct gm_error *err)
 {
+	return gm_store_list_pruned(store, prefix, NULL, each, context, err);
+}
+
+enum gm_code gm_store_list_pruned(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
+                                  void *context, struct gm_error *err)
+{
 	GM_TRY(check_prefix(prefix, err));
-	return store->ops->list(store, prefix, each, context, err);
+	return store->ops->list(store, prefix, prune, each, context, err);
 }
 
 enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_object_info *info, struct gm_arena *arena,
@@ -94,6 +134,17 @@ enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_ob
 	*info = (struct gm_object_info){.key = "", .etag = ""};
 	GM_TRY(check_key(key, err));
 	return store->ops->stat(store, key, info, arena, err);
+}
+
+enum gm_code gm_store_has(struct gm_store *store, const char *key, bool *there, struct gm_error *err)
+{
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_arena_init(&arena, 1024);
+	enum gm_code rc = gm_store_stat(store, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*there = rc == GM_OK;
+	return rc == GM_NOT_FOUND ? GM_OK : rc;
 }
 
 enum gm_code gm_store_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes,

@@ -22,6 +22,9 @@ struct gm_object_info {
 
 /* Called in bytewise order of the keys; the info is valid during the call. A code other than OK ends the listing. */
 typedef enum gm_code gm_list_fn(void *context, const struct gm_object_info *info, struct gm_error *err);
+/* Is a folder ("2024/", "2024/03/", ...) to be left out of a listing, with all that is in it? Its answer depends on the
+ * folder alone. */
+typedef bool gm_prune_fn(void *context, const char *folder);
 
 struct gm_staged; /* an open staged object, for appending */
 
@@ -32,7 +35,8 @@ struct gm_store_reader {
 };
 
 struct gm_store_ops {
-	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_list_fn *, void *context, struct gm_error *);
+	enum gm_code (*list)(struct gm_store *, const char *prefix, gm_prune_fn *, gm_list_fn *, void *context,
+	                     struct gm_error *);
 	enum gm_code (*stat)(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *,
 	                     struct gm_error *);
 	enum gm_code (*read)(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
@@ -76,6 +80,9 @@ enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) G
 enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum gm_code code, bool after,
                                   uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
 void gm_store_close(struct gm_store *store); /* NULL is allowed */
+/* A location in the form that is the same for the same place however it is written: of a directory its absolute path
+ * without links (as far as it exists), without slashes at its end. free() it; NULL when memory is gone. */
+char *gm_store_canonical(const char *location);
 
 /* 1 .. GM_KEY_MAX_BYTES bytes; parts between '/' that are not empty, ".", ".." or a name that the store hides. */
 bool gm_store_key_valid(const char *key);
@@ -89,9 +96,15 @@ bool gm_store_name_hidden(const char *name, size_t bytes);
  * during the listing is left out; a folder that cannot be read is an error. */
 enum gm_code gm_store_list(struct gm_store *, const char *prefix, gm_list_fn *, void *context,
                            struct gm_error *) GM_CHECK;
+/* The same without what lies in folders below the prefix that `prune` says to leave out, which costs at most one
+ * request for each of them: a folder is asked about, from the outermost in, before anything in it is listed. */
+enum gm_code gm_store_list_pruned(struct gm_store *, const char *prefix, gm_prune_fn *prune, gm_list_fn *,
+                                  void *context, struct gm_error *) GM_CHECK;
 /* NOT_FOUND if absent. Strings live in arena. */
 enum gm_code gm_store_stat(struct gm_store *, const char *key, struct gm_object_info *info, struct gm_arena *arena,
                            struct gm_error *) GM_CHECK;
+/* Is the object there? */
+enum gm_code gm_store_has(struct gm_store *, const char *key, bool *there, struct gm_error *) GM_CHECK;
 /* Reads up to `bytes` from offset; *got < bytes only at the end of the object. Opens the object each time: for one look
  * (a footer); what reads on takes a reader. */
 enum gm_code gm_store_read(struct gm_store *, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,

@@ -26,6 +26,7 @@ struct rewind {
 struct gm_bookmark {
 	struct gm_bookmark_reader *base; /* NULL: none */
 	uint64_t base_run, events;
+	int64_t full_us;
 	struct gm_bookmark_range *ranges; /* all runs on the chain */
 	size_t range_count, range_room;
 	struct gm_arena keys;
@@ -76,6 +77,7 @@ static enum gm_code take_base(struct gm_bookmark *bookmark, struct gm_error *err
 	memcpy(bookmark->ranges, head->ranges, head->range_count * sizeof *bookmark->ranges);
 	bookmark->range_count = bookmark->range_room = head->range_count;
 	bookmark->base_run = head->ranges[head->range_count - 1].last;
+	bookmark->full_us = head->full_us;
 	return GM_OK;
 }
 
@@ -132,6 +134,21 @@ enum gm_code gm_bookmark_run(struct gm_bookmark *bookmark, uint64_t run, struct 
 	bookmark->ranges = ranges;
 	ranges[bookmark->range_count++] = (struct gm_bookmark_range){run, run};
 	return GM_OK;
+}
+
+void gm_bookmark_set_full(struct gm_bookmark *bookmark, int64_t full_us)
+{
+	bookmark->full_us = full_us;
+}
+
+uint64_t gm_bookmark_since_base(const struct gm_bookmark *bookmark)
+{
+	return bookmark->word_count;
+}
+
+int64_t gm_bookmark_full(const struct gm_bookmark *bookmark)
+{
+	return bookmark->full_us;
 }
 
 bool gm_bookmark_has_run(const struct gm_bookmark *bookmark, uint64_t run)
@@ -385,7 +402,8 @@ enum gm_code gm_bookmark_write(struct gm_bookmark *bookmark, struct gm_store *ta
                                const char *work_prefix, struct gm_error *err)
 {
 	struct gm_bookmark_writer *writer;
-	struct gm_bookmark_head head = {.ranges = bookmark->ranges, .range_count = bookmark->range_count};
+	struct gm_bookmark_head head = {
+	    .full_us = bookmark->full_us, .ranges = bookmark->ranges, .range_count = bookmark->range_count};
 	if (head.range_count == 0) GM_FAIL(err, GM_BUG, "a bookmark is of a run, and none is committed");
 	GM_TRY(count_all(bookmark, &head.counts, err));
 	GM_TRY(gm_bookmark_writer_open(table, key, work_prefix, &head, &writer, err));

@@ -2,7 +2,7 @@
  *
  *     file     = header block... trailer
  *     header   = "GMBOOKMK" u32:format u32:bytes head[bytes] u64:check
- *     head     = u64:objects u64:replayed i64:newest_us varint:ranges (varint:gap varint:more)...
+ *     head     = u64:objects u64:replayed i64:newest_us i64:full_us varint:ranges (varint:gap varint:more)...
  *     block    = u32:entries (u32:raw u32:stored)[6] frame[6] u64:check        entries > 0
  *     trailer  = u32:0 u32:blocks u64:entries u64:check
  *
@@ -40,7 +40,7 @@
 enum {
 	MAGIC_BYTES = 8,
 	START_BYTES = MAGIC_BYTES + 4 + 4, /* of a header, before its head */
-	HEAD_MIN = 8 + 8 + 8 + 1 + 2,
+	HEAD_MIN = 4 * 8 + 1 + 2,
 	PREFIX_BYTES = 4 + 6 * 8, /* of a block, before its frames */
 	TRAILER_BYTES = 24,
 	CHECK_BYTES = 8,
@@ -270,11 +270,13 @@ static enum gm_code read_ranges(struct gm_bookmark_reader *reader, struct span *
 
 static enum gm_code read_head(struct gm_bookmark_reader *reader, struct span span, struct gm_error *err)
 {
-	uint64_t newest;
+	uint64_t newest, full;
 	struct gm_bookmark_counts *counts = &reader->head.counts;
-	if (!take_u64(&span, &counts->objects) || !take_u64(&span, &counts->replayed) || !take_u64(&span, &newest))
+	if (!take_u64(&span, &counts->objects) || !take_u64(&span, &counts->replayed) || !take_u64(&span, &newest) ||
+	    !take_u64(&span, &full))
 		return damaged(reader, "its header has a wrong size", err);
 	counts->newest_us = (int64_t)newest;
+	reader->head.full_us = (int64_t)full;
 	return read_ranges(reader, &span, err);
 }
 
@@ -540,6 +542,7 @@ static enum gm_code append_head(struct gm_buf *to, const struct gm_bookmark_head
 	GM_TRY(append_u64(to, head->counts.objects, err));
 	GM_TRY(append_u64(to, head->counts.replayed, err));
 	GM_TRY(append_u64(to, (uint64_t)head->counts.newest_us, err));
+	GM_TRY(append_u64(to, (uint64_t)head->full_us, err));
 	GM_TRY(append_varint(to, head->range_count, err));
 	for (size_t i = 0; i < head->range_count; i++) {
 		GM_TRY(append_varint(to, head->ranges[i].first - before, err));

@@ -38,6 +38,7 @@ struct gm_bookmark_range {
 };
 struct gm_bookmark_head {
 	struct gm_bookmark_counts counts;
+	int64_t full_us; /* when the source was last listed in full; 0: not known */
 	/* The committed runs: ascending, with gaps in between. The file is of the last of them. */
 	const struct gm_bookmark_range *ranges;
 	size_t range_count;

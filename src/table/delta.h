@@ -59,6 +59,13 @@ const char *gm_delta_property(const struct gm_delta_log *log, const char *name);
 enum gm_code gm_delta_check_writable(const struct gm_delta_log *log, struct gm_error *err) GM_CHECK;
 /* The version of an application's newest txn; false: it has none. */
 bool gm_delta_txn(const struct gm_delta_log *log, const char *app_id, int64_t *version);
+/* Every application's newest txn, by index; ids live as long as the log. */
+struct gm_delta_txn_action {
+	const char *app_id;
+	int64_t version;
+};
+size_t gm_delta_txn_count(const struct gm_delta_log *log);
+struct gm_delta_txn_action gm_delta_txn_at(const struct gm_delta_log *log, size_t index);
 uint64_t gm_delta_file_count(const struct gm_delta_log *log);
 /* The live files of a partition, in the order of their paths; valid as long as the log. Only path, partition, bytes and
  * mtime_ms are filled. */
@@ -76,10 +83,6 @@ enum gm_code gm_delta_each_file(const struct gm_delta_log *log, gm_delta_file_fn
                                 struct gm_error *err) GM_CHECK;
 
 /* What one commit says. Arrays live during the call. */
-struct gm_delta_txn_action {
-	const char *app_id;
-	int64_t version;
-};
 struct gm_delta_entry {
 	int64_t version;
 	int64_t timestamp_ms;    /* of commitInfo; 0: none */
@@ -120,6 +123,10 @@ struct gm_delta_commit {
 /* Puts the version's entry if absent; EXISTS is passed on. The partition values of adds come from their Hive path. */
 enum gm_code gm_delta_put(struct gm_store *table, int64_t version, const struct gm_delta_commit *commit,
                           struct gm_error *err) GM_CHECK;
+
+/* After a put that succeeded: is it certain that the newest state builds on that entry? It is not if a checkpoint of that
+ * version or a later one is there: who slept while the log went on and was cleaned finds the name free again. */
+enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *certain, struct gm_error *err) GM_CHECK;
 
 /* The schema that a table of these columns has (partition columns last), as schemaString; free() it. */
 enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, char **out,

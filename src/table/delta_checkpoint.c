@@ -14,8 +14,6 @@
 
 #define LAST_CHECKPOINT GM_DELTA_FOLDER "_last_checkpoint"
 
-static const int64_t tombstones_ms = INT64_C(7) * 86400000; /* delta.deletedFileRetentionDuration, by default */
-
 struct writing {
 	const struct gm_delta_log *log;
 	struct gm_delta_rows *rows;
@@ -105,13 +103,14 @@ static enum gm_code exists(struct gm_store *table, int64_t version, int64_t part
 static enum gm_code is_known(struct gm_store *table, int64_t version, bool *known, struct gm_error *err)
 {
 	struct gm_buf text;
-	json_error_t why;
+	json_t *json = NULL;
 	*known = false;
 	gm_buf_init(&text, (size_t)16 << 20);
 	enum gm_code code = gm_store_get(table, LAST_CHECKPOINT, &text, err);
-	json_t *json = code == GM_OK ? json_loadb((const char *)text.data, text.len, 0, &why) : NULL;
+	if (code == GM_OK) code = gm_delta_json((const char *)text.data, text.len, 0, &json, err);
 	gm_buf_release(&text);
-	if (code != GM_OK && code != GM_NOT_FOUND && code != GM_VALUE && code != GM_CHANGED) return code;
+	if (code != GM_OK && code != GM_NOT_FOUND && code != GM_VALUE && code != GM_CHANGED && code != GM_CORRUPT)
+		return code;
 	const json_t *its = json_object_get(json, "version");
 	code = GM_OK;
 	if (json_is_integer(its) && json_integer_value(its) >= version)
@@ -135,10 +134,9 @@ enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms,
 {
 	char key[GM_DELTA_KEY_BYTES];
 	uint64_t count = 0, bytes = 0, adds = log->state.live;
-	int64_t keep_ms, expired_ms;
+	int64_t expired_ms;
 	bool there, known;
-	GM_TRY(gm_delta_property_interval(&log->head, "delta.deletedFileRetentionDuration", tombstones_ms, &keep_ms, err));
-	if (__builtin_sub_overflow(now_ms, keep_ms, &expired_ms)) expired_ms = INT64_MIN;
+	if (__builtin_sub_overflow(now_ms, gm_delta_removed_retention_ms(log), &expired_ms)) expired_ms = INT64_MIN;
 	gm_delta_checkpoint_key(log->version, 0, 0, key);
 	GM_TRY(exists(log->table, log->version, 0, &there, err));
 	if (!there) {

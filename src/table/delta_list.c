@@ -134,6 +134,13 @@ static enum gm_code note(void *context, const struct gm_object_info *info, struc
 	return GM_OK;
 }
 
+/* Others' folders in the log's: _sidecars, _staged_commits. */
+static bool is_deeper(void *context, const char *folder)
+{
+	(void)context;
+	return strlen(folder) > strlen(GM_DELTA_FOLDER);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct gm_delta_listed *x = a, *y = b;
@@ -159,7 +166,7 @@ static void join_parts(struct gm_delta_listing *listing)
 enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out, struct gm_error *err)
 {
 	*out = (struct gm_delta_listing){0};
-	enum gm_code code = gm_store_list(table, GM_DELTA_FOLDER, note, out, err);
+	enum gm_code code = gm_store_list_pruned(table, GM_DELTA_FOLDER, is_deeper, note, out, err);
 	if (code == GM_OK) out->entries = malloc((out->count + 1) * sizeof *out->entries);
 	if (code == GM_OK && out->entries == NULL)
 		code = gm_error_set(err, GM_NOMEM, "out of memory for the list of the Delta log");

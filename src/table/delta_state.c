@@ -168,6 +168,16 @@ bool gm_delta_txn(const struct gm_delta_log *log, const char *app_id, int64_t *v
 	return code != 0;
 }
 
+size_t gm_delta_txn_count(const struct gm_delta_log *log)
+{
+	return log->state.apps->count;
+}
+
+struct gm_delta_txn_action gm_delta_txn_at(const struct gm_delta_log *log, size_t index)
+{
+	return (struct gm_delta_txn_action){gm_delta_state_app(&log->state, index), log->state.app_records[index].version};
+}
+
 bool gm_delta_has(const struct gm_delta_log *log, const char *path)
 {
 	const struct gm_delta_record *record = gm_delta_state_find(&log->state, path);

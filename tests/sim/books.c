@@ -71,8 +71,8 @@ static bool read_inputs(struct sim *sim, unsigned job, const json_t *list, struc
 	if (books->inputs == NULL) abort();
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *json = json_array_get(list, i), *balance = json_object_get(json, "balance");
-		const struct sim_object *object =
-		    sim_object_find(sim, job, text(json, "key"), json_integer_value(json_object_get(json, "mtime_us")));
+		const struct sim_object *object = sim_object_find(sim, sim_source_of(sim, job), text(json, "key"),
+		                                                  json_integer_value(json_object_get(json, "mtime_us")));
 		if (object == NULL || object->size != number(json, "size")) {
 			sim_violation(sim, "run %s/%llu has an input that never was: %s", sim_job_id(job),
 			              (unsigned long long)books->run, text(json, "key"));
@@ -82,6 +82,7 @@ static bool read_inputs(struct sim *sim, unsigned job, const json_t *list, struc
 		                                                               .read = number(balance, "records_read"),
 		                                                               .written = number(balance, "rows_written"),
 		                                                               .duplicates = number(balance, "duplicates"),
+		                                                               .conflicts = number(balance, "conflicts"),
 		                                                               .filtered = number(balance, "filtered"),
 		                                                               .quarantined = number(balance, "quarantined")};
 	}

@@ -126,9 +126,11 @@ static void tell(const struct sim_counts *total, double seconds)
 {
 	(void)printf(
 	    "%llu schedules: %llu runs, %llu steps, %llu crashes, %llu failed calls, %llu lost answers, %llu late and "
-	    "%llu repeated calls, %llu stale wake-ups, %llu commits, %llu dead plans; %.0f s\n",
+	    "%llu repeated calls, %llu stale wake-ups, %llu commits, %llu dead plans, %llu checkpoints, %llu versions "
+	    "cleaned away, %llu commits below "
+	    "history; %.0f s\n",
 	    N(schedules), N(runs), N(steps), N(crashes), N(failures), N(lost), N(late), N(repeated), N(stale), N(commits),
-	    N(dead_plans), seconds);
+	    N(dead_plans), N(checkpoints), N(cleaned), N(ghosts), seconds);
 	(void)fflush(stdout);
 }
 

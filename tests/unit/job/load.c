@@ -37,33 +37,35 @@ static enum gm_code load_error(const char *text, const struct gm_job_options *op
 /* One column of the given text. */
 #define JOB_WITH(column) "job: t\nsource: {location: in}\ntable: {location: out}\ncolumns:\n" column
 
-static const char *const full = "version: 1\n"
-                                "job: full\n"
-                                "id: full-2\n"
-                                "source: {location: s3://b/in/, format: json, max_record: 1MiB}\n"
-                                "table:\n"
-                                "  location: s3://b/out/\n"
-                                "  database: db\n"
-                                "  name: tab\n"
-                                "  comment: 'a table: yes'\n"
-                                "  partition_by:\n"
-                                "    - {name: p, type: string, expr: s, comment: part}\n"
-                                "  unique_by: [n, s]\n"
-                                "  unique_within: partition\n"
-                                "  compression: zstd\n"
-                                "  compression_level: 7\n"
-                                "  file_size: 1G\n"
-                                "  layout: hive\n"
-                                "where: n > 1\n"
-                                "columns:\n"
-                                "  - {name: s, type: string, from: a.b, on_error: quarantine, comment: text}\n"
-                                "  - name: n\n"
-                                "    type: bigint\n"
-                                "    from: [a, \"b.c\", '']\n"
-                                "    required: true\n"
-                                "    on_error: fail\n"
-                                "  - {name: t, type: timestamp, from: t, unit: us, default: 1970-01-02T00:00:00.5Z}\n"
-                                "catalog: {type: glue, format: hive, partitions: projection}\n";
+static const char *const full =
+    "version: 1\n"
+    "job: full\n"
+    "id: full-2\n"
+    "source: {location: s3://b/in/, format: json, max_record: 1MiB, on_change: reprocess, lookback: 36h, "
+    "plan_objects: 7, plan_bytes: 1MiB}\n"
+    "table:\n"
+    "  location: s3://b/out/\n"
+    "  database: db\n"
+    "  name: tab\n"
+    "  comment: 'a table: yes'\n"
+    "  partition_by:\n"
+    "    - {name: p, type: string, expr: s, comment: part}\n"
+    "  unique_by: [n, s]\n"
+    "  unique_within: partition\n"
+    "  compression: zstd\n"
+    "  compression_level: 7\n"
+    "  file_size: 1G\n"
+    "  layout: hive\n"
+    "where: n > 1\n"
+    "columns:\n"
+    "  - {name: s, type: string, from: a.b, on_error: quarantine, comment: text}\n"
+    "  - name: n\n"
+    "    type: bigint\n"
+    "    from: [a, \"b.c\", '']\n"
+    "    required: true\n"
+    "    on_error: fail\n"
+    "  - {name: t, type: timestamp, from: t, unit: us, default: 1970-01-02T00:00:00.5Z}\n"
+    "catalog: {type: glue, format: hive, partitions: projection}\n";
 
 static void all_keys(void **state)
 {
@@ -74,6 +76,10 @@ static void all_keys(void **state)
 	assert_string_equal(job->id, "full-2");
 	assert_string_equal(job->source.location, "s3://b/in/");
 	assert_int_equal(job->source.max_record_bytes, 1 << 20);
+	assert_int_equal(job->source.on_change, GM_ON_CHANGE_REPROCESS);
+	assert_true(job->source.lookback_us == INT64_C(36) * 3600 * 1000000);
+	assert_int_equal(job->source.plan_objects, 7);
+	assert_int_equal(job->source.plan_bytes, 1 << 20);
 	assert_string_equal(job->table.location, "s3://b/out/");
 	assert_string_equal(job->table.database, "db");
 	assert_string_equal(job->table.name, "tab");
@@ -132,6 +138,10 @@ static void defaults(void **state)
 	struct gm_job *job = load(JOB_WITH("  - {name: t, type: timestamp, from: t}\n"));
 	assert_string_equal(job->id, "t");
 	assert_int_equal(job->source.max_record_bytes, 32 << 20);
+	assert_int_equal(job->source.on_change, GM_ON_CHANGE_FAIL);
+	assert_true(job->source.lookback_us == 0);
+	assert_int_equal(job->source.plan_objects, 5000);
+	assert_true(job->source.plan_bytes == UINT64_C(16) << 30);
 	assert_int_equal(job->table.file_bytes, 128 << 20);
 	assert_int_equal(job->table.compression, GM_COMPRESSION_ZSTD);
 	assert_int_equal(job->table.compression_level, 1);
@@ -444,6 +454,50 @@ static void files(void **state)
 	gm_job_free(NULL);
 }
 
+static void durations(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t hours;
+	} cases[] = {{"1h", 1}, {"25h", 25}, {"1d", 24}, {"007d", 168}, {"3650d", 3650 * 24}, {"87600h", 3650 * 24}};
+	static const char *const bad[] = {"7",
+	                                  "d",
+	                                  "7 d",
+	                                  "7D",
+	                                  "7m",
+	                                  "-7d",
+	                                  "7.5d",
+	                                  "1d12h",
+	                                  "3651d",
+	                                  "87601h",
+	                                  "0d",
+	                                  "\"\"",
+	                                  "7dd",
+	                                  "9999999999999999999d",
+	                                  "106751991167301d"};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[512];
+		(void)snprintf(text, sizeof text,
+		               "job: t\nsource: {location: in, lookback: %s}\ntable: {location: out}\n"
+		               "columns:\n  - {name: a, type: string, from: a}\n",
+		               cases[i].text);
+		struct gm_job *job = load(text);
+		assert_true(job->source.lookback_us == cases[i].hours * INT64_C(3600000000));
+		gm_job_free(job);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		char text[512];
+		struct gm_error err = {0};
+		(void)snprintf(text, sizeof text,
+		               "job: t\nsource: {location: in, lookback: %s}\ntable: {location: out}\n"
+		               "columns:\n  - {name: a, type: string, from: a}\n",
+		               bad[i]);
+		if (load_error(text, NULL, &err) != GM_JOB) fail_msg("%s was accepted", bad[i]);
+		assert_int_equal(err.line, 2);
+	}
+}
+
 /* --- The resolved form ------------------------------------------------------------------------------------------ */
 
 static void resolved(void **state)
@@ -485,6 +539,9 @@ static void hash_follows_meaning(void **state)
 	                            "columns:\n- name: 'a'\n  type: timestamp\n  unit: ms\n  comment: c\n  from: [a]\n"
 	                            "  on_error: null\n"
 	                            "catalog: {type: glue}\n"));
+	assert_true(same_hash(base, "job: t\nsource: {location: in, on_change: ignore, lookback: 7d, plan_objects: 1, "
+	                            "plan_bytes: 1G}\ntable: {location: out}\ncolumns:\n"
+	                            "  - {name: a, type: timestamp, from: a}\n"));
 	assert_false(same_hash(base, JOB_WITH("  - {name: b, type: timestamp, from: a}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: bigint, from: a}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: b}\n")));
@@ -595,6 +652,7 @@ int main(void)
 	    cmocka_unit_test(fallbacks),
 	    cmocka_unit_test(fallbacks_refused),
 	    cmocka_unit_test(sizes),
+	    cmocka_unit_test(durations),
 	    cmocka_unit_test(variables),
 	    cmocka_unit_test(last_setting_counts),
 	    cmocka_unit_test(variables_are_text),

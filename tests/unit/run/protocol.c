@@ -87,7 +87,7 @@ static enum gm_code commit(struct fixture *f, const struct gm_plan *plan, const 
 	struct gm_delta_log *log;
 	struct gm_tip tip;
 	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
-	gm_tip_init(&tip, f->table, log);
+	gm_tip_init(&tip, f->table, log, MEMORY);
 	struct gm_commit commit = {.table = f->table,
 	                           .layout = &f->layout,
 	                           .plan = plan,
@@ -386,7 +386,7 @@ static void claims_follow_one_another(void **state)
 	struct fixture *f = *state;
 	struct gm_tip tip;
 	struct gm_claim claim;
-	gm_tip_init(&tip, f->table, NULL);
+	gm_tip_init(&tip, f->table, NULL, MEMORY);
 	assert_int_equal(gm_claim_last(&tip, &claim, &err), GM_OK);
 	assert_int_equal(claim.k, 0);
 	assert_int_equal(claim.plan, 0);
@@ -420,7 +420,7 @@ static void a_commit_carries_its_claim(void **state)
 	assert_int_equal(commit(f, plan, &manifest, 5), GM_OK);
 	assert_int_equal(gm_claim_put(f->table, 6, "job", 2, &err), GM_OK);
 	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
-	gm_tip_init(&tip, f->table, log);
+	gm_tip_init(&tip, f->table, log, MEMORY);
 	assert_int_equal(gm_claim_last(&tip, &claim, &err), GM_OK);
 	assert_int_equal(claim.k, 6);
 	assert_int_equal(claim.plan, 2);

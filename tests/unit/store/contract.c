@@ -172,6 +172,55 @@ static void listing_is_in_the_order_of_whole_keys(void **state)
 	assert_string_equal(list_text(store, "a/x/y"), "");
 }
 
+struct pruned {
+	struct gm_buf keys;
+	const char *out; /* folders to leave out, each with a blank behind it */
+	char asked[1000];
+};
+
+static bool is_out(void *context, const char *folder)
+{
+	struct pruned *pruned = context;
+	char word[100];
+	(void)snprintf(word, sizeof word, "%s ", folder);
+	assert_true(strlen(pruned->asked) + strlen(word) < sizeof pruned->asked);
+	if (strstr(pruned->asked, word) == NULL) strcat(pruned->asked, word);
+	return strstr(pruned->out, word) != NULL;
+}
+
+static enum gm_code join_kept(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	return join_keys(&((struct pruned *)context)->keys, info, err);
+}
+
+static void folders_can_be_left_out(void **state)
+{
+	struct gm_store *store = store_of(state);
+	static const char *const keys[] = {"2023/01/a", "2023/b", "2023-c",      "20230",       "2024/01/d", "2024/02/e",
+	                                   "2024/02/f", "2024/g", "2024/02/x/h", "z/2023/01/i", "z/j",       "2022/k"};
+	static const struct {
+		const char *prefix, *out, *kept, *asked;
+	} cases[] = {
+	    {"", "2023/ 2024/02/ ", "2022/k|2023-c|20230|2024/01/d|2024/g|z/2023/01/i|z/j",
+	     "2022/ 2023/ 2024/ 2024/01/ 2024/02/ z/ z/2023/ z/2023/01/ "},
+	    {"", "2022/ 2023/ 2024/ z/ ", "2023-c|20230", "2022/ 2023/ 2024/ z/ "},
+	    {"2024/", "2024/ 2024/02/x/ ", "2024/01/d|2024/02/e|2024/02/f|2024/g", "2024/01/ 2024/02/ 2024/02/x/ "},
+	    {"2024/0", "2024/01/ ", "2024/02/e|2024/02/f|2024/02/x/h", "2024/01/ 2024/02/ 2024/02/x/ "},
+	    {"202", "2024/ ", "2022/k|2023-c|2023/01/a|2023/b|20230", "2022/ 2023/ 2023/01/ 2024/ "},
+	    {"nothing/", "", "", ""},
+	};
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) put_text(store, keys[i], "");
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct pruned pruned = {.out = cases[i].out};
+		gm_buf_init(&pruned.keys, 1000);
+		must(gm_store_list_pruned(store, cases[i].prefix, is_out, join_kept, &pruned, &failure));
+		must(gm_buf_append(&pruned.keys, "", 1, &failure));
+		assert_string_equal((const char *)pruned.keys.data, cases[i].kept);
+		assert_string_equal(pruned.asked, cases[i].asked);
+		gm_buf_release(&pruned.keys);
+	}
+}
+
 static enum gm_code stop_at_two(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	int *seen = context;
@@ -374,6 +423,7 @@ int main(void)
 	    ON_ALL(put_if_absent_keeps_the_first),
 	    ON_ALL(keys_are_checked),
 	    ON_ALL(listing_is_in_the_order_of_whole_keys),
+	    ON_ALL(folders_can_be_left_out),
 	    ON_ALL(a_listing_ends_when_told_to),
 	    ON_ALL(readers_read_on),
 	    ON_ALL(get_respects_the_limit),

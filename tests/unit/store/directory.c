@@ -304,6 +304,33 @@ static void random_trees_are_listed_in_order(void **state)
 	free(model.keys);
 }
 
+/* The same folder below more folders than are kept open: the keys are as they were, behind its longer path. */
+static void far_down(const struct place *place, const struct gm_buf *before)
+{
+	char from[512], to[512] = "", path[1024];
+	struct gm_buf keys;
+	for (int i = 0; i < 40; i++) strcat(to, "m/");
+	(void)snprintf(from, sizeof from, "%s/m", place->folder);
+	(void)snprintf(path, sizeof path, "%s/x", place->folder);
+	assert_int_equal(rename(from, path), 0);
+	touch(place->folder, to);
+	(void)snprintf(from, sizeof from, "%s/%sm", place->folder, to);
+	assert_int_equal(rename(path, from), 0);
+	gm_buf_init(&keys, 64 << 20);
+	must(gm_store_list(place->store, "", join_keys, &keys, &failure));
+	const char *was = (const char *)before->data, *is = (const char *)keys.data;
+	for (; *was == *is && *was != 'z'; was = strchr(was, '|') + 1, is = strchr(is, '|') + 1) {
+		size_t n = strcspn(was, "|");
+		if (*was == 'm') {
+			assert_memory_equal(is, to, strlen(to));
+			is += strlen(to);
+		}
+		assert_memory_equal(was, is, n + 1);
+	}
+	assert_memory_equal(is, "z", 1);
+	gm_buf_release(&keys);
+}
+
 /* More names in one folder than are held at a time, in between two small folders. */
 static void crowded_folders_are_listed_in_pieces(void **state)
 {
@@ -362,6 +389,7 @@ static void crowded_folders_are_listed_in_pieces(void **state)
 	assert_string_equal(at, "z");
 	assert_int_equal(seen, FILES);
 	assert_int_equal(folders, FILES / 10000);
+	far_down(place, &keys);
 	gm_buf_release(&keys);
 	must(gm_store_remove_tree(place->store, "m/", &failure));
 	assert_string_equal(list_text(place->store, ""), "a|z");

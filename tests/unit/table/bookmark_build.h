@@ -63,13 +63,14 @@ static inline void build_header(struct build *to, uint32_t format, const void *h
 }
 
 /* Ranges: pairs of first and last runs. */
-static inline void build_head(struct build *to, uint64_t objects, uint64_t replayed, int64_t newest,
+static inline void build_head(struct build *to, uint64_t objects, uint64_t replayed, int64_t newest, int64_t full,
                               const uint64_t (*ranges)[2], size_t count)
 {
 	struct build head = {0};
 	build_number(&head, objects, 8);
 	build_number(&head, replayed, 8);
 	build_number(&head, (uint64_t)newest, 8);
+	build_number(&head, (uint64_t)full, 8);
 	build_varint(&head, count);
 	for (size_t i = 0; i < count; i++) {
 		build_varint(&head, ranges[i][0] - (i > 0 ? ranges[i - 1][1] : 0));

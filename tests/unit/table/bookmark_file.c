@@ -113,7 +113,7 @@ static void build_entries_block(struct build *file, const struct gm_bookmark_ent
 static struct build build_sample(size_t first_block)
 {
 	struct build file = {0};
-	build_head(&file, SAMPLES - 1, 1, INT64_MAX, sample_runs, 3);
+	build_head(&file, SAMPLES - 1, 1, INT64_MAX, -77, sample_runs, 3);
 	if (first_block > 0) build_entries_block(&file, sample, first_block);
 	build_entries_block(&file, sample + first_block, SAMPLES - first_block);
 	build_trailer(&file, first_block > 0 ? 2 : 1, SAMPLES);
@@ -142,6 +142,7 @@ static void a_file_of_the_description_is_read(void **state)
 	put(store, file.bytes, file.n);
 	must(gm_bookmark_open(store, "b/9", &bookmark, &err));
 	assert_int_equal(gm_bookmark_base(bookmark), 9);
+	assert_int_equal(gm_bookmark_full(bookmark), -77);
 	for (uint64_t run = 0; run < 12; run++)
 		assert_int_equal(gm_bookmark_has_run(bookmark, run), (run >= 2 && run <= 4) || run == 6 || run == 9);
 	must(gm_bookmark_summarize(bookmark, &summary, &err));
@@ -173,6 +174,7 @@ static void a_file_is_written_as_described(void **state)
 		for (size_t i = 0; i < SAMPLES; i++)
 			if (sample[i].run == run) must(gm_bookmark_add(bookmark, &sample[i], &err));
 	}
+	gm_bookmark_set_full(bookmark, -77);
 	must(gm_bookmark_write(bookmark, store, "b/9", "w/", &err));
 	gm_buf_init(&written, 1 << 20);
 	must(gm_store_get(store, "b/9", &written, &err));
@@ -267,7 +269,7 @@ static void expect_bad_block(struct gm_store *store, const struct build columns[
 {
 	struct build file = {0};
 	static const uint64_t runs[][2] = {{1, 3}};
-	build_head(&file, entries, 0, 0, runs, 1);
+	build_head(&file, entries, 0, 0, 0, runs, 1);
 	build_block(&file, entries, columns);
 	build_trailer(&file, 1, entries);
 	expect_damage(store, &file, why);
@@ -350,7 +352,7 @@ static void blocks_that_cannot_be_are_refused(void **state)
 	free_columns(columns);
 	for (int k = 0; k < 2; k++) { /* the first of a block is less than, or is, the last of the one before */
 		file.n = 0;
-		build_head(&file, 2, 0, 0, runs, 1);
+		build_head(&file, 2, 0, 0, 0, runs, 1);
 		for (int i = 0; i < 2; i++) build_entries_block(&file, k == 0 ? &falling[i] : &longer[i], 1);
 		build_trailer(&file, 2, 2);
 		expect_damage(store, &file, "an entry cannot be read");
@@ -358,7 +360,7 @@ static void blocks_that_cannot_be_are_refused(void **state)
 	/* A frame that says more, or less, than the block does. */
 	for (int k = -1; k <= 1; k += 2) {
 		file.n = 0;
-		build_head(&file, 2, 0, 0, runs, 1);
+		build_head(&file, 2, 0, 0, 0, runs, 1);
 		size_t from = file.n;
 		good_columns(columns);
 		build_block(&file, 2, columns);
@@ -392,7 +394,7 @@ static void headers_that_cannot_be_are_refused(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct build head = {0}, file = {0};
-		for (int k = 0; k < 3; k++) build_number(&head, 0, 8);
+		for (int k = 0; k < 4; k++) build_number(&head, 0, 8);
 		build_bytes(&head, cases[i].ranges, cases[i].n);
 		build_header(&file, 1, head.bytes, head.n);
 		build_trailer(&file, 0, 0);
@@ -417,7 +419,7 @@ static void a_file_holds_what_it_says(void **state)
 	struct gm_store *store = *state;
 	for (int i = 0; i < 6; i++) {
 		struct build file = {0};
-		build_head(&file, SAMPLES - 1 - (i == 0), 1 + (i == 1), INT64_MAX - (i == 2), sample_runs, 3);
+		build_head(&file, SAMPLES - 1 - (i == 0), 1 + (i == 1), INT64_MAX - (i == 2), 0, sample_runs, 3);
 		build_entries_block(&file, sample, SAMPLES);
 		build_trailer(&file, 1 + (i == 3), SAMPLES + (i == 4));
 		if (i < 5)
