@@ -154,17 +154,17 @@ static const struct {
     {"txn", GM_DELTA_TXN}, {"metaData", GM_DELTA_METADATA}, {"protocol", GM_DELTA_PROTOCOL},
 };
 
-/* jansson refuses a whole text for one number that is too large. Such a one may stand in commitInfo, which holds what
- * its writer liked; where a number means something, what is not an integer is refused then. */
-static enum gm_code parse_text(const char *line, size_t bytes, json_t **document, struct gm_error *err)
+enum gm_code gm_delta_json(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)
 {
 	json_error_t why;
-	size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
-	*document = json_loadb(line, bytes, flags, &why);
-	if (*document == NULL && json_error_code(&why) == json_error_numeric_overflow)
-		*document = json_loadb(line, bytes, flags | JSON_DECODE_INT_AS_REAL, &why);
-	if (*document != NULL) return json_is_object(*document) ? GM_OK : wrong("action", "an object", false, err);
-	if (json_error_code(&why) == json_error_out_of_memory) GM_FAIL(err, GM_NOMEM, "out of memory for an action");
+	*out = json_loadb(text, bytes, flags | JSON_REJECT_DUPLICATES, &why);
+	/* jansson refuses a whole text for one integer that is too large. Such a one may stand where nobody looks; where a
+	 * number means something, what is not an integer is refused then. */
+	if (*out == NULL && json_error_code(&why) == json_error_numeric_overflow)
+		*out = json_loadb(text, bytes, flags | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
+	if (*out != NULL) return GM_OK;
+	if (json_error_code(&why) == json_error_out_of_memory || why.text[0] == '\0')
+		GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
 	(void)gm_error_set(err, GM_CORRUPT, "it is not JSON: %s", why.text);
 	if (err != NULL) err->column = why.column;
 	return GM_CORRUPT;
@@ -190,7 +190,8 @@ enum gm_code gm_delta_action_parse(const char *line, size_t bytes, unsigned want
 {
 	json_t *json = NULL;
 	*out = (struct gm_delta_action){0};
-	GM_TRY(parse_text(line, bytes, document, err));
+	GM_TRY(gm_delta_json(line, bytes, JSON_ALLOW_NUL, document, err));
+	if (!json_is_object(*document)) return wrong("action", "an object", false, err);
 	GM_TRY(pick(*document, &out->kind, &json, err));
 	if ((wanted & 1u << out->kind) == 0) out->kind = GM_DELTA_NOTHING;
 	switch (out->kind) {

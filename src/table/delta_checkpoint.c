@@ -103,13 +103,14 @@ static enum gm_code exists(struct gm_store *table, int64_t version, int64_t part
 static enum gm_code is_known(struct gm_store *table, int64_t version, bool *known, struct gm_error *err)
 {
 	struct gm_buf text;
-	json_error_t why;
+	json_t *json = NULL;
 	*known = false;
 	gm_buf_init(&text, (size_t)16 << 20);
 	enum gm_code code = gm_store_get(table, LAST_CHECKPOINT, &text, err);
-	json_t *json = code == GM_OK ? json_loadb((const char *)text.data, text.len, 0, &why) : NULL;
+	if (code == GM_OK) code = gm_delta_json((const char *)text.data, text.len, 0, &json, err);
 	gm_buf_release(&text);
-	if (code != GM_OK && code != GM_NOT_FOUND && code != GM_VALUE && code != GM_CHANGED) return code;
+	if (code != GM_OK && code != GM_NOT_FOUND && code != GM_VALUE && code != GM_CHANGED && code != GM_CORRUPT)
+		return code;
 	const json_t *its = json_object_get(json, "version");
 	code = GM_OK;
 	if (json_is_integer(its) && json_integer_value(its) >= version)

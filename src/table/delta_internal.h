@@ -109,6 +109,9 @@ enum gm_code gm_delta_action_parse(const char *line, size_t bytes, unsigned want
 /* Fills path from uri. */
 enum gm_code gm_delta_file_locate(struct gm_delta_file_action *file, struct gm_arena *arena,
                                   struct gm_error *err) GM_CHECK;
+/* json_loadb with these flags; *out is NULL unless it returns OK. NOMEM, or CORRUPT: "it is not JSON", with the column.
+ * (jansson calls a string invalid that it has no memory for: then it is CORRUPT.) */
+enum gm_code gm_delta_json(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err) GM_CHECK;
 /* A string member that must (may) be there; NULL: it is null or absent. */
 enum gm_code gm_delta_member_text(const json_t *object, const char *member, bool required, const char **out,
                                   struct gm_error *err) GM_CHECK;

@@ -213,11 +213,12 @@ static enum gm_code put_others(struct gm_delta_rows *rows, enum leaf first, enum
 static enum gm_code encode(struct gm_delta_rows *rows, size_t leaf, struct gm_parquet_column_chunk **out,
                            struct gm_error *err)
 {
+	static uint8_t none[1]; /* strings that are all empty */
 	struct column *column = &rows->columns[leaf];
 	struct gm_vec vec = {.type = column->type};
 	if (column->type == GM_TYPE_STRING) {
 		vec.repr = GM_REPR_PLAIN;
-		vec.bytes = column->values.data;
+		vec.bytes = column->values.data != NULL ? column->values.data : none;
 		vec.ends = (uint32_t *)(void *)column->ends.data;
 	} else if (column->type == GM_TYPE_BOOLEAN) {
 		vec.repr = GM_REPR_BOOL;

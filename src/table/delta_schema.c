@@ -61,13 +61,11 @@ enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, 
 
 enum gm_code gm_delta_schema_parse(const char *text, json_t **schema, json_t **fields, struct gm_error *err)
 {
-	json_error_t why;
 	json_t *field;
 	size_t i;
-	*schema = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+	enum gm_code code = gm_delta_json(text, strlen(text), 0, schema, err);
 	*fields = json_object_get(*schema, "fields");
-	if (*schema == NULL && json_error_code(&why) == json_error_out_of_memory)
-		GM_FAIL(err, GM_NOMEM, "out of memory for the table's schema");
+	if (code == GM_NOMEM) return code;
 	bool fits = json_is_array(*fields);
 	if (fits)
 		json_array_foreach(*fields, i, field) fits =

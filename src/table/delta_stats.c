@@ -65,7 +65,7 @@ static json_t *max_string(const struct gm_delta_column_stats *column)
 		n += gm_utf8_encode(raised, text + n);
 		return json_stringn((const char *)text, n);
 	}
-	return NULL;
+	return json_null();
 }
 
 /* --- Bounds ------------------------------------------------------------------------------------------------------- */
@@ -73,10 +73,10 @@ static json_t *max_string(const struct gm_delta_column_stats *column)
 static json_t *time_json(int64_t us, bool up)
 {
 	char text[GM_TIME_TEXT_BYTES];
-	if (us < GM_TIME_MIN || us > GM_TIME_MAX) return NULL;
+	if (us < GM_TIME_MIN || us > GM_TIME_MAX) return json_null();
 	int64_t past = (us % 1000 + 1000) % 1000;
 	if (up && past != 0) us += 1000 - past;
-	if (us > GM_TIME_MAX) return NULL;
+	if (us > GM_TIME_MAX) return json_null();
 	return json_stringn(text, gm_time_format_iso(us, 3, text));
 }
 
@@ -84,30 +84,30 @@ static json_t *date_json(int64_t days)
 {
 	char text[GM_TIME_TEXT_BYTES];
 	int64_t first = GM_TIME_MIN / GM_US_PER_DAY, last = GM_TIME_MAX / GM_US_PER_DAY;
-	return days < first || days > last ? NULL : json_stringn(text, gm_date_format_iso(days, text));
+	return days < first || days > last ? json_null() : json_stringn(text, gm_date_format_iso(days, text));
 }
 
-/* A bound as JSON; NULL: it has none (or memory is gone: a bound less). */
+/* A bound as JSON, null if there is none to tell; NULL: memory is gone. */
 static json_t *bound_json(const struct gm_delta_column_stats *column, bool max)
 {
 	int64_t i64 = max ? column->max_i64 : column->min_i64;
 	double f64 = max ? column->max_f64 : column->min_f64;
 	switch (column->type) {
-	case GM_TYPE_BOOLEAN: return NULL;
+	case GM_TYPE_BOOLEAN: return json_null();
 	case GM_TYPE_INT:
 	case GM_TYPE_BIGINT: return json_integer((json_int_t)i64);
-	case GM_TYPE_DOUBLE: return isfinite(f64) ? json_real(f64) : NULL;
+	case GM_TYPE_DOUBLE: return isfinite(f64) ? json_real(f64) : json_null();
 	case GM_TYPE_STRING: return max ? max_string(column) : min_string(column);
 	case GM_TYPE_DATE: return date_json(i64);
 	case GM_TYPE_TIMESTAMP: return time_json(i64, max);
 	}
-	return NULL;
+	return json_null();
 }
 
 static int set_bound(json_t *bounds, const struct gm_delta_column_stats *column, bool max)
 {
-	json_t *bound = column->has_bounds ? bound_json(column, max) : NULL;
-	return bound != NULL ? json_object_set_new(bounds, column->name, bound) : 0;
+	json_t *bound = column->has_bounds ? bound_json(column, max) : json_null();
+	return json_is_null(bound) ? 0 : json_object_set_new(bounds, column->name, bound);
 }
 
 enum gm_code gm_delta_stats(uint64_t rows, const struct gm_delta_column_stats *columns, size_t count,

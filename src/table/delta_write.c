@@ -54,13 +54,11 @@ static json_t *protocol_json(void)
 /* A JSON object of strings, as the caller has it. */
 static enum gm_code parse_map(const char *text, const char *what, json_t **out, struct gm_error *err)
 {
-	json_error_t why;
 	json_t *value;
 	const char *name;
-	*out = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+	enum gm_code code = gm_delta_json(text, strlen(text), 0, out, err);
+	if (code == GM_NOMEM) return code;
 	bool fits = json_is_object(*out);
-	if (*out == NULL && json_error_code(&why) == json_error_out_of_memory)
-		GM_FAIL(err, GM_NOMEM, "out of memory for %s", what);
 	if (fits) json_object_foreach(*out, name, value) fits = fits && json_is_string(value);
 	if (fits) return GM_OK;
 	json_decref(*out);

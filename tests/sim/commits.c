@@ -155,7 +155,8 @@ static void check_row(struct sim *sim, const char *path, struct sim_row row, boo
 	fresh[row.row] = false;
 }
 
-static void check_data_file(struct sim *sim, const struct sim_books_file *named, bool fresh[SIM_ROWS])
+static void check_data_file(struct sim *sim, const struct sim_books *books, const struct sim_books_file *named,
+                            bool fresh[SIM_ROWS])
 {
 	char hash[40];
 	struct sim_file *file = sim_file_find(sim->oracle, named->path);
@@ -169,6 +170,8 @@ static void check_data_file(struct sim *sim, const struct sim_books_file *named,
 		sim_violation(sim, "%s is not what its books say", named->path);
 	if (file->row_count != named->rows)
 		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
+	if (strcmp(file->engine, books->engine) != 0 || strcmp(file->job_hash, books->job_hash) != 0)
+		sim_violation(sim, "%s was made by another engine or edition than its plan", named->path);
 	for (size_t i = 0; i < file->row_count; i++) check_row(sim, named->path, file->rows[i], fresh);
 	file->committed = true;
 	file->version = (int64_t)sim->oracle->commit_count - 1;
@@ -188,7 +191,7 @@ static void check_files(struct sim *sim, const struct sim_books *books, bool fre
 	char row[32];
 	for (size_t i = 0; i < books->file_count; i++) {
 		if (sim_is_data(books->files[i].path)) {
-			check_data_file(sim, &books->files[i], fresh);
+			check_data_file(sim, books, &books->files[i], fresh);
 			continue;
 		}
 		remember_name(sim->oracle, books->files[i].path);
@@ -226,6 +229,24 @@ static const struct sim_books_file *find_named(const struct sim_books *books, co
 	return NULL;
 }
 
+/* Path, size and rows of an add, whose partition is that of its path; rows UINT64_MAX if not. */
+static struct sim_books_file describe_add(const json_t *add, char path[SIM_KEY_ROOM])
+{
+	char folder[64];
+	json_error_t problem;
+	const char *escaped = json_string_value(json_object_get(add, "path"));
+	const char *stats = json_string_value(json_object_get(add, "stats"));
+	const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
+	struct sim_books_file file = {.bytes = (uint64_t)json_integer_value(json_object_get(add, "size"))};
+	json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
+	file.rows = (uint64_t)json_integer_value(json_object_get(parsed, "numRecords"));
+	json_decref(parsed);
+	decode(escaped != NULL ? escaped : "", path);
+	(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+	if (strncmp(path, folder, strlen(folder)) != 0) file.rows = UINT64_MAX;
+	return file;
+}
+
 /* The adds are the data files of the books, in the partition that their path says, with their size and rows. */
 static void check_adds(struct sim *sim, const struct entry *entry, const struct sim_books *books)
 {
@@ -235,20 +256,10 @@ static void check_adds(struct sim *sim, const struct entry *entry, const struct 
 		sim_violation(sim, "run %" PRIu64 " adds %zu files; its books name %zu", books->run,
 		              json_array_size(entry->adds), data);
 	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
-		char path[SIM_KEY_ROOM], folder[64];
-		json_error_t problem;
-		const json_t *add = json_array_get(entry->adds, i);
-		const char *escaped = json_string_value(json_object_get(add, "path"));
-		const char *stats = json_string_value(json_object_get(add, "stats"));
-		const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
-		decode(escaped != NULL ? escaped : "", path);
-		(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+		char path[SIM_KEY_ROOM];
+		struct sim_books_file add = describe_add(json_array_get(entry->adds, i), path);
 		const struct sim_books_file *named = find_named(books, path);
-		json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
-		json_int_t rows = json_integer_value(json_object_get(parsed, "numRecords"));
-		json_decref(parsed);
-		if (named == NULL || (uint64_t)json_integer_value(json_object_get(add, "size")) != named->bytes ||
-		    (uint64_t)rows != named->rows || strncmp(path, folder, strlen(folder)) != 0)
+		if (named == NULL || add.bytes != named->bytes || add.rows != named->rows)
 			sim_violation(sim, "run %" PRIu64 " adds %s otherwise than its books say", books->run, path);
 	}
 }
@@ -335,6 +346,29 @@ static void adopt(struct sim *sim, bool known[SIM_OBJECTS], uint64_t run)
 	for (size_t i = 0; i < SIM_OBJECTS; i++) known[i] |= commit->known[i];
 }
 
+/* Files of others become the table's: their rows are held from now on, and may come again. */
+static void import(struct sim *sim, uint64_t run, const struct entry *entry)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
+		char path[SIM_KEY_ROOM];
+		const json_t *add = json_array_get(entry->adds, i);
+		struct sim_books_file named = describe_add(add, path);
+		struct sim_file *file = sim_file_find(oracle, path);
+		if (file == NULL || file->job != SIM_JOBS || file->bytes != named.bytes || file->row_count != named.rows) {
+			sim_violation(sim, "run %" PRIu64 " imports %s, which is not there, or otherwise", run, path);
+			continue;
+		}
+		for (size_t k = 0; k < file->row_count; k++) {
+			oracle->held[file->rows[k].row] = true;
+			oracle->other[file->rows[k].row] = file->rows[k].other;
+			sim->apart[file->rows[k].row / SIM_PARTS] = false;
+		}
+		if (!file->committed) file->version = (int64_t)oracle->commit_count - 1;
+		file->committed = true;
+	}
+}
+
 static void check_change(struct sim *sim, unsigned job, uint64_t run, const struct entry *entry, const char *operation)
 {
 	bool *known = sim->oracle->known[job];
@@ -345,9 +379,11 @@ static void check_change(struct sim *sim, unsigned job, uint64_t run, const stru
 		forget(sim, known, json_object_get(plan, "keys"));
 	else if (strcmp(operation, "gristmill adopt") == 0)
 		adopt(sim, known, (uint64_t)json_integer_value(json_object_get(plan, "ends")));
+	else if (strcmp(operation, "gristmill import") == 0)
+		import(sim, run, entry);
 	else if (strcmp(operation, "gristmill end") != 0)
 		sim_violation(sim, "run %s/%" PRIu64 " is the unknown operation %s", sim_job_id(job), run, operation);
-	if (json_array_size(entry->adds) > 0 || entry->claim != 0)
+	if ((json_array_size(entry->adds) > 0 && strcmp(operation, "gristmill import") != 0) || entry->claim != 0)
 		sim_violation(sim, "run %s/%" PRIu64 " changes the state alone, and adds files", sim_job_id(job), run);
 	json_decref(plan);
 }

@@ -166,7 +166,7 @@ void sim_check_readers(struct sim *sim)
 	const struct sim_oracle *oracle = sim->oracle;
 	for (size_t i = 0; i < oracle->file_count; i++) {
 		const struct sim_file *file = &oracle->files[i];
-		if (file->committed || is_claimed(oracle, file->job, file->run)) continue;
+		if (file->committed || file->job == SIM_JOBS || is_claimed(oracle, file->job, file->run)) continue;
 		sim_violation(sim, "readers see %s, which is neither committed nor of the claimed plan", file->path);
 	}
 }
@@ -176,11 +176,16 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 	struct sim_oracle *oracle = sim->oracle;
 	char row[32];
 	struct sim_file file = {.hash = XXH3_128bits(bytes->data, bytes->len), .bytes = bytes->len};
-	if (!whose_file(path, &file.job, &file.run)) {
+	if (!whose_file(path, &file.job, &file.run) && strstr(path, "/of-others-") == NULL) {
 		sim_violation(sim, "%s is of no job", path);
 		return;
 	}
-	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &file.rows, &file.row_count)) return;
+	struct sim_rows read;
+	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &read)) return;
+	file.rows = read.rows;
+	file.row_count = read.count;
+	memcpy(file.engine, read.engine, sizeof file.engine);
+	memcpy(file.job_hash, read.job_hash, sizeof file.job_hash);
 	file.path = strdup(path);
 	oracle->files = sim_grow(oracle->files, &oracle->file_room, oracle->file_count, sizeof file);
 	oracle->files[oracle->file_count++] = file;
@@ -286,7 +291,10 @@ void sim_oracle_saw(struct sim *sim, const char *key)
 		saw_claim(sim, n, key);
 	} else if (sim_is_state(key, "plans", ".closed", &job, &n)) {
 		saw_closed(sim, job, n, key);
-	} else if (sim_is_state(key, "plans", ".json", &job, &n) || sim_is_state(key, "runs", ".json.zst", &job, &n)) {
+	} else if (sim_is_state(key, "plans", ".json", &job, &n)) {
+		if (!sim_exists(sim, key)) sim_violation(sim, "%s is removed", key);
+		if (n > sim->newest_plan[job]) sim->newest_plan[job] = n;
+	} else if (sim_is_state(key, "runs", ".json.zst", &job, &n)) {
 		if (!sim_exists(sim, key)) sim_violation(sim, "%s is removed", key);
 	} else if (sim_is_state(key, "bookmark", "", &job, &n)) {
 		if (sim_commit_find(sim->oracle, job, n) == NULL) sim_violation(sim, "%s is of no committed run", key);
@@ -317,7 +325,9 @@ static enum gm_code check_key(void *context, const struct gm_object_info *info, 
 	(void)err;
 	if (sim_is_data(info->key)) {
 		const struct sim_file *file = sim_file_find(sim->oracle, info->key);
-		if (file == NULL || !file->committed) sim_violation(sim, "%s is stray", info->key);
+		/* What is old may be anything, and is left alone. */
+		bool left_alone = file != NULL && file->job == SIM_JOBS && sim->scenario.old;
+		if (file == NULL || (!file->committed && !left_alone)) sim_violation(sim, "%s is stray", info->key);
 	} else if (sim_is_state(info->key, "work", NULL, &job, &n)) {
 		if (!is_manifest(info->key) && !is_alive(sim, job, n)) sim_violation(sim, "%s is left over", info->key);
 	} else if (sim_is_state(info->key, "plans", ".json", &job, &n)) {

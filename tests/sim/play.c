@@ -106,6 +106,7 @@ static void happen(struct sim *sim)
 	if (sim_chance(&sim->random, scenario->arrive)) sim_object_arrives(sim);
 	if (sim_chance(&sim->random, scenario->overwrite)) sim_object_is_overwritten(sim);
 	if (sim_chance(&sim->random, scenario->vanish)) sim_object_vanishes(sim);
+	if (sim_chance(&sim->random, scenario->intrude)) sim_file_intrudes(sim);
 	if (sim_chance(&sim->random, scenario->interrupt)) sim->runners[sim_below(&sim->random, SIM_SLOTS)].stop = 1;
 }
 
@@ -141,12 +142,12 @@ static void live(struct sim *sim)
 
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 
-/* A run that nobody disturbs: it ends, and well. */
-static void clean_run(struct sim *sim, unsigned job, struct sim_who who, uint64_t *runs)
+/* A run that nobody disturbs: it ends, and well. *renamed: not before an object had been given another name. */
+static void clean_run(struct sim *sim, unsigned job, struct sim_who who, uint64_t *runs, bool *renamed)
 {
 	struct sim_runner *runner = &sim->runners[SIM_SLOTS];
 	char object[sizeof runner->error.object];
-	do {
+	for (;;) {
 		if (sim->violation[0] != '\0') return;
 		sim_runner_start(sim, runner, job, who);
 		sim_actor_turn(&runner->actor, CLEAN_STEPS);
@@ -158,16 +159,22 @@ static void clean_run(struct sim *sim, unsigned job, struct sim_who who, uint64_
 		*runs += runner->result.run_count;
 		memcpy(object, runner->error.object, sizeof object);
 		sim_runner_bury(runner);
-	} while (runner->code == GM_CHANGED && sim_object_is_renamed(sim, sim_source_of(sim, job), object));
+		if (runner->code != GM_CHANGED || !sim_object_is_renamed(sim, sim_source_of(sim, job), object)) return;
+		*renamed = true;
+	}
 }
 
 /* Of each job; one that adopts another comes after that. */
 static void clean_runs(struct sim *sim, struct sim_who who, uint64_t *runs)
 {
-	bool ordered = sim->scenario.shared == SIM_SHARED_ADOPTED;
-	unsigned first = ordered ? 0 : sim_below(&sim->random, sim->scenario.jobs);
+	unsigned jobs = sim->scenario.jobs;
+	bool ordered = sim->scenario.shared == SIM_SHARED_ADOPTED, renamed;
+	unsigned first = ordered ? 0 : sim_below(&sim->random, jobs);
 	*runs = 0;
-	for (unsigned i = 0; i < sim->scenario.jobs; i++) clean_run(sim, (first + i) % sim->scenario.jobs, who, runs);
+	do { /* what is renamed is new to all */
+		renamed = false;
+		for (unsigned i = 0; i < jobs; i++) clean_run(sim, (first + i) % jobs, who, runs, &renamed);
+	} while (renamed);
 }
 
 /* A clean run of each job makes everything right, and the next one finds nothing to do. */

@@ -6,7 +6,7 @@
 
 enum {
 	MEMORY_BYTES = 32 << 20,
-	PLANS_TRIED = 12,
+	PLANS_TRIED = 4, /* the newest */
 	UNITS_TRIED = 3,
 };
 static const int64_t day_us = INT64_C(86400) * 1000000;
@@ -86,7 +86,8 @@ static enum gm_code carry_out(struct sim_runner *runner, const struct gm_job *jo
 {
 	struct sim_random *random = &runner->sim->random;
 	enum gm_step step;
-	uint64_t plan = 1 + sim_below(random, PLANS_TRIED), unit = sim_below(random, UNITS_TRIED);
+	uint64_t newest = runner->sim->newest_plan[runner->job], unit = sim_below(random, UNITS_TRIED);
+	uint64_t plan = newest + 1 - sim_below(random, newest < PLANS_TRIED ? (unsigned)newest + 1 : PLANS_TRIED);
 	switch (runner->errand) {
 	case SIM_READ: return sim_read_log(runner, &runner->error);
 	case SIM_REWIND:
@@ -133,6 +134,7 @@ void sim_runner_start(struct sim *sim, struct sim_runner *runner, unsigned job, 
 	                              .engine = who.engine,
 	                              .clock_us = (sim->scenario.old ? 100 : 3) * day_us + sim_below(&sim->random, 1000000),
 	                              .cleaned_then = sim->counts.cleaned,
+	                              .adoptable = sim_oracle_has_state(sim, 0),
 	                              .active = true};
 	runner->options = (struct gm_run_options){.threads = 1,
 	                                          .memory_bytes = MEMORY_BYTES,
@@ -181,8 +183,9 @@ static bool is_expected(const struct sim_runner *runner)
 	case GM_CHANGED: return may_find_change(runner);
 	case GM_NOT_FOUND: return is_step(runner->errand) || runner->errand == SIM_FORGET;
 	case GM_UNSUPPORTED: return is_step(runner->errand);
-	case GM_USAGE: /* nothing to adopt yet; a plan or unit that is none */
-		return is_step(runner->errand) || (runner->options.adopt != NULL && !sim_oracle_has_state(runner->sim, 0));
+	case GM_USAGE: /* nothing to adopt yet, or not in a dry run; a plan or unit that is none */
+		return is_step(runner->errand) ||
+		       (runner->options.adopt != NULL && (!runner->adoptable || runner->errand == SIM_DRY_RUN));
 	default: return false;
 	}
 }

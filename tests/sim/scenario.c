@@ -56,6 +56,7 @@ static void draw_world(struct sim *sim)
 	scenario->most_objects = scenario->objects + 2 * scenario->starts;
 	scenario->overwrite = ONE_OF(sim, 0, 0, 0, 2);
 	scenario->vanish = ONE_OF(sim, 0, 0, 0, 3);
+	scenario->intrude = ONE_OF(sim, 0, 0, 0, 3);
 	scenario->parts = 1 + sim_below(random, SIM_PARTS);
 	scenario->bad = ONE_OF(sim, 0, 0, 50);
 	scenario->redelivered = ONE_OF(sim, 0, 50, 300);

@@ -64,7 +64,7 @@ enum sim_shared {
 struct sim_scenario {
 	unsigned die_before, die_after, fail, lose, late, repeat;
 	unsigned doze; /* of each write: the runner stands still right before it */
-	unsigned sleep, deliver, arrive, overwrite, vanish, interrupt;
+	unsigned sleep, deliver, arrive, overwrite, vanish, intrude, interrupt;
 	unsigned errand[SIM_ERRANDS]; /* other than a run */
 	unsigned bad, redelivered;
 	unsigned slots, starts, jobs, editions, engines, parts;
@@ -141,6 +141,7 @@ struct sim_runner {
 	enum gm_code code;
 	int64_t clock_us;
 	bool active, strict;
+	bool adoptable;        /* when it started the first job had state */
 	bool dead;             /* every further call fails and does nothing */
 	bool drowsy;           /* it is about to write, and will stand still first */
 	bool hurt;             /* it has seen a failure that the scheduler made */
@@ -169,6 +170,9 @@ struct sim {
 	size_t object_count;
 	unsigned key_count;
 	uint8_t part_of[SIM_KEYS]; /* where each key came first */
+	bool apart[SIM_KEYS];      /* in a file of others that is not in the log yet: no object has it */
+	uint64_t newest_plan[SIM_JOBS];
+	unsigned intruders;
 	struct sim_oracle *oracle;
 	struct sim_counts counts;
 	uint64_t writes;      /* effects on the table so far */
@@ -202,6 +206,8 @@ const char *sim_engine_id(unsigned engine);
 void sim_object_arrives(struct sim *sim);
 void sim_object_is_overwritten(struct sim *sim);
 void sim_object_vanishes(struct sim *sim);
+/* Another writer puts a data file into a partition's folder, with keys that nobody else has. */
+void sim_file_intrudes(struct sim *sim);
 /* What an operator does about an object that was overwritten after it had been processed: gives it a new name. */
 bool sim_object_is_renamed(struct sim *sim, unsigned source, const char *key);
 /* Any that ever was; NULL: none. */
@@ -230,8 +236,12 @@ void sim_effect_deliver(struct sim *sim);
 void sim_effects_drop(struct sim *sim);
 
 /* rows.c: the rows of a data file, in the partition that its path says; free() them. False: a violation. */
-bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_row **rows,
-                   size_t *count);
+struct sim_rows {
+	struct sim_row *rows;
+	size_t count;
+	char engine[64], job_hash[40]; /* whose work it is, as its footer says */
+};
+bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out);
 
 /* oracle.c */
 struct sim_oracle *sim_oracle_new(void);
@@ -260,6 +270,7 @@ struct sim_books_input {
 struct sim_books {
 	uint64_t run, parent;
 	char own_hash[40]; /* of its text */
+	char engine[64], job_hash[40];
 	struct sim_books_file *files;
 	size_t file_count;
 	struct sim_books_input *inputs;
