@@ -195,6 +195,22 @@ static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip,
 	return rc == GM_EXISTS ? GM_OK : rc;
 }
 
+/* The state of a plan that a claim names. It was read after the log, so the log is read on before it is blamed. */
+static enum gm_code claimed_state(struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
+                                  const struct gm_plan *plan, enum gm_plan_state *state, struct gm_error *err)
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t head = gm_tip_head(tip, plan->job);
+		GM_TRY(gm_plan_state(runner->table, layout, head, plan->number, plan->parent, state, err));
+		if (*state != GM_PLAN_AHEAD) return GM_OK;
+		GM_TRY(gm_tip_advance(tip, err));
+	}
+	(void)gm_error_set(err, GM_CORRUPT, "the log does not know run %" PRIu64 " of job %s, which was committed",
+	                   plan->parent, plan->job);
+	(void)gm_error_hint(err, GM_CORRUPT, "the log was changed or put back to an older state; restore all of the table");
+	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
+}
+
 /* Brings what a claim names to its end. *acted: it was not settled. */
 static enum gm_code settle(struct gm_runner *runner, struct gm_tip *tip, const struct gm_claim *claim, bool *acted,
                            struct gm_error *err)
@@ -206,11 +222,10 @@ static enum gm_code settle(struct gm_runner *runner, struct gm_tip *tip, const s
 	*acted = false;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
 	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
+	enum gm_code rc = claimed_state(runner, tip, &layout, plan, &state, err);
 	if (rc == GM_OK && state == GM_PLAN_DEAD)
 		rc = gm_plan_is_closed(runner->table, &layout, plan->number, &closed, err);
-	*acted = state == GM_PLAN_OPEN || state == GM_PLAN_AHEAD || (state == GM_PLAN_DEAD && !closed);
+	*acted = rc == GM_OK && (state == GM_PLAN_OPEN || (state == GM_PLAN_DEAD && !closed));
 	if (rc == GM_OK && state == GM_PLAN_OPEN) rc = finish_claimed(runner, tip, &layout, plan, claim->k, err);
 	if (rc == GM_OK && state == GM_PLAN_DEAD && !closed) rc = gm_plan_close(runner->table, &layout, plan, err);
 	gm_plan_free(plan);
@@ -230,7 +245,7 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 }
 
 /* Is the plan that a claim names still to be finished? */
-static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *tip, const struct gm_claim *claim,
+static enum gm_code is_unsettled(struct gm_runner *runner, struct gm_tip *tip, const struct gm_claim *claim,
                                  bool *unsettled, struct gm_error *err)
 {
 	struct gm_layout layout;
@@ -238,9 +253,8 @@ static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *
 	enum gm_plan_state state;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
 	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
-	*unsettled = state == GM_PLAN_OPEN;
+	enum gm_code rc = claimed_state(runner, tip, &layout, plan, &state, err);
+	*unsettled = rc == GM_OK && state == GM_PLAN_OPEN;
 	gm_plan_free(plan);
 	return rc;
 }
