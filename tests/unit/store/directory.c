@@ -71,7 +71,7 @@ static void same(const char *location, const char *expected)
 static void a_place_has_one_canonical_name(void **state)
 {
 	struct place *place = *state;
-	char path[512], link[512], expected[512];
+	char path[1024], link[512], expected[512];
 	char *real = realpath(place->folder, NULL);
 	assert_non_null(real);
 	put_text(place->store, "a/b", "x");
