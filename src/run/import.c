@@ -39,6 +39,13 @@ static bool is_hidden(const char *key)
 	return false;
 }
 
+/* The log and our own state are no part of the listing: of a table that has had many runs they are most of it. */
+static bool is_hidden_folder(void *context, const char *folder)
+{
+	(void)context;
+	return is_hidden(folder);
+}
+
 static bool all_of(const char *text, size_t n, const char *set)
 {
 	return strspn(text, set) >= n;
@@ -219,7 +226,7 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 		import.oldest_ms =
 		    runner->env->now_us(runner->env->clock) / 1000 - gm_delta_removed_retention_ms(import.log) / 2;
 	gm_arena_init(&import.arena, 16 * 1024);
-	enum gm_code rc = gm_store_list(runner->table, "", note_file, &import, err);
+	enum gm_code rc = gm_store_list_pruned(runner->table, "", is_hidden_folder, note_file, &import, err);
 	if (rc == GM_OK && import.count > 0) rc = commit(&import, err);
 	*imported = rc == GM_LOST || (rc == GM_OK && import.count > 0);
 	free(import.files);
