@@ -352,8 +352,8 @@ static enum gm_code put_version(const struct gm_commit *commit, const char *book
 	return rc;
 }
 
-/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below history.
- * OK: the plan is on the chain. */
+/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below
+ * history. OK: the plan is on the chain. */
 static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
 {
 	bool certain;

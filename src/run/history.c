@@ -322,7 +322,8 @@ static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *l
 	return rc;
 }
 
-/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything again. */
+/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything
+ * again. */
 static enum gm_code check_not_forgotten(const struct gm_layout *layout, const struct numbers *plans,
                                         const struct numbers *written, struct gm_store *table, uint64_t head,
                                         struct gm_error *err)

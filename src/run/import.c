@@ -7,8 +7,8 @@
  * Not every file that the log does not name is one of these:
  * - ours, of a plan that is being published or dead: told by its name;
  * - one that a commit has removed, and that still lies there: the log remembers it for the table's retention (a week).
- *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone, and
- *   told. Where there is no log yet, nothing can have been removed;
+ *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone,
+ *   and told. Where there is no log yet, nothing can have been removed;
  * - one that is not whole yet, that has other columns than the table, or that lies in no partition's folder: told. */
 #include "parquet/reader.h"
 #include "run/runner.h"

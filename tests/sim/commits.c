@@ -90,7 +90,8 @@ static uint64_t metric(const struct entry *entry, const char *name)
 
 /* --- Rows --------------------------------------------------------------------------------------------------------- */
 
-/* What the rows of an object come to, given what the table and the inputs before it hold. New ones get true in fresh. */
+/* What the rows of an object come to, given what the table and the inputs before it hold. New ones get true in
+ * fresh. */
 static struct sim_books_input take_rows(struct sim_oracle *oracle, const struct sim_object *object,
                                         bool fresh[SIM_ROWS])
 {
@@ -110,7 +111,8 @@ static struct sim_books_input take_rows(struct sim_oracle *oracle, const struct 
 	return sums;
 }
 
-/* The bookmark: an object is processed once, unless it was forgotten; again with other content only if that is wanted. */
+/* The bookmark: an object is processed once, unless it was forgotten; again with other content only if that is
+ * wanted. */
 static void note_processed(struct sim *sim, unsigned job, uint64_t run, const struct sim_object *object)
 {
 	bool *known = sim->oracle->known[job];

@@ -60,7 +60,8 @@ enum sim_shared {
 	SIM_SHARED_ADOPTED, /* and takes over what the first has processed */
 };
 
-/* Chances are per mille: of each step (the first two lines), each turn (the third), each start (errands), each record. */
+/* Chances are per mille: of each step (the first two lines), each turn (the third), each start (errands), each
+ * record. */
 struct sim_scenario {
 	unsigned die_before, die_after, fail, lose, late, repeat;
 	unsigned doze; /* of each write: the runner stands still right before it */

@@ -72,8 +72,8 @@ void sim_row_name(unsigned row, char out[32])
 	(void)snprintf(out, 32, "k%06u in %c", row / SIM_PARTS, (char)('a' + row % SIM_PARTS));
 }
 
-/* A key that was seen before comes again, in its partition (a duplicate) or, rarely, in another; now and then with other
- * content. */
+/* A key that was seen before comes again, in its partition (a duplicate) or, rarely, in another; now and then with
+ * other content. */
 static struct sim_row again(struct sim *sim, uint16_t row)
 {
 	struct sim_random *random = &sim->random;
