@@ -16,7 +16,7 @@ struct entry {
 	json_t *info, *adds; /* adds: an array */
 	uint64_t txn[SIM_JOBS], claim;
 	bool has_txn[SIM_JOBS];
-	size_t removes;
+	json_t *removes; /* an array, too */
 };
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
@@ -42,13 +42,14 @@ static void read_action(json_t *action, struct entry *entry)
 	if ((part = json_object_get(action, "commitInfo")) != NULL) entry->info = json_incref(part);
 	if ((part = json_object_get(action, "add")) != NULL) (void)json_array_append(entry->adds, part);
 	if ((part = json_object_get(action, "txn")) != NULL) read_txn(part, entry);
-	entry->removes += json_object_get(action, "remove") != NULL;
+	if ((part = json_object_get(action, "remove")) != NULL) (void)json_array_append(entry->removes, part);
 }
 
 static void entry_release(struct entry *entry)
 {
 	json_decref(entry->info);
 	json_decref(entry->adds);
+	json_decref(entry->removes);
 }
 
 static bool read_entry(struct sim *sim, const char *key, struct entry *entry)
@@ -56,7 +57,7 @@ static bool read_entry(struct sim *sim, const char *key, struct entry *entry)
 	struct gm_buf bytes;
 	json_error_t problem;
 	bool good = true;
-	*entry = (struct entry){.adds = json_array()};
+	*entry = (struct entry){.adds = json_array(), .removes = json_array()};
 	if (!sim_object_bytes(sim->table, key, &bytes)) good = false;
 	for (size_t at = 0; good && at < bytes.len;) {
 		const char *line = (const char *)bytes.data + at, *end = memchr(line, '\n', bytes.len - at);
@@ -404,7 +405,7 @@ static void check_commit(struct sim *sim, int64_t version, unsigned job, const s
 		              version, sim_job_id(job), run, parent, oracle->head[job]);
 	if (sim_plan_closed(oracle, job, run))
 		sim_violation(sim, "plan %s/%" PRIu64 " is committed, and closed", sim_job_id(job), run);
-	if (entry->removes > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
+	if (json_array_size(entry->removes) > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
 	struct sim_commit *commit =
 	    add_commit(oracle, (struct sim_commit){.job = job, .run = run, .parent = parent, .empty = empty});
 	oracle->head[job] = run;
@@ -414,6 +415,27 @@ static void check_commit(struct sim *sim, int64_t version, unsigned job, const s
 		check_run(sim, job, run, entry);
 	memcpy(commit->known, oracle->known[job], sizeof commit->known);
 	sim_check_readers(sim);
+}
+
+static void take_away(struct sim *sim, const json_t *remove)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	const char *path = json_string_value(json_object_get(remove, "path"));
+	struct sim_file *file = sim_file_find(oracle, path);
+	file->removed = true;
+	file->removed_at = (int64_t)oracle->commit_count - 1;
+	for (size_t i = 0; i < file->row_count; i++) {
+		oracle->held[file->rows[i].row] = false;
+		oracle->deleted[file->rows[i].row] = true;
+	}
+}
+
+/* They made the table, or add or remove a file. */
+static void commit_of_others(struct sim *sim, const struct entry *entry)
+{
+	(void)add_commit(sim->oracle, (struct sim_commit){.job = SIM_JOBS, .empty = true});
+	import(sim, 0, entry);
+	for (size_t i = 0; i < json_array_size(entry->removes); i++) take_away(sim, json_array_get(entry->removes, i));
 }
 
 static void new_version(struct sim *sim, int64_t version, const char *key)
@@ -426,8 +448,8 @@ static void new_version(struct sim *sim, int64_t version, const char *key)
 		check_commit(sim, version, job, &entry);
 		jobs++;
 	}
-	if (jobs == 0 && version == 0) /* the other writer who made the table */
-		(void)add_commit(sim->oracle, (struct sim_commit){.job = SIM_JOBS, .empty = true});
+	if (jobs == 0)
+		commit_of_others(sim, &entry);
 	else if (jobs != 1)
 		sim_violation(sim, "version %" PRId64 " is of %zu jobs", version, jobs);
 	entry_release(&entry);

@@ -16,8 +16,8 @@ struct sim_file { /* visible in a partition folder */
 	char engine[64], job_hash[40]; /* as its footer says */
 	unsigned job;                  /* its name says that it is of this job and run; SIM_JOBS: of others */
 	uint64_t run;
-	bool committed;
-	int64_t version; /* of the commit */
+	bool committed, removed;     /* removed: from the log, by others */
+	int64_t version, removed_at; /* of the commits */
 };
 
 struct sim_commit {
@@ -57,6 +57,8 @@ struct sim_oracle {
 	uint8_t shown[SIM_ROWS];           /* in how many visible files */
 	bool held[SIM_ROWS];               /* in a committed one */
 	bool other[SIM_ROWS];              /* with which content */
+	bool deleted[SIM_ROWS];            /* others have removed it at some time */
+	uint8_t theirs[SIM_ROWS];          /* in how many visible files of others */
 };
 
 void *sim_grow(void *array, size_t *room, size_t count, size_t bytes_each);
