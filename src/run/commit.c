@@ -105,8 +105,7 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 	uint64_t head = gm_tip_head(commit->tip, commit->job_id);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
 	if (state == GM_PLAN_COMMITTED) GM_FAIL(err, GM_EXISTS, "run %" PRIu64 " is committed", plan->number);
-	if (state == GM_PLAN_AHEAD)
-		GM_FAIL(err, GM_CORRUPT, "the log does not know the parent of run %" PRIu64, plan->number);
+	if (state == GM_PLAN_AHEAD) return gm_history_forgotten(commit->job_id, plan->parent, err);
 	if (state == GM_PLAN_DEAD)
 		GM_FAIL(err, GM_LOST, "another run was committed in place of run %" PRIu64, plan->number);
 	if (compared == GM_OK) commit->checked = commit->tip->version;

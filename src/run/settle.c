@@ -28,6 +28,21 @@ static struct gm_commit commit_of(const struct gm_runner *runner, struct gm_tip 
 	                          .memory_bytes = runner->options.memory_bytes / 8};
 }
 
+/* The state of a plan of any job. A parent that the log does not know even when it is read on, after the plan was read,
+ * will never be known. */
+static enum gm_code state_of(const struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
+                             const struct gm_plan *plan, const char *job_id, enum gm_plan_state *state,
+                             struct gm_error *err)
+{
+	for (int i = 0; i < 2; i++) {
+		if (i > 0) GM_TRY(gm_tip_advance(tip, err));
+		uint64_t head = gm_tip_head(tip, job_id);
+		GM_TRY(gm_plan_state(runner->table, layout, head, plan->number, plan->parent, state, err));
+		if (*state != GM_PLAN_AHEAD) return GM_OK;
+	}
+	return gm_history_forgotten(job_id, plan->parent, err);
+}
+
 /* --- Publish and commit ------------------------------------------------------------------------------------------- */
 
 /* A staged file that is gone may have been swept because the plan is settled: the log is asked once more. */
@@ -206,11 +221,10 @@ static enum gm_code settle(struct gm_runner *runner, struct gm_tip *tip, const s
 	*acted = false;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
 	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
+	enum gm_code rc = state_of(runner, tip, &layout, plan, claim->job, &state, err);
 	if (rc == GM_OK && state == GM_PLAN_DEAD)
 		rc = gm_plan_is_closed(runner->table, &layout, plan->number, &closed, err);
-	*acted = state == GM_PLAN_OPEN || state == GM_PLAN_AHEAD || (state == GM_PLAN_DEAD && !closed);
+	if (rc == GM_OK) *acted = state == GM_PLAN_OPEN || (state == GM_PLAN_DEAD && !closed);
 	if (rc == GM_OK && state == GM_PLAN_OPEN) rc = finish_claimed(runner, tip, &layout, plan, claim->k, err);
 	if (rc == GM_OK && state == GM_PLAN_DEAD && !closed) rc = gm_plan_close(runner->table, &layout, plan, err);
 	gm_plan_free(plan);
@@ -230,7 +244,7 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 }
 
 /* Is the plan that a claim names still to be finished? */
-static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *tip, const struct gm_claim *claim,
+static enum gm_code is_unsettled(struct gm_runner *runner, struct gm_tip *tip, const struct gm_claim *claim,
                                  bool *unsettled, struct gm_error *err)
 {
 	struct gm_layout layout;
@@ -238,9 +252,8 @@ static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *
 	enum gm_plan_state state;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
 	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
-	*unsettled = state == GM_PLAN_OPEN;
+	enum gm_code rc = state_of(runner, tip, &layout, plan, claim->job, &state, err);
+	*unsettled = rc == GM_OK && state == GM_PLAN_OPEN;
 	gm_plan_free(plan);
 	return rc;
 }
@@ -352,8 +365,7 @@ enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *p
 	enum gm_plan_state state;
 	*over = false;
 	GM_TRY(open_tip(runner, &tip, err));
-	uint64_t head = gm_tip_head(&tip, plan->job);
-	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err);
+	enum gm_code rc = state_of(runner, &tip, &runner->layout, plan, plan->job, &state, err);
 	gm_tip_release(&tip);
 	*over = rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
 	return rc;
