@@ -1,15 +1,13 @@
 /* work.c - the units of a plan: each becomes staged files, key hashes, and a manifest that names them. */
 #include "run/runner.h"
+#include "run/secret.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum { DEFAULT_QUARANTINE_RECORDS = 100 };
 static const double default_quarantine_percent = 1.0;
 static const uint64_t program_bytes = (uint64_t)20 << 20; /* code, libraries, and scratch that no share covers */
-static const char secret_key[] = "_gristmill/hash-key";
 
 /* --- Limits ------------------------------------------------------------------------------------------------------- */
 
@@ -47,25 +45,6 @@ enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct
 }
 
 /* --- Work --------------------------------------------------------------------------------------------------------- */
-
-static enum gm_code load_secret(struct gm_runner *runner, struct gm_error *err)
-{
-	size_t got = 0;
-	if (runner->table != NULL) {
-		enum gm_code rc = gm_store_read(runner->table, secret_key, 0, runner->secret, sizeof runner->secret, &got, err);
-		if (rc != GM_OK && rc != GM_NOT_FOUND) return rc;
-		if (rc == GM_OK && got == sizeof runner->secret) return GM_OK;
-		if (rc == GM_OK) {
-			(void)gm_error_set(err, GM_CORRUPT, "the table's hash key is cut short");
-			return gm_error_object(err, GM_CORRUPT, secret_key, sizeof secret_key - 1);
-		}
-	}
-	if (getrandom(runner->secret, sizeof runner->secret, 0) != sizeof runner->secret)
-		return gm_error_errno(err, errno, "getrandom", "cannot get random bytes");
-	if (runner->table == NULL || runner->options.dry_run) return GM_OK;
-	enum gm_code rc = gm_store_put(runner->table, secret_key, runner->secret, sizeof runner->secret, true, err);
-	return rc == GM_EXISTS ? load_secret(runner, err) : rc;
-}
 
 static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_log *log, struct gm_error *err)
 {
@@ -271,7 +250,7 @@ static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *p
 	runner->done = (struct gm_engine_progress){0};
 	const struct gm_delta_log *log;
 	GM_TRY(open_log(runner, plan, &log, err));
-	GM_TRY(load_secret(runner, err));
+	GM_TRY(gm_secret_get(runner->table, !runner->options.dry_run, runner->secret, err));
 	GM_TRY(new_engine(runner, log, err));
 	gm_runner_phase(runner, "work");
 	return GM_OK;
