@@ -101,6 +101,7 @@ static enum gm_code parent_of(struct gm_store *table, const struct gm_layout *la
 		char key[GM_KEY_BYTES];
 		gm_layout_key(layout, key, "plans", number, ".json");
 		rc = gm_error_set(err, GM_CORRUPT, "the plan of committed run %" PRIu64 " is gone", number);
+		(void)gm_error_hint(err, rc, "restore it from a copy of the table: it says what the run has processed");
 		return gm_error_object(err, rc, key, strlen(key));
 	}
 	GM_TRY(rc);
@@ -368,10 +369,7 @@ enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t 
 	}
 	if (rc != GM_LOST) return rc;
 	err->code = GM_CORRUPT;
-	(void)gm_error_hint(err, GM_CORRUPT,
-	                    "the log was removed, changed or put back to an older state; restore it, for "
-	                    "otherwise everything would be processed again");
-	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
+	return GM_CORRUPT;
 }
 
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err)

@@ -190,7 +190,8 @@ static enum gm_code read_manifests(struct gm_runner *runner, const struct gm_pla
 	enum gm_code rc = check_worked(plan, states, err);
 	free(states);
 	while (rc == GM_OK && *done < plan->unit_count) {
-		rc = gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err);
+		rc = gm_runner_unusable(gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err),
+		                        err);
 		*done += rc == GM_OK;
 	}
 	return rc;
