@@ -176,9 +176,9 @@ GM_API void gm_run_result_clear(struct gm_run_result *result);
 
 /* --- A run in pieces ---------------------------------------------------------------------------------------------- */
 
-/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units, one
- * commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same time
- * as others; the files are those of a plain run, byte for byte. docs/distributed.md tells how they go together. */
+/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units,
+ * one commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same
+ * time as others; the files are those of a plain run, byte for byte. docs/distributed.md says more. */
 
 struct gm_planned_unit {
 	uint64_t objects, bytes;
@@ -217,9 +217,9 @@ enum gm_work_part {
 GM_API enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
                                 uint64_t unit, enum gm_work_part part, enum gm_step *step, struct gm_run_result *result,
                                 struct gm_error *err) GM_CHECK;
-/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet, which
- * the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has been given
- * up, make another. result as of gm_run. */
+/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet,
+ * which the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has
+ * been given up, make another. result as of gm_run. */
 GM_API enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
                                   enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
@@ -238,8 +238,8 @@ typedef bool gm_processed_fn(void *context, const struct gm_processed *entry);
 GM_API enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_processed_fn *each, void *context,
                                      struct gm_error *err) GM_CHECK;
 
-/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused: USAGE)
- * then tells which rows the table holds already. */
+/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused:
+ * USAGE) then tells which rows the table holds already. */
 struct gm_bookmark_edit {
 	bool rewind;   /* all objects modified later than to_us, by the time recorded when they were processed */
 	int64_t to_us; /* else the objects `keys` */
@@ -251,8 +251,8 @@ struct gm_bookmark_edited {
 	uint64_t run;     /* number of the commit; 0: none was made */
 	int64_t version;  /* of the table; -1: it has no commit */
 };
-/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is committed.
- * NOT_FOUND: one of the keys is not processed; nothing is committed. */
+/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is
+ * committed. NOT_FOUND: one of the keys is not processed; nothing is committed. */
 GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookmark_edit *edit,
                                        const struct gm_run_options *options, struct gm_bookmark_edited *result,
                                        struct gm_error *err) GM_CHECK;

@@ -249,7 +249,7 @@ def test_a_change_that_dies_anywhere_can_be_repeated(action, processed, tmp_path
     (["--table", "show"], "are missing", ""),
     (["j"], "bookmark: one of show, rewind or forget must follow JOB", "gristmill bookmark JOB WORD"),
     (["show", "j"], "must follow JOB", "gristmill bookmark JOB show"),
-    (["j", "shwo"], "bookmark: 'shwo' is not one of show, rewind or forget", "did you mean 'show'?"),
+    (["j", "showw"], "bookmark: 'showw' is not one of show, rewind or forget", "did you mean 'show'?"),
     (["j", "--table", "t", "--json"], "must follow JOB", ""),
     (["j", "--tabel", "show"], "bookmark show: unknown flag --tabel", "did you mean --table?"),
     (["j", "show", "x"], "bookmark show: unexpected argument 'x'", "gristmill help bookmark show"),

@@ -1,7 +1,7 @@
 /* words.c - commands that take a word behind their operand: `gristmill bookmark JOB rewind`.
  *
- * The operand and the word come in this order. Flags belong to the word and may stand anywhere; those of one name take a
- * value for all words of a command or for none, so that the word is found before it is known whose they are. */
+ * The operand and the word come in this order. Flags belong to the word and may stand anywhere. Those of one name take
+ * a value for all words of a command or for none: so the word is found before it is known whose they are. */
 #include "cli/cli.h"
 
 #include <string.h>

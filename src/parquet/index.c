@@ -6,7 +6,8 @@
 
 static const uint8_t *min_of(const struct gm_parquet_column_chunk *chunk, const struct gm_parquet_page *page)
 {
-	return chunk->bounds.data + page->bounds_at;
+	static const uint8_t none[1]; /* a chunk of nulls has no bounds at all */
+	return chunk->bounds.data != NULL ? chunk->bounds.data + page->bounds_at : none;
 }
 
 static const uint8_t *max_of(const struct gm_parquet_column_chunk *chunk, const struct gm_parquet_page *page)

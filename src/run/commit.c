@@ -193,8 +193,8 @@ enum gm_code gm_books_hash(const json_t *books, char hex[GM_HEX128_BYTES], struc
 	return rc;
 }
 
-/* Books of that number that somebody left: the same, or damaged, or of another plan that had the number. Nobody relies on
- * them, since the run is not committed; what is not the same makes room. *same: nothing is to be put. */
+/* Books of that number that somebody left: the same, or damaged, or of another plan that had the number. Nobody relies
+ * on them, since the run is not committed; what is not the same makes room. *same: nothing is to be put. */
 static enum gm_code replace_books(struct gm_store *table, const char *key, const char *hex, bool *same,
                                   struct gm_error *err)
 {
@@ -371,8 +371,8 @@ static enum gm_code put_version(const struct gm_commit *commit, const char *book
 	return rc;
 }
 
-/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below history.
- * OK: the plan is on the chain. */
+/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below
+ * history. OK: the plan is on the chain. */
 static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
 {
 	bool certain;

@@ -62,8 +62,8 @@ static enum gm_code compare_published(struct gm_store *table, const struct gm_ma
 	return gm_error_object(err, GM_CORRUPT, file->path, strlen(file->path));
 }
 
-/* Is a staged file what the manifest says? Who has just written it asks for the size alone. NOT_FOUND is for publishing to
- * judge: it may be published already. */
+/* Is a staged file what the manifest says? Who has just written it asks for the size alone. NOT_FOUND is for publishing
+ * to judge: it may be published already. */
 static enum gm_code check_staged(struct gm_store *table, const struct gm_manifest_file *file, bool found,
                                  struct gm_error *err)
 {

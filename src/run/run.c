@@ -1,5 +1,5 @@
-/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what each
- * step promises. */
+/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
+ * each step promises. */
 #include "run/upgrade.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others left. */
+/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others
+ * left. */
 #include "run/runner.h"
 
 #include <inttypes.h>
@@ -189,7 +190,8 @@ static enum gm_code account(struct gm_runner *runner, const struct gm_plan *plan
 	return gm_result_add_files(runner->result, manifests, plan->unit_count, err);
 }
 
-/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be done. */
+/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be
+ * done. */
 static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
                                    const struct gm_plan *plan, uint64_t claim, struct gm_error *err)
 {

@@ -1,5 +1,5 @@
-/* status_plans.c - the plans that are neither committed nor dead: whose they are, how far they have come, what they wait
- * for, and what to do about them. */
+/* status_plans.c - the plans that are neither committed nor dead: whose they are, how far they have come, what they
+ * wait for, and what to do about them. */
 #include "run/status.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* status_runs.c - the last commits of a job: from its plans, which are never deleted, and what the log says of them while
- * its entries are there; what was counted is in the books, too. */
+/* status_runs.c - the last commits of a job: from its plans, which are never deleted, and what the log says of them
+ * while its entries are there; what was counted is in the books, too. */
 #include "run/status.h"
 
 #include "base/time.h"

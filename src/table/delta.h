@@ -1,9 +1,9 @@
 /* delta.h - the table's Delta log: the sequence of commits that says which files are the table.
  *
- * Reader version 1, writer version 2 of the Delta protocol. Version v is _delta_log/<v as 20 digits>.json, put if absent,
- * one JSON action a line; every tenth or so is also a Parquet checkpoint of the whole state, which _last_checkpoint
- * points near to. What a table asks for and we cannot honour is refused by name (UNSUPPORTED). The log is foreign
- * input: Spark, delta-rs and others write it, too.
+ * Reader version 1, writer version 2 of the Delta protocol. Version v is _delta_log/<v as 20 digits>.json, put if
+ * absent, one JSON action a line; every tenth or so is also a Parquet checkpoint of the whole state, which
+ * _last_checkpoint points near to. What a table asks for and we cannot honour is refused by name (UNSUPPORTED). The
+ * log is foreign input: Spark, delta-rs and others write it, too.
  *
  * Paths are keys in the table's store: unescaped, relative. Partitions are Hive paths as our own folders have them
  * ("year=2024/month=03", see gm_partition_parse), made from partitionValues and not from the file's path. */
@@ -77,7 +77,8 @@ bool gm_delta_has(const struct gm_delta_log *log, const char *path);
 bool gm_delta_knows(const struct gm_delta_log *log, const char *path);
 /* How long the log remembers removed files: delta.deletedFileRetentionDuration. */
 int64_t gm_delta_removed_retention_ms(const struct gm_delta_log *log);
-/* All live files with everything the log says of them, each valid during its call; streamed, in no order that counts. */
+/* All live files with everything the log says of them, each valid during its call; streamed, in no order that
+ * counts. */
 typedef enum gm_code gm_delta_file_fn(void *context, const struct gm_delta_file *file, struct gm_error *err);
 enum gm_code gm_delta_each_file(const struct gm_delta_log *log, gm_delta_file_fn *each, void *context,
                                 struct gm_error *err) GM_CHECK;
@@ -94,8 +95,8 @@ struct gm_delta_entry {
 	size_t add_count, remove_count;
 };
 typedef enum gm_code gm_delta_entry_fn(void *context, const struct gm_delta_entry *entry, struct gm_error *err);
-/* The commits with first <= version, ascending, up to the newest. NOT_FOUND: entry `first` does not exist but later ones
- * do: it was cleaned away. */
+/* The commits with first <= version, ascending, up to the newest. NOT_FOUND: entry `first` does not exist but later
+ * ones do: it was cleaned away. */
 enum gm_code gm_delta_entries(struct gm_store *table, int64_t first, gm_delta_entry_fn *each, void *context,
                               struct gm_error *err) GM_CHECK;
 /* The oldest version whose JSON entry still exists; NOT_FOUND: none. */
@@ -124,16 +125,17 @@ struct gm_delta_commit {
 enum gm_code gm_delta_put(struct gm_store *table, int64_t version, const struct gm_delta_commit *commit,
                           struct gm_error *err) GM_CHECK;
 
-/* After a put that succeeded: is it certain that the newest state builds on that entry? It is not if a checkpoint of that
- * version or a later one is there: who slept while the log went on and was cleaned finds the name free again. */
+/* After a put that succeeded: is it certain that the newest state builds on that entry? It is not if a checkpoint of
+ * that version or a later one is there: who slept while the log went on and was cleaned finds the name free again. */
 enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *certain, struct gm_error *err) GM_CHECK;
 
 /* The schema that a table of these columns has (partition columns last), as schemaString; free() it. */
 enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, char **out,
                              struct gm_error *err) GM_CHECK;
-/* Does the table's metadata allow these columns and partitions? *changed: it must be rewritten first, with *schema (NULL
- * otherwise; free() it): new columns are added behind the table's, comments follow the job, columns that the job no
- * longer has stay. UNSUPPORTED: a type differs, both are named; another partitioning; a column that must not be null. */
+/* Does the table's metadata allow these columns and partitions? *changed: it must be rewritten first, with *schema
+ * (NULL otherwise; free() it): new columns are added behind the table's, comments follow the job, columns that the
+ * job no longer has stay. UNSUPPORTED: a type differs, both are named; another partitioning; a column that must not
+ * be null. */
 enum gm_code gm_delta_schema_merge(const struct gm_delta_metadata *metadata, const struct gm_delta_field *fields,
                                    size_t count, const char *const *partition_columns, size_t partition_count,
                                    bool *changed, char **schema, struct gm_error *err) GM_CHECK;

@@ -1,5 +1,5 @@
-/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null in a
- * row; everything in them may be null, as Spark writes it.
+/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null
+ * in a row; everything in them may be null, as Spark writes it.
  *
  *     txn       appId, version, lastUpdated
  *     add       path, partitionValues, size, modificationTime, dataChange, stats, tags
@@ -9,8 +9,8 @@
  *     protocol  minReaderVersion, minWriterVersion
  *
  * partitionValues, tags, options and configuration are maps of strings, partitionColumns is a list of them. Times are
- * milliseconds, as in the entries. Rows are gathered column by column, as the writer takes them, and go out in row groups
- * of bounded size. */
+ * milliseconds, as in the entries. Rows are gathered column by column, as the writer takes them, and go out in row
+ * groups of bounded size. */
 #include "table/delta_internal.h"
 
 #include "parquet/writer.h"
@@ -213,11 +213,12 @@ static enum gm_code put_others(struct gm_delta_rows *rows, enum leaf first, enum
 static enum gm_code encode(struct gm_delta_rows *rows, size_t leaf, struct gm_parquet_column_chunk **out,
                            struct gm_error *err)
 {
+	static uint8_t none[1]; /* strings that are all empty */
 	struct column *column = &rows->columns[leaf];
 	struct gm_vec vec = {.type = column->type};
 	if (column->type == GM_TYPE_STRING) {
 		vec.repr = GM_REPR_PLAIN;
-		vec.bytes = column->values.data;
+		vec.bytes = column->values.data != NULL ? column->values.data : none;
 		vec.ends = (uint32_t *)(void *)column->ends.data;
 	} else if (column->type == GM_TYPE_BOOLEAN) {
 		vec.repr = GM_REPR_BOOL;

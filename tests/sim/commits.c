@@ -90,7 +90,8 @@ static uint64_t metric(const struct entry *entry, const char *name)
 
 /* --- Rows --------------------------------------------------------------------------------------------------------- */
 
-/* What the rows of an object come to, given what the table and the inputs before it hold. New ones get true in fresh. */
+/* What the rows of an object come to, given what the table and the inputs before it hold. New ones get true in
+ * fresh. */
 static struct sim_books_input take_rows(struct sim_oracle *oracle, const struct sim_object *object,
                                         bool fresh[SIM_ROWS])
 {
@@ -110,7 +111,8 @@ static struct sim_books_input take_rows(struct sim_oracle *oracle, const struct 
 	return sums;
 }
 
-/* The bookmark: an object is processed once, unless it was forgotten; again with other content only if that is wanted. */
+/* The bookmark: an object is processed once, unless it was forgotten; again with other content only if that is
+ * wanted. */
 static void note_processed(struct sim *sim, unsigned job, uint64_t run, const struct sim_object *object)
 {
 	bool *known = sim->oracle->known[job];
@@ -155,7 +157,8 @@ static void check_row(struct sim *sim, const char *path, struct sim_row row, boo
 	fresh[row.row] = false;
 }
 
-static void check_data_file(struct sim *sim, const struct sim_books_file *named, bool fresh[SIM_ROWS])
+static void check_data_file(struct sim *sim, const struct sim_books *books, const struct sim_books_file *named,
+                            bool fresh[SIM_ROWS])
 {
 	char hash[40];
 	struct sim_file *file = sim_file_find(sim->oracle, named->path);
@@ -169,6 +172,8 @@ static void check_data_file(struct sim *sim, const struct sim_books_file *named,
 		sim_violation(sim, "%s is not what its books say", named->path);
 	if (file->row_count != named->rows)
 		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
+	if (strcmp(file->engine, books->engine) != 0 || strcmp(file->job_hash, books->job_hash) != 0)
+		sim_violation(sim, "%s was made by another engine or edition than its plan", named->path);
 	for (size_t i = 0; i < file->row_count; i++) check_row(sim, named->path, file->rows[i], fresh);
 	file->committed = true;
 	file->version = (int64_t)sim->oracle->commit_count - 1;
@@ -188,7 +193,7 @@ static void check_files(struct sim *sim, const struct sim_books *books, bool fre
 	char row[32];
 	for (size_t i = 0; i < books->file_count; i++) {
 		if (sim_is_data(books->files[i].path)) {
-			check_data_file(sim, &books->files[i], fresh);
+			check_data_file(sim, books, &books->files[i], fresh);
 			continue;
 		}
 		remember_name(sim->oracle, books->files[i].path);

@@ -180,7 +180,12 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 		sim_violation(sim, "%s is of no job", path);
 		return;
 	}
-	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &file.rows, &file.row_count)) return;
+	struct sim_rows read;
+	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &read)) return;
+	file.rows = read.rows;
+	file.row_count = read.count;
+	memcpy(file.engine, read.engine, sizeof file.engine);
+	memcpy(file.job_hash, read.job_hash, sizeof file.job_hash);
 	file.path = strdup(path);
 	oracle->files = sim_grow(oracle->files, &oracle->file_room, oracle->file_count, sizeof file);
 	oracle->files[oracle->file_count++] = file;

@@ -13,7 +13,8 @@ struct sim_file { /* visible in a partition folder */
 	uint64_t bytes;
 	struct sim_row *rows;
 	size_t row_count;
-	unsigned job; /* its name says that it is of this job and run; SIM_JOBS: of others */
+	char engine[64], job_hash[40]; /* as its footer says */
+	unsigned job;                  /* its name says that it is of this job and run; SIM_JOBS: of others */
 	uint64_t run;
 	bool committed;
 	int64_t version; /* of the commit */

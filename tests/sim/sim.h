@@ -60,7 +60,8 @@ enum sim_shared {
 	SIM_SHARED_ADOPTED, /* and takes over what the first has processed */
 };
 
-/* Chances are per mille: of each step (the first two lines), each turn (the third), each start (errands), each record. */
+/* Chances are per mille: of each step (the first two lines), each turn (the third), each start (errands), each
+ * record. */
 struct sim_scenario {
 	unsigned die_before, die_after, fail, lose, late, repeat;
 	unsigned doze; /* of each write: the runner stands still right before it */
@@ -236,8 +237,12 @@ void sim_effect_deliver(struct sim *sim);
 void sim_effects_drop(struct sim *sim);
 
 /* rows.c: the rows of a data file, in the partition that its path says; free() them. False: a violation. */
-bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_row **rows,
-                   size_t *count);
+struct sim_rows {
+	struct sim_row *rows;
+	size_t count;
+	char engine[64], job_hash[40]; /* whose work it is, as its footer says */
+};
+bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out);
 
 /* oracle.c */
 struct sim_oracle *sim_oracle_new(void);
@@ -266,6 +271,7 @@ struct sim_books_input {
 struct sim_books {
 	uint64_t run, parent;
 	char own_hash[40]; /* of its text */
+	char engine[64], job_hash[40];
 	struct sim_books_file *files;
 	size_t file_count;
 	struct sim_books_input *inputs;

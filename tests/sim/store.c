@@ -177,14 +177,17 @@ static enum gm_code take_names(struct gm_store *inner, const char *prefix, gm_pr
 	return rc;
 }
 
-/* One page: the names behind `after`, at most `most`. The caller's calls on the store come between pages, too. */
-static enum gm_code list_page(struct view *view, const char *prefix, size_t most, char after[SIM_KEY_ROOM], bool *more,
+/* One page: the names behind `after`. The caller's calls on the store come between pages, too. */
+static enum gm_code list_page(struct view *view, const char *prefix, char after[SIM_KEY_ROOM], bool *more,
                               gm_prune_fn *prune, gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct names names;
+	struct sim *sim = view->runner->sim;
 	GM_TRY(take_names(view->inner, prefix, prune, context, &names, err));
 	enum gm_code rc = GM_OK;
-	size_t first = 0;
+	size_t first = 0, most = SIZE_MAX;
+	if (sim->scenario.paged && sim->faults)
+		most = 1 + sim_below(&sim->random, names.count < 12 ? 6 : (unsigned)names.count / 2);
 	while (first < names.count && after[0] != '\0' && strcmp(names.infos[first].key, after) <= 0) first++;
 	*more = names.count - first > most;
 	if (*more) names.count = first + most;
@@ -201,13 +204,11 @@ static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_pru
                               void *context, struct gm_error *err)
 {
 	struct view *view = of(store);
-	struct sim *sim = view->runner->sim;
 	enum gm_code rc = GM_OK;
 	char after[SIM_KEY_ROOM] = "";
 	for (bool more = true; rc == GM_OK && more;) {
 		if (!reads(view, "list", prefix, &rc, err)) return rc;
-		size_t most = sim->scenario.paged && sim->faults ? 1 + sim_below(&sim->random, 6) : SIZE_MAX;
-		rc = list_page(view, prefix, most, after, &more, prune, each, context, err);
+		rc = list_page(view, prefix, after, &more, prune, each, context, err);
 	}
 	return rc;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_INTRUDERS = 4 };
+
 /* --- Jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Two jobs write to one table; each has a second edition, with another column. Nothing is compressed, so that rows.c
@@ -70,8 +72,8 @@ void sim_row_name(unsigned row, char out[32])
 	(void)snprintf(out, 32, "k%06u in %c", row / SIM_PARTS, (char)('a' + row % SIM_PARTS));
 }
 
-/* A key that was seen before comes again, in its partition (a duplicate) or, rarely, in another; now and then with other
- * content. */
+/* A key that was seen before comes again, in its partition (a duplicate) or, rarely, in another; now and then with
+ * other content. */
 static struct sim_row again(struct sim *sim, uint16_t row)
 {
 	struct sim_random *random = &sim->random;
@@ -309,6 +311,7 @@ void sim_file_intrudes(struct sim *sim)
 	struct gm_buf bytes;
 	struct gm_error err;
 	size_t n = 0;
+	if (sim->intruders == MOST_INTRUDERS) return;
 	unsigned part = sim_below(&sim->random, sim->scenario.parts), rows = 1 + sim_below(&sim->random, 3);
 	for (unsigned i = 0; i < rows; i++) {
 		unsigned key = new_key(sim);
