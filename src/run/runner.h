@@ -59,6 +59,9 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* What a plan that nobody publishes yet has worked, and cannot be read, is worth nothing: CORRUPT becomes CHANGED, on
+ * which the plan is ended and made again. Other codes are passed on. */
+enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err) GM_CHECK;
 /* Do the books of all units balance, and is the quarantine limit held? */
 enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
                                     struct gm_error *err) GM_CHECK;
