@@ -176,9 +176,9 @@ GM_API void gm_run_result_clear(struct gm_run_result *result);
 
 /* --- A run in pieces ---------------------------------------------------------------------------------------------- */
 
-/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units, one
- * commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same time
- * as others; the files are those of a plain run, byte for byte. docs/distributed.md tells how they go together. */
+/* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units,
+ * one commits. They share nothing but source and table. Each may die anywhere and be repeated, by anyone, at the same
+ * time as others; the files are those of a plain run, byte for byte. docs/distributed.md says more. */
 
 struct gm_planned_unit {
 	uint64_t objects, bytes;
@@ -217,9 +217,9 @@ enum gm_work_part {
 GM_API enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
                                 uint64_t unit, enum gm_work_part part, enum gm_step *step, struct gm_run_result *result,
                                 struct gm_error *err) GM_CHECK;
-/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet, which
- * the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has been given
- * up, make another. result as of gm_run. */
+/* Checks the books of all units and the quarantine limit, publishes and commits. NOT_FOUND: units are not worked yet,
+ * which the message names. CHANGED: what others committed meanwhile is at odds with it, and QUARANTINE: the plan has
+ * been given up, make another. result as of gm_run. */
 GM_API enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan,
                                   enum gm_step *step, struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
@@ -238,8 +238,8 @@ typedef bool gm_processed_fn(void *context, const struct gm_processed *entry);
 GM_API enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_processed_fn *each, void *context,
                                      struct gm_error *err) GM_CHECK;
 
-/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused: USAGE)
- * then tells which rows the table holds already. */
+/* What is to be processed again by the next run, whose unique key (table.unique_by, without which this is refused:
+ * USAGE) then tells which rows the table holds already. */
 struct gm_bookmark_edit {
 	bool rewind;   /* all objects modified later than to_us, by the time recorded when they were processed */
 	int64_t to_us; /* else the objects `keys` */
@@ -251,11 +251,66 @@ struct gm_bookmark_edited {
 	uint64_t run;     /* number of the commit; 0: none was made */
 	int64_t version;  /* of the table; -1: it has no commit */
 };
-/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is committed.
- * NOT_FOUND: one of the keys is not processed; nothing is committed. */
+/* Commits the change, with options.reason and who it was; a commit of its own. No object is newer: nothing is
+ * committed. NOT_FOUND: one of the keys is not processed; nothing is committed. */
 GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookmark_edit *edit,
                                        const struct gm_run_options *options, struct gm_bookmark_edited *result,
                                        struct gm_error *err) GM_CHECK;
+
+/* --- Status ------------------------------------------------------------------------------------------------------- */
+
+/* A commit of the job. */
+struct gm_status_run {
+	uint64_t run;
+	const char *what;         /* "run", "end", "rewind", "forget", "adopt", "import", "upgrade" */
+	const char *detail;       /* of a change of state: what it changed; "" for a run */
+	const char *who, *reason; /* "" if not told */
+	int64_t version;          /* of the table; -1: the log entry was cleaned away */
+	int64_t time_us;          /* of the commit; where the entry is gone, of the plan */
+	/* What it processed and what became of it; 0 for a change of state. */
+	uint64_t objects, files;
+	uint64_t records_read, rows_written, duplicates, filtered, quarantined;
+};
+/* A plan that is neither committed nor dead. */
+struct gm_status_plan {
+	uint64_t plan;
+	const char *job;    /* whose it is */
+	const char *engine; /* that made it; "" if it cannot be read */
+	int64_t created_us;
+	bool claimed; /* it is between publish and commit: no job can commit before it is finished */
+	bool ours;    /* this engine and job file may finish it */
+	uint64_t objects, bytes, units, units_done;
+	const char *state, *advice; /* a line each: how it stands, and what to do about it */
+};
+/* How a job stands with its table. Owned by the caller: gm_status_clear. */
+struct gm_status {
+	bool table_exists;
+	int64_t version, version_us; /* of the table, when it was committed (0: not known); -1: it has no commit */
+	uint64_t last_run;           /* of the job; 0: none */
+	/* What stands in the way of a run, and what to do; "" if nothing does. */
+	const char *blocked, *blocked_advice;
+	const struct gm_status_run *runs; /* newest first */
+	size_t run_count;
+	/* The bookmark: objects processed; changes since it was written down last, which are what it takes in memory. */
+	uint64_t objects, changes, bookmark_run, bookmark_bytes; /* bookmark_run 0: it has not been written down yet */
+	int64_t newest_us;                                       /* modified, of the objects processed; 0: none */
+	/* Objects of the source that a run would process. source_error.code not OK: it could not be listed. */
+	uint64_t waiting, waiting_bytes, changed; /* changed: processed, and overwritten since */
+	int64_t waiting_oldest_us;                /* modified; 0: none */
+	int64_t listed_since_us;                  /* folders named by an earlier time were not looked at; 0: all were */
+	struct gm_error source_error;
+	const struct gm_status_plan *plans;
+	size_t plan_count;
+	void *memory;
+};
+struct gm_status_options {
+	uint64_t runs;         /* how many commits to tell; 0: 10 */
+	uint64_t memory_bytes; /* 0: 256 MiB */
+};
+/* Reads how things stand; writes nothing. options may be NULL. */
+GM_API enum gm_code gm_status_read(const struct gm_job *job, const struct gm_status_options *options,
+                                   struct gm_status *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_status_clear(struct gm_status *status);
 
 /* Rows as text, for people: one call per row, values[i] NULL for null. names are the table's columns, then the
  * partition columns. Return false to stop. */

@@ -362,11 +362,23 @@ def test_memory_is_bounded(tmp_path):
 
 def test_few_bytes_do_not_become_many(tmp_path):
     """A long start that many values share: a batch ends early, and memory stays where it is."""
-    path, values = tmp_path / "t.parquet", ["x" * 100000 + str(i) for i in range(100)]
+    path, values = tmp_path / "t.parquet", [None if i % 7 == 3 else "x" * 100000 + str(i) for i in range(100)]
     pq.write_table(pa.table({"v": pa.array(values)}), path, use_dictionary=False, column_encoding={"v": "DELTA_BYTE_ARRAY"},
                    data_page_size=2**30)
     dump = Dump(path, "--memory", 250000)
     assert not dump.errors() and dump.chunks[0][0]["values"] == [plain(value) for value in values]
+
+
+def test_compressed_pages_that_say_they_are_not(tmp_path):
+    """As Arrow wrote them before 3.0."""
+    path = tmp_path / "t.parquet"
+    table = pa.table({"v": pa.array([f"value {i}" for i in range(1000)])}, schema=pa.schema([pa.field("v", pa.string(), nullable=False)]))
+    pq.write_table(table, path, data_page_version="2.0", compression="zstd", use_dictionary=False)
+    data = path.read_bytes()
+    flag = b"\x15\x00\x15\x00\x11"  # no bytes of levels, is_compressed true
+    assert data.count(flag) == 1
+    path.write_bytes(data.replace(flag, flag[:-1] + b"\x12"))
+    assert Dump(path).chunks[0][0]["values"] == [plain(value) for value in table["v"].to_pylist()]
 
 
 # --- Statistics and bloom filters -----------------------------------------------------------------------------------------

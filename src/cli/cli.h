@@ -86,6 +86,7 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments);
 int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
+int gm_cli_status(const struct gm_cli_command *command, char **arguments);
 int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
@@ -97,14 +98,15 @@ extern const struct gm_cli_command gm_cli_bookmark_words[];
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
+	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
 	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
 	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
-    gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
-    gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
+    gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
+    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -122,6 +124,8 @@ int gm_cli_parse_all(const struct gm_cli_command *command, char **arguments, voi
 /* Loads the job that a command names; the exit status, GM_CLI_GO_ON if it is loaded. A failure is printed, with `json`
  * also as an object on standard output. */
 int gm_cli_load_job(const struct gm_cli_job_flags *flags, const char *path, bool json, struct gm_job **job);
+/* The row of a flag by name[0..bytes); NULL if the command has none. */
+const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command, const char *name, size_t bytes);
 /* Says that a flag which the command cannot do without was not given; returns GM_CLI_USAGE. */
 int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 /* The word of words[0..count) that `wrong` may stand for; NULL if none is near. */

@@ -259,7 +259,7 @@ static int unknown_flag(const struct gm_cli_command *command, const char *name)
 	return gm_cli_usage(hint, "%s: unknown flag --%s", command->name, name);
 }
 
-static const struct gm_cli_flag *find_flag(const struct gm_cli_command *command, const char *name, size_t bytes)
+const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command, const char *name, size_t bytes)
 {
 	for (size_t i = 0; i < command->flag_count; i++) {
 		const char *known = command->flags[i].name;
@@ -285,7 +285,7 @@ static int parse_flag(struct parser *parser)
 	char *name = *parser->next + 2, *equals = strchr(name, '='), *value = equals != NULL ? equals + 1 : NULL;
 	size_t bytes = equals != NULL ? (size_t)(equals - name) : strlen(name);
 	const struct gm_cli_command *command = parser->command;
-	const struct gm_cli_flag *flag = find_flag(command, name, bytes);
+	const struct gm_cli_flag *flag = gm_cli_find_flag(command, name, bytes);
 	if (flag == NULL) {
 		if (equals != NULL) *equals = '\0';
 		return unknown_flag(command, name);

@@ -64,6 +64,15 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_commit_flags,
      .flag_count = GM_CLI_COMMIT_FLAGS,
      .main = gm_cli_commit},
+    {.name = "status",
+     .operand = "JOB",
+     .brief = "tell what is processed, what waits, and what stands in the way",
+     .text = "Tells the table's version, the job's last commits, how many objects of the source are processed and how "
+             "many are not, and every run that is not finished: whose it is, how far it has come, and what to do about "
+             "it. Writes nothing.",
+     .flags = gm_cli_status_flags,
+     .flag_count = GM_CLI_STATUS_FLAGS,
+     .main = gm_cli_status},
     {.name = "bookmark",
      .operand = "JOB",
      .brief = "show what is processed, or have some of it processed again",

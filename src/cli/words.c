@@ -1,6 +1,7 @@
 /* words.c - commands that take a word behind their operand: `gristmill bookmark JOB rewind`.
  *
- * The operand and the word come first, in this order; flags and further operands belong to the word. */
+ * The operand and the word come in this order. Flags belong to the word and may stand anywhere. Those of one name take
+ * a value for all words of a command or for none: so the word is found before it is known whose they are. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -62,28 +63,52 @@ static int incomplete(const struct gm_cli_command *command, const char *first)
 	spell_words(command, list, sizeof list);
 	(void)snprintf(hint, sizeof hint, "the order is: gristmill %s %s %s", command->name, command->operand,
 	               first != NULL && gm_cli_find_word(command, first) != NULL ? first : "WORD");
-	if (first == NULL || first[0] == '-')
-		return gm_cli_usage(hint, "%s: %s and then one of %s come first", command->name, command->operand, list);
+	if (first == NULL)
+		return gm_cli_usage(hint, "%s: %s and then one of %s are missing", command->name, command->operand, list);
 	return gm_cli_usage(hint, "%s: one of %s must follow %s", command->name, list, command->operand);
 }
 
-static bool is_help(const char *argument)
+static bool takes_value(const struct gm_cli_command *command, const char *argument)
 {
-	return argument != NULL && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0);
+	const char *name = argument + 2;
+	if (strncmp(argument, "--", 2) != 0 || strchr(name, '=') != NULL) return false;
+	for (const struct gm_cli_command *row = command->words; row->name != NULL; row++) {
+		const struct gm_cli_flag *flag = gm_cli_find_flag(row, name, strlen(name));
+		if (flag != NULL) return flag->kind != GM_CLI_SWITCH;
+	}
+	return false;
+}
+
+/* The argument from arguments on that is no flag and no flag's value: where the list ends if there is none. */
+static char **next_operand(const struct gm_cli_command *command, char **arguments)
+{
+	for (; *arguments != NULL; arguments++) {
+		if ((*arguments)[0] != '-') return arguments;
+		if (takes_value(command, *arguments) && arguments[1] != NULL) arguments++;
+	}
+	return arguments;
+}
+
+static bool asks_help(char **from, char **to)
+{
+	for (; from < to; from++) {
+		if (strcmp(*from, "--help") == 0 || strcmp(*from, "-h") == 0) return true;
+	}
+	return false;
 }
 
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments)
 {
-	char *operand = arguments[0], *word = operand != NULL ? arguments[1] : NULL;
-	if (is_help(operand) || is_help(word)) {
+	char **operand = next_operand(command, arguments);
+	char **word = *operand != NULL ? next_operand(command, operand + 1) : operand;
+	if (asks_help(arguments, word)) {
 		gm_cli_print_command_help(stdout, command);
 		return gm_cli_finish(GM_CLI_DONE, true);
 	}
-	if (operand == NULL || operand[0] == '-' || word == NULL || word[0] == '-') return incomplete(command, operand);
-	const struct gm_cli_command *row = gm_cli_find_word(command, word);
-	bool swapped = row == NULL && gm_cli_find_word(command, operand) != NULL;
-	if (swapped) return incomplete(command, operand);
-	if (row == NULL) return gm_cli_unknown_word(command, word);
-	arguments[1] = operand;
-	return row->main(row, arguments + 1);
+	if (*operand == NULL || *word == NULL) return incomplete(command, *operand);
+	const struct gm_cli_command *row = gm_cli_find_word(command, *word);
+	if (row == NULL && gm_cli_find_word(command, *operand) != NULL) return incomplete(command, *operand);
+	if (row == NULL) return gm_cli_unknown_word(command, *word);
+	for (; *word != NULL; word++) word[0] = word[1];
+	return row->main(row, arguments);
 }

@@ -2,9 +2,9 @@
  *
  * Holds everything that can change a row or a byte of the table, with defaults filled in: two job files with the same
  * text here are the same job to the run protocol, which puts the hash into plans and file names. Locations, comments,
- * catalog, database and table name are left out: moving or describing a table does not change it; and so is what decides
- * which objects a plan takes (on_change, lookback, plan_objects, plan_bytes): the plan names them. Objects have their
- * keys in byte order, no white space; lists keep their order.
+ * catalog, database and table name are left out: moving or describing a table does not change it; and so is what
+ * decides which objects a plan takes (on_change, lookback, plan_objects, plan_bytes): the plan names them. Objects have
+ * their keys in byte order, no white space; lists keep their order.
  *
  *   {"columns":[{"expr":..,"from":[..],"name":..,"on_error":..,"required":..,"type":..,"unit":..,"default":..}],
  *    "id":..,"job":..,"resolved":1,"source":{"format":..,"max_record":..},

@@ -153,21 +153,22 @@ static void read_header(struct gm_thrift_in *in, struct page_header *out)
 /* Reads the header at `at`, with more and more of the bytes there until it fits, and steps behind it. */
 static enum gm_code next_header(struct gm_page_source *source, struct page_header *header, struct gm_error *err)
 {
-	for (size_t bytes = ready(source) > 0 ? ready(source) : 1;; bytes *= 2) {
-		struct gm_thrift_in in;
+	struct gm_thrift_in in;
+	size_t most = source->reader->memory_bytes < header_max_bytes ? source->reader->memory_bytes : header_max_bytes;
+	if (most < ahead_bytes) most = ahead_bytes;
+	for (size_t bytes = ready(source) > 0 ? ready(source) : 1;;) {
 		if (bytes > chunk_left(source)) bytes = (size_t)chunk_left(source);
 		GM_TRY(want(source, bytes, err));
 		gm_thrift_open(&in, "header of a page", next_bytes(source), ready(source), source->at, err);
 		read_header(&in, header);
-		if (in.rc == GM_OK) {
-			source->at += (uint64_t)(in.at - in.start);
-			return GM_OK;
-		}
-		if (!in.cut || ready(source) == chunk_left(source) || ready(source) >= header_max_bytes ||
-		    ready(source) >= source->reader->memory_bytes)
-			return gm_thrift_close(&in);
-		bytes = ready(source);
+		if (in.rc == GM_OK) break;
+		if (!in.cut || ready(source) == chunk_left(source)) return gm_thrift_close(&in);
+		if (ready(source) >= most)
+			GM_FAIL(err, GM_UNSUPPORTED, "the header of a page takes more than the %zu bytes it may", most);
+		bytes = ready(source) * 2 < most ? ready(source) * 2 : most;
 	}
+	source->at += (uint64_t)(in.at - in.start);
+	return GM_OK;
 }
 
 static enum gm_code check_header(const struct gm_page_source *source, const struct page_header *header,
@@ -274,7 +275,9 @@ static enum gm_code take_v2(struct gm_page_source *source, const struct page_hea
 	page->values = (struct gm_page_part){stored.data, 0};
 	/* Nothing but nulls: not every writer makes a stream of no bytes, or tells its size. */
 	if (stored.bytes == 0) return GM_OK;
-	int32_t codec = header->stored ? GM_FORMAT_UNCOMPRESSED : source->chunk->codec;
+	/* Arrow before 3.0 wrote compressed pages and said that they were not: then their sizes differ. */
+	bool as_it_is = header->stored && stored.bytes == whole - levels;
+	int32_t codec = as_it_is ? GM_FORMAT_UNCOMPRESSED : source->chunk->codec;
 	return decompress(source, codec, stored, whole - levels, &page->values, err);
 }
 

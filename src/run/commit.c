@@ -352,6 +352,26 @@ static enum gm_code put_version(const struct gm_commit *commit, const char *book
 	return rc;
 }
 
+/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below
+ * history. OK: the plan is on the chain. */
+static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
+{
+	bool certain;
+	struct gm_delta_log *log;
+	enum gm_plan_state state;
+	const struct gm_plan *plan = commit->plan;
+	GM_TRY(gm_delta_is_history(commit->table, commit->tip->version + 1, &certain, err));
+	if (certain) return GM_OK;
+	GM_TRY(gm_history_log(commit->table, commit->tip->memory_bytes, &log, err));
+	uint64_t head = gm_history_head(log, commit->job_id);
+	gm_delta_free(log);
+	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
+	if (state == GM_PLAN_COMMITTED) return GM_OK;
+	if (state == GM_PLAN_DEAD)
+		GM_FAIL(err, GM_LOST, "another run was committed in place of run %" PRIu64, plan->number);
+	GM_FAIL(err, GM_CHANGED, "the log went on and was cleaned while run %" PRIu64 " was to be committed", plan->number);
+}
+
 enum gm_code gm_commit_put(struct gm_commit *commit, struct gm_error *err)
 {
 	char books[GM_HEX128_BYTES] = "";
@@ -360,7 +380,8 @@ enum gm_code gm_commit_put(struct gm_commit *commit, struct gm_error *err)
 	for (int lost = 0;;) {
 		GM_TRY(gm_commit_check(commit, err));
 		enum gm_code rc = put_version(commit, books, &put);
-		if (rc == GM_OK || rc == GM_NOMEM) {
+		if (rc == GM_OK) return confirm(commit, err);
+		if (rc == GM_NOMEM) {
 			*err = put;
 			return rc;
 		}

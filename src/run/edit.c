@@ -4,6 +4,8 @@
  * its rows are told from those that the table holds by their unique key. */
 #include "run/upgrade.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -70,13 +72,20 @@ static enum gm_code count_newer(void *context, const struct gm_bookmark_entry *e
 	return GM_OK;
 }
 
+/* Is it a key that a bookmark can hold, and so be asked for? */
+static bool may_be_known(const char *key)
+{
+	size_t n = strlen(key);
+	return n > 0 && n <= GM_BOOKMARK_KEY_MAX && gm_utf8_valid_prefix((const uint8_t *)key, n) == n;
+}
+
 static enum gm_code check_known(struct gm_bookmark *bookmark, const char *const *keys, size_t count,
                                 struct gm_error *err)
 {
 	gm_bookmark_restart(bookmark);
 	for (size_t i = 0; i < count; i++) {
-		const struct gm_bookmark_entry *known;
-		GM_TRY(gm_bookmark_find(bookmark, keys[i], &known, err));
+		const struct gm_bookmark_entry *known = NULL;
+		if (may_be_known(keys[i])) GM_TRY(gm_bookmark_find(bookmark, keys[i], &known, err));
 		if (known != NULL) continue;
 		(void)gm_error_set(err, GM_NOT_FOUND, "this object is not among those processed; nothing was forgotten");
 		(void)gm_error_hint(err, GM_NOT_FOUND, "keys are relative to the source, as 'bookmark JOB show' prints them");
@@ -179,6 +188,7 @@ enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run
 	enum gm_code rc = gm_runner_open(&runner, job, env, options, &run, err);
 	if (rc == GM_OK) rc = change(&runner, &sorted, result, err);
 	gm_runner_close(&runner);
+	if (rc != GM_OK) result->objects = 0;
 	result->version = run.version;
 	gm_run_result_clear(&run);
 	free(keys);

@@ -39,6 +39,18 @@ static enum gm_code note_number(void *context, const struct gm_object_info *info
 	return n > 0 ? push(numbers, n, err) : GM_OK;
 }
 
+/* The names of plans, and of those that are closed: one folder holds both. */
+struct plan_numbers {
+	struct numbers plans, closed;
+};
+
+static enum gm_code note_plan(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	struct plan_numbers *numbers = context;
+	GM_TRY(note_number(&numbers->plans, info, err));
+	return note_number(&numbers->closed, info, err);
+}
+
 /* Manifests stay; whatever else lies in a work folder is noted once. */
 static enum gm_code note_work(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
@@ -56,14 +68,33 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static enum gm_code list_numbers(struct gm_store *table, const struct gm_layout *layout, const char *folder,
-                                 const char *suffix, struct numbers *numbers, struct gm_error *err)
+static void sort(struct numbers *numbers)
+{
+	if (numbers->count > 1) qsort(numbers->value, numbers->count, sizeof *numbers->value, compare);
+}
+
+/* Of base files. */
+static enum gm_code list_bookmarks(struct gm_store *table, const struct gm_layout *layout, struct numbers *written,
+                                   struct gm_error *err)
 {
 	char prefix[GM_KEY_BYTES];
-	numbers->suffix = suffix;
-	(void)snprintf(prefix, sizeof prefix, "%s%s/", layout->job, folder);
-	GM_TRY(gm_store_list(table, prefix, note_number, numbers, err));
-	if (numbers->count > 1) qsort(numbers->value, numbers->count, sizeof *numbers->value, compare);
+	written->suffix = "";
+	(void)snprintf(prefix, sizeof prefix, "%sbookmark/", layout->job);
+	GM_TRY(gm_store_list(table, prefix, note_number, written, err));
+	sort(written);
+	return GM_OK;
+}
+
+static enum gm_code list_plans(struct gm_store *table, const struct gm_layout *layout, struct plan_numbers *numbers,
+                               struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	numbers->plans.suffix = ".json";
+	numbers->closed.suffix = ".closed";
+	(void)snprintf(prefix, sizeof prefix, "%splans/", layout->job);
+	GM_TRY(gm_store_list(table, prefix, note_plan, numbers, err));
+	sort(&numbers->plans);
+	sort(&numbers->closed);
 	return GM_OK;
 }
 
@@ -174,7 +205,7 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, in
 	uint64_t runs;
 	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", plan->adopts);
 	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
-	enum gm_code rc = list_numbers(table, &layout, "bookmark", "", &written, err);
+	enum gm_code rc = list_bookmarks(table, &layout, &written, err);
 	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, depth + 1, &other, &full_us, &runs, err);
 	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
 	gm_bookmark_free(other);
@@ -291,7 +322,8 @@ static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *l
 	return rc;
 }
 
-/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything again. */
+/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything
+ * again. */
 static enum gm_code check_not_forgotten(const struct gm_layout *layout, const struct numbers *plans,
                                         const struct numbers *written, struct gm_store *table, uint64_t head,
                                         struct gm_error *err)
@@ -307,24 +339,24 @@ static enum gm_code check_not_forgotten(const struct gm_layout *layout, const st
 static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
                               size_t memory_bytes, struct gm_history *history, struct gm_error *err)
 {
-	struct numbers plans = {0}, closed = {0}, written = {0};
+	struct plan_numbers numbers = {0};
+	struct numbers written = {0};
 	enum gm_code rc = GM_OK;
 	*history = (struct gm_history){0};
 	/* The log last: what is committed between the listings and it must not look open, or beyond it. */
-	GM_TRY_OUT(list_numbers(table, layout, "bookmark", "", &written, err));
-	GM_TRY_OUT(list_numbers(table, layout, "plans", ".json", &plans, err));
-	GM_TRY_OUT(list_numbers(table, layout, "plans", ".closed", &closed, err));
+	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
+	GM_TRY_OUT(list_plans(table, layout, &numbers, err));
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
-	GM_TRY_OUT(check_not_forgotten(layout, &plans, &written, table, history->head, err));
+	GM_TRY_OUT(check_not_forgotten(layout, &numbers.plans, &written, table, history->head, err));
 	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
 	history->bookmark_base = base_below(&written, history->head);
-	GM_TRY_OUT(find_open(&plans, &closed, history, err));
-	GM_TRY_OUT(find_stray(table, layout, &closed, history, err));
+	GM_TRY_OUT(find_open(&numbers.plans, &numbers.closed, history, err));
+	GM_TRY_OUT(find_stray(table, layout, &numbers.closed, history, err));
 out:
-	free(plans.value);
-	free(closed.value);
+	free(numbers.plans.value);
+	free(numbers.closed.value);
 	free(written.value);
 	if (rc != GM_OK) gm_history_release(history);
 	return rc;

@@ -2,10 +2,10 @@
  * objects are processed.
  *
  * A plan is *committed* when it is on the chain: the job's newest txn in the log, that plan's parent, and so on. It is
- * *dead* when another plan with its parent is on the chain. Both stay true for ever. Parents are older than their plans,
- * so the chain falls strictly, and a plan whose parent lies below the chain's head and which is not on it is dead: the
- * plan that stands on the chain above that parent is the other one. A parent above the head means that the log in hand
- * is older than the plan: look again. */
+ * *dead* when another plan with its parent is on the chain. Both stay true for ever. Parents are older than their
+ * plans, so the chain falls strictly, and a plan whose parent lies below the chain's head and which is not on it is
+ * dead: the plan that stands on the chain above that parent is the other one. A parent above the head means that the
+ * log in hand is older than the plan: look again. */
 #ifndef GM_RUN_HISTORY_H
 #define GM_RUN_HISTORY_H
 

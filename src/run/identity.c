@@ -1,8 +1,8 @@
 /* identity.c - a job without state on a table that another job has filled from the same source.
  *
- * A job's identity is its id. One that was renamed, or copied, begins with no state, and would process all objects again.
- * So it is refused until the user decides: to adopt what the other job has processed, which is a commit of its own, or to
- * process everything as a job beside it. */
+ * A job's identity is its id. One that was renamed, or copied, begins with no state, and would process all objects
+ * again. So it is refused until the user decides: to adopt what the other job has processed, which is a commit of
+ * its own, or to process everything as a job beside it. */
 #include "run/runner.h"
 
 #include <inttypes.h>
@@ -19,8 +19,8 @@ static const char *job_of(const char *app_id)
 	return strncmp(app_id, prefix, n) == 0 && app_id[n] != '\0' ? app_id + n : NULL;
 }
 
-/* Where a job's last committed plan says that it reads from; "" if that cannot be known: the plan is older than the log.
- * free() it. */
+/* Where a job's last committed plan says that it reads from; "" if that cannot be known: the plan is older than the
+ * log. free() it. */
 static enum gm_code source_of(struct gm_runner *runner, const char *job_id, uint64_t head, char **source,
                               struct gm_error *err)
 {

@@ -7,8 +7,8 @@
  * Not every file that the log does not name is one of these:
  * - ours, of a plan that is being published or dead: told by its name;
  * - one that a commit has removed, and that still lies there: the log remembers it for the table's retention (a week).
- *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone, and
- *   told. Where there is no log yet, nothing can have been removed;
+ *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone,
+ *   and told. Where there is no log yet, nothing can have been removed;
  * - one that is not whole yet, that has other columns than the table, or that lies in no partition's folder: told. */
 #include "parquet/reader.h"
 #include "run/runner.h"
@@ -37,6 +37,13 @@ static bool is_hidden(const char *key)
 		if (*part == '_' || *part == '.') return true;
 	}
 	return false;
+}
+
+/* The log and our own state are no part of the listing: of a table that has had many runs they are most of it. */
+static bool is_hidden_folder(void *context, const char *folder)
+{
+	(void)context;
+	return is_hidden(folder);
 }
 
 static bool all_of(const char *text, size_t n, const char *set)
@@ -219,7 +226,7 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 		import.oldest_ms =
 		    runner->env->now_us(runner->env->clock) / 1000 - gm_delta_removed_retention_ms(import.log) / 2;
 	gm_arena_init(&import.arena, 16 * 1024);
-	enum gm_code rc = gm_store_list(runner->table, "", note_file, &import, err);
+	enum gm_code rc = gm_store_list_pruned(runner->table, "", is_hidden_folder, note_file, &import, err);
 	if (rc == GM_OK && import.count > 0) rc = commit(&import, err);
 	*imported = rc == GM_LOST || (rc == GM_OK && import.count > 0);
 	free(import.files);

@@ -6,8 +6,8 @@
  * resumes it makes the same bytes; and everything that a commit says of the table, so that whoever finds the plan
  * claimed can finish it without its job file.
  *
- * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves the
- * bookmark. It is committed under the same rules. */
+ * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves
+ * the bookmark. It is committed under the same rules. */
 #ifndef GM_RUN_PLAN_H
 #define GM_RUN_PLAN_H
 
@@ -83,9 +83,12 @@ struct gm_plan_listing {
 };
 
 /* Lists the source, leaves out what is processed, hidden or temporary, and cuts units. *out == NULL: nothing is new.
- * The plan's number is not given yet. CHANGED: an object that was processed has other content now, and the job does not
- * say what to do (source.on_change). */
+ * The plan's number is not given yet. CHANGED: an object that was processed has other content now, and the job does
+ * not say what to do (source.on_change). */
 enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan **out, struct gm_error *err) GM_CHECK;
+/* Since when the source is to be listed: folders named by an earlier time are left out; INT64_MIN: none are. */
+enum gm_code gm_plan_listed_since(const struct gm_plan_request *request, int64_t *since_us,
+                                  struct gm_error *err) GM_CHECK;
 /* A plan without units, to be filled in. */
 enum gm_code gm_plan_empty(const struct gm_plan_request *request, enum gm_plan_kind kind, struct gm_plan **out,
                            struct gm_error *err) GM_CHECK;

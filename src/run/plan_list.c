@@ -141,10 +141,9 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 	return gm_source_is_changed(info, known) ? note_change(listing, info, known, err) : GM_OK;
 }
 
-/* Since when the source must be listed; INT64_MIN: all of it. The times of objects and folders are the source's own;
- * that the listings in full are a day apart is a matter of two plans' clocks, and decides only when late objects are
- * found. */
-static enum gm_code listed_since(const struct gm_plan_request *request, int64_t *since_us, struct gm_error *err)
+/* The times of objects and folders are the source's own; that the listings in full are a day apart is a matter of two
+ * plans' clocks, and decides only when late objects are found. */
+enum gm_code gm_plan_listed_since(const struct gm_plan_request *request, int64_t *since_us, struct gm_error *err)
 {
 	struct gm_bookmark_summary summary;
 	int64_t lookback = request->job->source.lookback_us, age;
@@ -168,7 +167,7 @@ enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *re
 {
 	struct listing listing = {.request = request, .plan = plan};
 	int64_t since_us;
-	GM_TRY(listed_since(request, &since_us, err));
+	GM_TRY(gm_plan_listed_since(request, &since_us, err));
 	listing.sums.full = since_us == INT64_MIN;
 	GM_TRY(gm_source_list(request->source, request->bookmark, since_us, note_object, &listing, err));
 	if (request->listing != NULL) *request->listing = listing.sums;

@@ -1,8 +1,8 @@
 /* publish.h - what becomes visible, and how it goes again. Each step may die anywhere and be repeated by anyone.
  *
  *   publish  the staged files that manifests name appear under their names; a name that exists must hold the same bytes
- *   close    sweep a dead plan, in this order: its staged files, so that nobody can publish them any more; its published
- *            files; then plans/<n>.closed; and tidy
+ *   close    sweep a dead plan, in this order: its staged files, so that nobody can publish them any more; its
+ *            published files; then plans/<n>.closed; and tidy
  *   tidy     of a settled plan, remove what is left in the work folder but the manifests. Those stay: one that came
  *            again later would bring its plan back to life.
  * Nothing is found for deletion by listing the table: only manifests say what a plan published. */

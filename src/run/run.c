@@ -1,14 +1,16 @@
-/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what each
- * step promises. */
+/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
+ * each step promises. */
 #include "run/upgrade.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
-	REPLANS = 8,     /* how often an input or the table may change under a run's hands before the run fails */
-	CHAIN_RUNS = 10, /* committed runs after the bookmark's base before a new one is written */
-	LOG_SHARE = 4,   /* of memory, for the log */
+	REPLANS = 8, /* how often an input or the table may change under a run's hands before the run fails */
+	/* Committed runs after the bookmark's base, and objects in them, before a new one is written. */
+	CHAIN_RUNS = 10,
+	CHAIN_OBJECTS = 20000,
+	LOG_SHARE = 4, /* of memory, for the log */
 };
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
@@ -78,7 +80,8 @@ static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *er
 {
 	char key[GM_KEY_BYTES], work[GM_KEY_BYTES];
 	const struct gm_history *history = &runner->history;
-	if (history->runs_since_base < CHAIN_RUNS) return GM_OK;
+	if (history->runs_since_base < CHAIN_RUNS && gm_bookmark_since_base(history->bookmark) < CHAIN_OBJECTS)
+		return GM_OK;
 	gm_layout_key(&runner->layout, key, "bookmark", history->head, "");
 	gm_layout_key(&runner->layout, work, "work", history->head, "/");
 	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);

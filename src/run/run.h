@@ -51,4 +51,9 @@ enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run
                                    const struct gm_bookmark_edit *edit, const struct gm_run_options *options,
                                    struct gm_bookmark_edited *result, struct gm_error *err) GM_CHECK;
 
+/* The same of gm_status_read. env->source NULL: it is opened by the job's location; env->table NULL: there is none. */
+enum gm_code gm_status_on(const struct gm_job *job, const struct gm_run_env *env,
+                          const struct gm_status_options *options, struct gm_status *out,
+                          struct gm_error *err) GM_CHECK;
+
 #endif

@@ -80,8 +80,8 @@ enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan 
                                  struct gm_error *err) GM_CHECK;
 
 /* settle.c */
-/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST: it is
- * dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
+/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST:
+ * it is dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
 enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
                               struct gm_error *err) GM_CHECK;
 /* Finishes the plan that is claimed and not settled, whosever it is; *acted: there was one, so look again. */
@@ -89,13 +89,16 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 /* Commits a plan without units and with the same parent, and closes the plan. LOST: it was settled otherwise. */
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err) GM_CHECK;
-/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with its
- * parent is committed. */
+/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with
+ * its parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
 /* Who is at work, for the commits that say so: "user@host". */
 enum { GM_WHO_BYTES = 256 };
 void gm_runner_who(char who[GM_WHO_BYTES]);
+/* The last claim, and whether its plan is still to be finished. */
+enum gm_code gm_runner_claimed(struct gm_runner *runner, struct gm_claim *claim, bool *claimed,
+                               struct gm_error *err) GM_CHECK;
 /* The plan that the next run will have to finish first. */
 struct gm_pending_plan {
 	uint64_t number; /* 0: none */

@@ -1,4 +1,5 @@
-/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others left. */
+/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others
+ * left. */
 #include "run/runner.h"
 
 #include <inttypes.h>
@@ -169,7 +170,8 @@ static enum gm_code account(struct gm_runner *runner, const struct gm_plan *plan
 	return gm_result_add_files(runner->result, manifests, plan->unit_count, err);
 }
 
-/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be done. */
+/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be
+ * done. */
 static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
                                    const struct gm_plan *plan, uint64_t claim, struct gm_error *err)
 {
@@ -245,16 +247,22 @@ static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *
 	return rc;
 }
 
-enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan *pending, struct gm_error *err)
+enum gm_code gm_runner_claimed(struct gm_runner *runner, struct gm_claim *claim, bool *claimed, struct gm_error *err)
 {
 	struct gm_tip tip;
+	*claimed = false;
+	GM_TRY(open_tip(runner, &tip, err));
+	enum gm_code rc = gm_claim_last(&tip, claim, err);
+	if (rc == GM_OK && claim->plan != 0) rc = is_unsettled(runner, &tip, claim, claimed, err);
+	gm_tip_release(&tip);
+	return rc;
+}
+
+enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan *pending, struct gm_error *err)
+{
 	struct gm_claim claim;
 	*pending = (struct gm_pending_plan){0};
-	GM_TRY(open_tip(runner, &tip, err));
-	enum gm_code rc = gm_claim_last(&tip, &claim, err);
-	if (rc == GM_OK && claim.plan != 0) rc = is_unsettled(runner, &tip, &claim, &pending->claimed, err);
-	gm_tip_release(&tip);
-	GM_TRY(rc);
+	GM_TRY(gm_runner_claimed(runner, &claim, &pending->claimed, err));
 	if (pending->claimed) {
 		pending->number = claim.plan;
 		memcpy(pending->job, claim.job, sizeof pending->job);
@@ -263,7 +271,9 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
 	(void)snprintf(pending->job, sizeof pending->job, "%s", runner->job->id);
 	for (size_t i = 0; pending->number == 0 && i < runner->history.open_count; i++) {
 		struct gm_plan *plan;
-		GM_TRY(gm_plan_read(runner->table, &runner->layout, runner->history.open[i], &plan, err));
+		enum gm_code rc = gm_plan_read(runner->table, &runner->layout, runner->history.open[i], &plan, err);
+		if (rc == GM_UNSUPPORTED) continue; /* of a newer version, which looks after it */
+		GM_TRY(rc);
 		if (plan->parent == runner->history.head && plan->unit_count > 0) pending->number = plan->number;
 		gm_plan_free(plan);
 	}

@@ -113,16 +113,22 @@ static enum gm_code read_runs(struct upgrade *upgrade, bool *old, struct gm_erro
 	return GM_OK;
 }
 
+/* *old: the job has runs, all of them of format 1. */
+static enum gm_code find_runs(struct upgrade *upgrade, bool *old, struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	*old = false;
+	(void)snprintf(prefix, sizeof prefix, "%sruns/", upgrade->runner->layout.job);
+	GM_TRY(gm_store_list(upgrade->runner->table, prefix, note_run, upgrade, err));
+	return upgrade->last_run > 0 ? read_runs(upgrade, old, err) : GM_OK;
+}
+
 static enum gm_code upgrade_job(struct upgrade *upgrade, struct gm_error *err)
 {
 	struct gm_runner *runner = upgrade->runner;
-	char prefix[GM_KEY_BYTES];
 	bool old;
 	enum gm_code rc;
-	(void)snprintf(prefix, sizeof prefix, "%sruns/", runner->layout.job);
-	GM_TRY(gm_store_list(runner->table, prefix, note_run, upgrade, err));
-	if (upgrade->last_run == 0) return GM_OK;
-	GM_TRY(read_runs(upgrade, &old, err));
+	GM_TRY(find_runs(upgrade, &old, err));
 	if (!old) return GM_OK;
 	do {
 		struct gm_delta_log *log;
@@ -147,6 +153,18 @@ enum gm_code gm_upgrade(struct gm_runner *runner, struct gm_error *err)
 	struct upgrade upgrade = {.runner = runner};
 	gm_arena_init(&upgrade.arena, 64 * 1024);
 	enum gm_code rc = upgrade_job(&upgrade, err);
+	gm_arena_release(&upgrade.arena);
+	free(upgrade.files);
+	return rc;
+}
+
+enum gm_code gm_upgrade_is_due(struct gm_runner *runner, bool *due, struct gm_error *err)
+{
+	*due = false;
+	if (runner->history.head > 0) return GM_OK;
+	struct upgrade upgrade = {.runner = runner};
+	gm_arena_init(&upgrade.arena, 64 * 1024);
+	enum gm_code rc = find_runs(&upgrade, due, err);
 	gm_arena_release(&upgrade.arena);
 	free(upgrade.files);
 	return rc;

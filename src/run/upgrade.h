@@ -9,5 +9,7 @@
 
 /* Does nothing for a job that the log knows, or that has no runs of format 1. */
 enum gm_code gm_upgrade(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
+/* Would it do something? By the history in hand. */
+enum gm_code gm_upgrade_is_due(struct gm_runner *runner, bool *due, struct gm_error *err) GM_CHECK;
 
 #endif

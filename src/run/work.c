@@ -142,9 +142,9 @@ static enum gm_code store_keys(struct gm_runner *runner, const struct unit_keys 
 	return gm_store_discard(runner->table, result->keys_token, err);
 }
 
-/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also when
- * our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where it is,
- * for the put may yet take effect. */
+/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also
+ * when our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where
+ * it is, for the put may yet take effect. */
 static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                const struct unit_keys *keys, const struct gm_unit_result *result, const json_t *json,
                                struct gm_manifest *manifest, struct gm_error *err)
@@ -218,8 +218,8 @@ static enum gm_code work_keys(struct gm_runner *runner, const struct gm_plan *pl
 	return rc;
 }
 
-/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND: there is
- * none. */
+/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND:
+ * there is none. */
 static enum gm_code resume_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                 struct gm_manifest *manifest, struct gm_error *err)
 {

@@ -141,6 +141,11 @@ void gm_bookmark_set_full(struct gm_bookmark *bookmark, int64_t full_us)
 	bookmark->full_us = full_us;
 }
 
+uint64_t gm_bookmark_since_base(const struct gm_bookmark *bookmark)
+{
+	return bookmark->word_count;
+}
+
 int64_t gm_bookmark_full(const struct gm_bookmark *bookmark)
 {
 	return bookmark->full_us;

@@ -48,6 +48,8 @@ enum gm_code gm_bookmark_forget(struct gm_bookmark *bookmark, const char *key, s
 void gm_bookmark_set_full(struct gm_bookmark *bookmark, int64_t full_us);
 int64_t gm_bookmark_full(const struct gm_bookmark *bookmark);
 
+/* Keys added or forgotten after the base, one that was named more than once perhaps counted so: what is in memory. */
+uint64_t gm_bookmark_since_base(const struct gm_bookmark *bookmark);
 /* Is the run on the chain? */
 bool gm_bookmark_has_run(const struct gm_bookmark *bookmark, uint64_t run);
 struct gm_bookmark_summary {

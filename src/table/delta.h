@@ -129,6 +129,10 @@ struct gm_delta_commit {
 enum gm_code gm_delta_put(struct gm_store *table, int64_t version, const struct gm_delta_commit *commit,
                           struct gm_error *err) GM_CHECK;
 
+/* After a put that succeeded: is it certain that the newest state builds on that entry? It is not if a checkpoint of
+ * that version or a later one is there: who slept while the log went on and was cleaned finds the name free again. */
+enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *certain, struct gm_error *err) GM_CHECK;
+
 /* The schema that a table of these columns has (partition columns last), as schemaString; free() it. */
 enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, char **out,
                              struct gm_error *err) GM_CHECK;

@@ -145,8 +145,10 @@ static enum gm_code explain_hole(const struct gm_delta_listing *listing, int64_t
 		        ", which is one of the second kind (v2Checkpoint), which this version cannot read",
 		        file->version);
 	}
+	/* An entry may have been put below a checkpoint by somebody who slept through the cleaning: it is no history. */
 	int64_t oldest = gm_delta_listing_oldest(listing);
-	if (oldest >= 0 && version < oldest)
+	const struct gm_delta_listed *checkpoint = gm_delta_listing_checkpoint(listing, INT64_MAX);
+	if ((oldest >= 0 && version < oldest) || (checkpoint != NULL && version < checkpoint->version))
 		GM_FAIL(err, GM_CHANGED, "version %" PRId64 " can no longer be read: its log entries were cleaned away",
 		        version);
 	GM_FAIL(err, GM_CORRUPT,
@@ -208,6 +210,17 @@ enum gm_code gm_delta_open(struct gm_store *table, int64_t version, size_t memor
 	}
 	if (code == GM_NOT_FOUND && err != NULL) err->code = GM_CHANGED;
 	return code == GM_NOT_FOUND ? GM_CHANGED : code;
+}
+
+enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *certain, struct gm_error *err)
+{
+	struct gm_delta_listing listing;
+	GM_TRY(gm_delta_list(table, &listing, err));
+	const struct gm_delta_listed *checkpoint = gm_delta_listing_checkpoint(&listing, INT64_MAX);
+	int64_t base = checkpoint != NULL ? checkpoint->version : -1;
+	*certain = base < version && gm_delta_listing_unbroken(&listing, base + 1, gm_delta_listing_newest(&listing));
+	gm_delta_listing_release(&listing);
+	return GM_OK;
 }
 
 int64_t gm_delta_version(const struct gm_delta_log *log)

@@ -315,12 +315,12 @@ static enum gm_code settle_slab(struct gm_doubts *doubts, const struct gm_doubts
 
 static enum gm_code make_slab(struct gm_doubts *doubts, struct gm_error *err)
 {
-	doubts->doubts = malloc(SLAB * sizeof *doubts->doubts);
-	doubts->winner_of = malloc(SLAB * sizeof *doubts->winner_of);
-	doubts->next = malloc(SLAB * sizeof *doubts->next);
-	doubts->winners = malloc(SLAB * sizeof *doubts->winners);
-	doubts->slots = malloc(SLOTS * sizeof *doubts->slots);
-	doubts->by_row = malloc(SLAB * sizeof *doubts->by_row);
+	doubts->doubts = calloc(SLAB, sizeof *doubts->doubts);
+	doubts->winner_of = calloc(SLAB, sizeof *doubts->winner_of);
+	doubts->next = calloc(SLAB, sizeof *doubts->next);
+	doubts->winners = calloc(SLAB, sizeof *doubts->winners);
+	doubts->slots = calloc(SLOTS, sizeof *doubts->slots);
+	doubts->by_row = calloc(SLAB, sizeof *doubts->by_row);
 	if (doubts->doubts == NULL || doubts->winner_of == NULL || doubts->next == NULL || doubts->winners == NULL ||
 	    doubts->slots == NULL || doubts->by_row == NULL)
 		return out_of_memory(err);

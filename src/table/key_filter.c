@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum { BOUND_BYTES_MAX = 1024 }; /* longer ones are not kept */

@@ -71,8 +71,8 @@ static bool read_inputs(struct sim *sim, unsigned job, const json_t *list, struc
 	if (books->inputs == NULL) abort();
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *json = json_array_get(list, i), *balance = json_object_get(json, "balance");
-		const struct sim_object *object =
-		    sim_object_find(sim, job, text(json, "key"), json_integer_value(json_object_get(json, "mtime_us")));
+		const struct sim_object *object = sim_object_find(sim, sim_source_of(sim, job), text(json, "key"),
+		                                                  json_integer_value(json_object_get(json, "mtime_us")));
 		if (object == NULL || object->size != number(json, "size")) {
 			sim_violation(sim, "run %s/%llu has an input that never was: %s", sim_job_id(job),
 			              (unsigned long long)books->run, text(json, "key"));
@@ -82,6 +82,7 @@ static bool read_inputs(struct sim *sim, unsigned job, const json_t *list, struc
 		                                                               .read = number(balance, "records_read"),
 		                                                               .written = number(balance, "rows_written"),
 		                                                               .duplicates = number(balance, "duplicates"),
+		                                                               .conflicts = number(balance, "conflicts"),
 		                                                               .filtered = number(balance, "filtered"),
 		                                                               .quarantined = number(balance, "quarantined")};
 	}
@@ -112,6 +113,8 @@ bool sim_books_read(struct sim *sim, unsigned job, const char *key, struct sim_b
 	}
 	books->run = number(json, "run");
 	books->parent = number(json, "parent");
+	(void)snprintf(books->engine, sizeof books->engine, "%s", text(json, "engine"));
+	(void)snprintf(books->job_hash, sizeof books->job_hash, "%s", text(json, "job_hash"));
 	read_files(json_object_get(json, "files"), books);
 	bool good = read_inputs(sim, job, json_object_get(json, "inputs"), books);
 	json_decref(json);

@@ -90,39 +90,77 @@ static uint64_t metric(const struct entry *entry, const char *name)
 
 /* --- Rows --------------------------------------------------------------------------------------------------------- */
 
-/* The balance of each input, from what it holds and what the table and the inputs before it held. Rows that are new
- * get true in fresh. */
+/* What the rows of an object come to, given what the table and the inputs before it hold. New ones get true in
+ * fresh. */
+static struct sim_books_input take_rows(struct sim_oracle *oracle, const struct sim_object *object,
+                                        bool fresh[SIM_ROWS])
+{
+	struct sim_books_input sums = {
+	    .object = object, .read = object->row_count + object->bad, .quarantined = object->bad};
+	for (unsigned k = 0; k < object->row_count; k++) {
+		uint16_t row = object->rows[k].row;
+		if (oracle->held[row]) {
+			sums.duplicates++;
+			sums.conflicts += oracle->other[row] != object->rows[k].other;
+			continue;
+		}
+		oracle->held[row] = fresh[row] = true;
+		oracle->other[row] = object->rows[k].other;
+		sums.written++;
+	}
+	return sums;
+}
+
+/* The bookmark: an object is processed once, unless it was forgotten; again with other content only if that is
+ * wanted. */
+static void note_processed(struct sim *sim, unsigned job, uint64_t run, const struct sim_object *object)
+{
+	bool *known = sim->oracle->known[job];
+	for (size_t i = 0; i < sim->object_count; i++) {
+		const struct sim_object *each = &sim->objects[i];
+		if (!known[i] || each->source != object->source || strcmp(each->key, object->key) != 0) continue;
+		if (each == object || sim->scenario.on_change != GM_ON_CHANGE_REPROCESS)
+			sim_violation(sim, "%s is processed by run %s/%" PRIu64 ", and was before", object->key, sim_job_id(job),
+			              run);
+		known[i] = false;
+	}
+	known[object - sim->objects] = true;
+}
+
 static void check_inputs(struct sim *sim, unsigned job, const struct sim_books *books, bool fresh[SIM_ROWS])
 {
-	struct sim_oracle *oracle = sim->oracle;
 	for (size_t i = 0; i < books->input_count; i++) {
 		const struct sim_books_input *input = &books->inputs[i];
-		const struct sim_object *object = input->object;
-		uint64_t written = 0;
-		size_t at = (size_t)(object - sim->objects);
-		if (oracle->processed[job][at])
-			sim_violation(sim, "%s is processed by run %" PRIu64 " and by another", object->key, books->run);
-		oracle->processed[job][at] = true;
-		for (unsigned k = 0; k < object->row_count; k++) {
-			if (oracle->held[object->rows[k]]) continue;
-			oracle->held[object->rows[k]] = fresh[object->rows[k]] = true;
-			written++;
-		}
-		if (input->read != object->row_count + object->bad || input->written != written ||
-		    input->duplicates != object->row_count - written || input->quarantined != object->bad ||
-		    input->filtered != 0)
-			sim_violation(sim,
-			              "run %s/%" PRIu64 ", %s: the books say read %" PRIu64 ", written %" PRIu64
-			              ", duplicates %" PRIu64 ", quarantined %" PRIu64 "; it holds %u rows, %" PRIu64
-			              " of them new, and %u bad records",
-			              sim_job_id(job), books->run, object->key, input->read, input->written, input->duplicates,
-			              input->quarantined, object->row_count, written, object->bad);
+		note_processed(sim, job, books->run, input->object);
+		struct sim_books_input sums = take_rows(sim->oracle, input->object, fresh);
+		if (input->read == sums.read && input->written == sums.written && input->duplicates == sums.duplicates &&
+		    input->conflicts == sums.conflicts && input->quarantined == sums.quarantined && input->filtered == 0)
+			continue;
+		sim_violation(sim,
+		              "run %s/%" PRIu64 ", %s: the books say read %" PRIu64 ", written %" PRIu64 ", duplicates %" PRIu64
+		              ", conflicts %" PRIu64 ", quarantined %" PRIu64 "; it holds %" PRIu64 " records, %" PRIu64
+		              " new rows, %" PRIu64 " duplicates, %" PRIu64 " conflicts and %" PRIu64 " bad ones",
+		              sim_job_id(job), books->run, input->object->key, input->read, input->written, input->duplicates,
+		              input->conflicts, input->quarantined, sums.read, sums.written, sums.duplicates, sums.conflicts,
+		              sums.quarantined);
 	}
 }
 
-static void check_data_file(struct sim *sim, const struct sim_books_file *named, bool fresh[SIM_ROWS])
+static void check_row(struct sim *sim, const char *path, struct sim_row row, bool fresh[SIM_ROWS])
 {
-	char row[32], hash[40];
+	char name[32];
+	sim_row_name(row.row, name);
+	if (!fresh[row.row])
+		sim_violation(sim, "%s holds %s, which is none of its run's", path, name);
+	else if (row.other != sim->oracle->other[row.row])
+		sim_violation(sim, "%s holds %s as another record has it than the first", path, name);
+	fresh[row.row] = false;
+}
+
+static void check_data_file(struct sim *sim, const struct sim_books *books, const struct sim_books_file *named,
+                            bool fresh[SIM_ROWS])
+{
+	char hash[40];
 	struct sim_file *file = sim_file_find(sim->oracle, named->path);
 	if (file == NULL) {
 		sim_violation(sim, "%s is committed and not there", named->path);
@@ -134,13 +172,11 @@ static void check_data_file(struct sim *sim, const struct sim_books_file *named,
 		sim_violation(sim, "%s is not what its books say", named->path);
 	if (file->row_count != named->rows)
 		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
-	for (size_t i = 0; i < file->row_count; i++) {
-		sim_row_name(file->rows[i], row);
-		if (!fresh[file->rows[i]]) sim_violation(sim, "%s holds %s, which is none of its run's", named->path, row);
-		fresh[file->rows[i]] = false;
-	}
+	if (strcmp(file->engine, books->engine) != 0 || strcmp(file->job_hash, books->job_hash) != 0)
+		sim_violation(sim, "%s was made by another engine or edition than its plan", named->path);
+	for (size_t i = 0; i < file->row_count; i++) check_row(sim, named->path, file->rows[i], fresh);
 	file->committed = true;
-	file->version = sim->oracle->commits[sim->oracle->commit_count - 1].version;
+	file->version = (int64_t)sim->oracle->commit_count - 1;
 }
 
 static void remember_name(struct sim_oracle *oracle, const char *path)
@@ -157,7 +193,7 @@ static void check_files(struct sim *sim, const struct sim_books *books, bool fre
 	char row[32];
 	for (size_t i = 0; i < books->file_count; i++) {
 		if (sim_is_data(books->files[i].path)) {
-			check_data_file(sim, &books->files[i], fresh);
+			check_data_file(sim, books, &books->files[i], fresh);
 			continue;
 		}
 		remember_name(sim->oracle, books->files[i].path);
@@ -195,6 +231,24 @@ static const struct sim_books_file *find_named(const struct sim_books *books, co
 	return NULL;
 }
 
+/* Path, size and rows of an add, whose partition is that of its path; rows UINT64_MAX if not. */
+static struct sim_books_file describe_add(const json_t *add, char path[SIM_KEY_ROOM])
+{
+	char folder[64];
+	json_error_t problem;
+	const char *escaped = json_string_value(json_object_get(add, "path"));
+	const char *stats = json_string_value(json_object_get(add, "stats"));
+	const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
+	struct sim_books_file file = {.bytes = (uint64_t)json_integer_value(json_object_get(add, "size"))};
+	json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
+	file.rows = (uint64_t)json_integer_value(json_object_get(parsed, "numRecords"));
+	json_decref(parsed);
+	decode(escaped != NULL ? escaped : "", path);
+	(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+	if (strncmp(path, folder, strlen(folder)) != 0) file.rows = UINT64_MAX;
+	return file;
+}
+
 /* The adds are the data files of the books, in the partition that their path says, with their size and rows. */
 static void check_adds(struct sim *sim, const struct entry *entry, const struct sim_books *books)
 {
@@ -204,20 +258,10 @@ static void check_adds(struct sim *sim, const struct entry *entry, const struct 
 		sim_violation(sim, "run %" PRIu64 " adds %zu files; its books name %zu", books->run,
 		              json_array_size(entry->adds), data);
 	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
-		char path[SIM_KEY_ROOM], folder[64];
-		json_error_t problem;
-		const json_t *add = json_array_get(entry->adds, i);
-		const char *escaped = json_string_value(json_object_get(add, "path"));
-		const char *stats = json_string_value(json_object_get(add, "stats"));
-		const char *part = json_string_value(json_object_get(json_object_get(add, "partitionValues"), "part"));
-		decode(escaped != NULL ? escaped : "", path);
-		(void)snprintf(folder, sizeof folder, "part=%s/", part != NULL ? part : "");
+		char path[SIM_KEY_ROOM];
+		struct sim_books_file add = describe_add(json_array_get(entry->adds, i), path);
 		const struct sim_books_file *named = find_named(books, path);
-		json_t *parsed = json_loads(stats != NULL ? stats : "", 0, &problem);
-		json_int_t rows = json_integer_value(json_object_get(parsed, "numRecords"));
-		json_decref(parsed);
-		if (named == NULL || (uint64_t)json_integer_value(json_object_get(add, "size")) != named->bytes ||
-		    (uint64_t)rows != named->rows || strncmp(path, folder, strlen(folder)) != 0)
+		if (named == NULL || add.bytes != named->bytes || add.rows != named->rows)
 			sim_violation(sim, "run %" PRIu64 " adds %s otherwise than its books say", books->run, path);
 	}
 }
@@ -267,6 +311,87 @@ static struct sim_commit *add_commit(struct sim_oracle *oracle, struct sim_commi
 	return &oracle->commits[oracle->commit_count++];
 }
 
+/* --- Changes of the bookmark -------------------------------------------------------------------------------------- */
+
+static json_t *read_plan(struct sim *sim, unsigned job, uint64_t plan)
+{
+	char key[SIM_KEY_ROOM];
+	sim_state_key(key, job, "plans", plan, ".json");
+	json_t *json = sim_json_read(sim, key);
+	if (json == NULL) sim_violation(sim, "%s is not there", key);
+	return json;
+}
+
+static void rewind_to(const struct sim *sim, bool known[SIM_OBJECTS], int64_t to_us)
+{
+	for (size_t i = 0; i < sim->object_count; i++)
+		if (sim->objects[i].mtime_us > to_us) known[i] = false;
+}
+
+static void forget(const struct sim *sim, bool known[SIM_OBJECTS], const json_t *keys)
+{
+	for (size_t k = 0; k < json_array_size(keys); k++) {
+		const char *key = json_string_value(json_array_get(keys, k));
+		for (size_t i = 0; i < sim->object_count; i++)
+			if (key != NULL && strcmp(sim->objects[i].key, key) == 0) known[i] = false;
+	}
+}
+
+/* The first job's bookmark as it was after that run. */
+static void adopt(struct sim *sim, bool known[SIM_OBJECTS], uint64_t run)
+{
+	const struct sim_commit *commit = sim_commit_find(sim->oracle, 0, run);
+	if (commit == NULL) {
+		sim_violation(sim, "run %" PRIu64 " is adopted, which was never committed", run);
+		return;
+	}
+	for (size_t i = 0; i < SIM_OBJECTS; i++) known[i] |= commit->known[i];
+}
+
+/* Files of others become the table's: their rows are held from now on, and may come again. */
+static void import(struct sim *sim, uint64_t run, const struct entry *entry)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	for (size_t i = 0; i < json_array_size(entry->adds); i++) {
+		char path[SIM_KEY_ROOM];
+		const json_t *add = json_array_get(entry->adds, i);
+		struct sim_books_file named = describe_add(add, path);
+		struct sim_file *file = sim_file_find(oracle, path);
+		if (file == NULL || file->job != SIM_JOBS || file->bytes != named.bytes || file->row_count != named.rows) {
+			sim_violation(sim, "run %" PRIu64 " imports %s, which is not there, or otherwise", run, path);
+			continue;
+		}
+		for (size_t k = 0; k < file->row_count; k++) {
+			oracle->held[file->rows[k].row] = true;
+			oracle->other[file->rows[k].row] = file->rows[k].other;
+			sim->apart[file->rows[k].row / SIM_PARTS] = false;
+		}
+		if (!file->committed) file->version = (int64_t)oracle->commit_count - 1;
+		file->committed = true;
+	}
+}
+
+static void check_change(struct sim *sim, unsigned job, uint64_t run, const struct entry *entry, const char *operation)
+{
+	bool *known = sim->oracle->known[job];
+	json_t *plan = read_plan(sim, job, run);
+	if (strcmp(operation, "gristmill rewind") == 0)
+		rewind_to(sim, known, json_integer_value(json_object_get(plan, "to_us")));
+	else if (strcmp(operation, "gristmill forget") == 0)
+		forget(sim, known, json_object_get(plan, "keys"));
+	else if (strcmp(operation, "gristmill adopt") == 0)
+		adopt(sim, known, (uint64_t)json_integer_value(json_object_get(plan, "ends")));
+	else if (strcmp(operation, "gristmill import") == 0)
+		import(sim, run, entry);
+	else if (strcmp(operation, "gristmill end") != 0)
+		sim_violation(sim, "run %s/%" PRIu64 " is the unknown operation %s", sim_job_id(job), run, operation);
+	if ((json_array_size(entry->adds) > 0 && strcmp(operation, "gristmill import") != 0) || entry->claim != 0)
+		sim_violation(sim, "run %s/%" PRIu64 " changes the state alone, and adds files", sim_job_id(job), run);
+	json_decref(plan);
+}
+
+/* --- Commits ------------------------------------------------------------------------------------------------------ */
+
 static void check_commit(struct sim *sim, int64_t version, unsigned job, const struct entry *entry)
 {
 	struct sim_oracle *oracle = sim->oracle;
@@ -280,12 +405,14 @@ static void check_commit(struct sim *sim, int64_t version, unsigned job, const s
 	if (sim_plan_closed(oracle, job, run))
 		sim_violation(sim, "plan %s/%" PRIu64 " is committed, and closed", sim_job_id(job), run);
 	if (entry->removes > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
-	(void)add_commit(oracle, (struct sim_commit){.job = job, .run = run, .parent = parent, .empty = empty});
+	struct sim_commit *commit =
+	    add_commit(oracle, (struct sim_commit){.job = job, .run = run, .parent = parent, .empty = empty});
 	oracle->head[job] = run;
-	if (!empty)
+	if (empty)
+		check_change(sim, job, run, entry, operation != NULL ? operation : "");
+	else
 		check_run(sim, job, run, entry);
-	else if (json_array_size(entry->adds) > 0 || entry->claim != 0)
-		sim_violation(sim, "version %" PRId64 " changes the state alone, and adds files", version);
+	memcpy(commit->known, oracle->known[job], sizeof commit->known);
 	sim_check_readers(sim);
 }
 

@@ -60,6 +60,11 @@ const struct sim_commit *sim_commit_find(const struct sim_oracle *oracle, unsign
 	return NULL;
 }
 
+bool sim_oracle_has_state(const struct sim *sim, unsigned job)
+{
+	return sim->oracle->head[job] != 0;
+}
+
 bool sim_oracle_committed(const struct sim *sim, unsigned job, uint64_t run)
 {
 	const struct sim_commit *commit = sim_commit_find(sim->oracle, job, run);
@@ -161,7 +166,7 @@ void sim_check_readers(struct sim *sim)
 	const struct sim_oracle *oracle = sim->oracle;
 	for (size_t i = 0; i < oracle->file_count; i++) {
 		const struct sim_file *file = &oracle->files[i];
-		if (file->committed || is_claimed(oracle, file->job, file->run)) continue;
+		if (file->committed || file->job == SIM_JOBS || is_claimed(oracle, file->job, file->run)) continue;
 		sim_violation(sim, "readers see %s, which is neither committed nor of the claimed plan", file->path);
 	}
 }
@@ -171,17 +176,22 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 	struct sim_oracle *oracle = sim->oracle;
 	char row[32];
 	struct sim_file file = {.hash = XXH3_128bits(bytes->data, bytes->len), .bytes = bytes->len};
-	if (!whose_file(path, &file.job, &file.run)) {
+	if (!whose_file(path, &file.job, &file.run) && strstr(path, "/of-others-") == NULL) {
 		sim_violation(sim, "%s is of no job", path);
 		return;
 	}
-	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &file.rows, &file.row_count)) return;
+	struct sim_rows read;
+	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &read)) return;
+	file.rows = read.rows;
+	file.row_count = read.count;
+	memcpy(file.engine, read.engine, sizeof file.engine);
+	memcpy(file.job_hash, read.job_hash, sizeof file.job_hash);
 	file.path = strdup(path);
 	oracle->files = sim_grow(oracle->files, &oracle->file_room, oracle->file_count, sizeof file);
 	oracle->files[oracle->file_count++] = file;
 	for (size_t i = 0; i < file.row_count; i++) {
-		if (++oracle->shown[file.rows[i]] == 1) continue;
-		sim_row_name(file.rows[i], row);
+		if (++oracle->shown[file.rows[i].row] == 1) continue;
+		sim_row_name(file.rows[i].row, row);
 		sim_violation(sim, "readers see %s twice, once in %s", row, path);
 	}
 	sim_check_readers(sim);
@@ -191,7 +201,7 @@ static void file_vanishes(struct sim *sim, struct sim_file *file)
 {
 	struct sim_oracle *oracle = sim->oracle;
 	if (file->committed) sim_violation(sim, "%s is removed, and committed", file->path);
-	for (size_t i = 0; i < file->row_count; i++) oracle->shown[file->rows[i]]--;
+	for (size_t i = 0; i < file->row_count; i++) oracle->shown[file->rows[i].row]--;
 	free_file(file);
 	*file = oracle->files[--oracle->file_count];
 }
@@ -281,7 +291,10 @@ void sim_oracle_saw(struct sim *sim, const char *key)
 		saw_claim(sim, n, key);
 	} else if (sim_is_state(key, "plans", ".closed", &job, &n)) {
 		saw_closed(sim, job, n, key);
-	} else if (sim_is_state(key, "plans", ".json", &job, &n) || sim_is_state(key, "runs", ".json.zst", &job, &n)) {
+	} else if (sim_is_state(key, "plans", ".json", &job, &n)) {
+		if (!sim_exists(sim, key)) sim_violation(sim, "%s is removed", key);
+		if (n > sim->newest_plan[job]) sim->newest_plan[job] = n;
+	} else if (sim_is_state(key, "runs", ".json.zst", &job, &n)) {
 		if (!sim_exists(sim, key)) sim_violation(sim, "%s is removed", key);
 	} else if (sim_is_state(key, "bookmark", "", &job, &n)) {
 		if (sim_commit_find(sim->oracle, job, n) == NULL) sim_violation(sim, "%s is of no committed run", key);
@@ -312,7 +325,9 @@ static enum gm_code check_key(void *context, const struct gm_object_info *info, 
 	(void)err;
 	if (sim_is_data(info->key)) {
 		const struct sim_file *file = sim_file_find(sim->oracle, info->key);
-		if (file == NULL || !file->committed) sim_violation(sim, "%s is stray", info->key);
+		/* What is old may be anything, and is left alone. */
+		bool left_alone = file != NULL && file->job == SIM_JOBS && sim->scenario.old;
+		if (file == NULL || (!file->committed && !left_alone)) sim_violation(sim, "%s is stray", info->key);
 	} else if (sim_is_state(info->key, "work", NULL, &job, &n)) {
 		if (!is_manifest(info->key) && !is_alive(sim, job, n)) sim_violation(sim, "%s is left over", info->key);
 	} else if (sim_is_state(info->key, "plans", ".json", &job, &n)) {
@@ -326,19 +341,35 @@ static enum gm_code check_key(void *context, const struct gm_object_info *info, 
 	return GM_OK;
 }
 
-static void check_objects(struct sim *sim)
+/* Is the object known to the job, in this content or, where changes are ignored, in another? */
+static bool is_known(const struct sim *sim, unsigned job, size_t object)
+{
+	const struct sim_object *objects = sim->objects;
+	if (sim->oracle->known[job][object]) return true;
+	for (size_t i = 0; sim->scenario.on_change == GM_ON_CHANGE_IGNORE && i < sim->object_count; i++)
+		if (sim->oracle->known[job][i] && objects[i].source == objects[object].source &&
+		    strcmp(objects[i].key, objects[object].key) == 0)
+			return true;
+	return false;
+}
+
+static void check_rows(struct sim *sim, const struct sim_object *object)
 {
 	char row[32];
+	for (unsigned k = 0; k < object->row_count; k++) {
+		unsigned shown = sim->oracle->shown[object->rows[k].row];
+		sim_row_name(object->rows[k].row, row);
+		if (shown != 1) sim_violation(sim, "%s of %s is in %u files", row, object->key, shown);
+	}
+}
+
+static void check_objects(struct sim *sim, unsigned job)
+{
 	for (size_t i = 0; i < sim->object_count; i++) {
 		const struct sim_object *object = &sim->objects[i];
-		if (!object->present) continue;
-		if (!sim->oracle->processed[object->source][i])
-			sim_violation(sim, "%s of source %s was never processed", object->key, sim_job_id(object->source));
-		for (unsigned k = 0; k < object->row_count; k++) {
-			sim_row_name(object->rows[k], row);
-			if (sim->oracle->shown[object->rows[k]] != 1)
-				sim_violation(sim, "%s of %s is in %u files", row, object->key, sim->oracle->shown[object->rows[k]]);
-		}
+		if (!object->present || object->source != sim_source_of(sim, job)) continue;
+		if (!is_known(sim, job, i)) sim_violation(sim, "job %s never processed %s", sim_job_id(job), object->key);
+		if (sim->oracle->known[job][i]) check_rows(sim, object);
 	}
 }
 
@@ -350,6 +381,9 @@ void sim_oracle_end(struct sim *sim)
 	if (last != NULL && sim_commit_find(oracle, last->job, last->plan) == NULL &&
 	    !sim_plan_closed(oracle, last->job, last->plan))
 		sim_violation(sim, "plan %s/%" PRIu64 " is claimed, and nobody settles it", sim_job_id(last->job), last->plan);
-	check_objects(sim);
+	for (unsigned job = 0; job < sim->scenario.jobs; job++) {
+		bool adopts = sim->scenario.shared == SIM_SHARED_ADOPTED && job == 1;
+		if (!adopts || oracle->head[0] != 0) check_objects(sim, job); /* else there is nothing to adopt */
+	}
 	if (gm_store_list(sim->table, "", check_key, sim, &err) != GM_OK) sim_violation(sim, "the table cannot be listed");
 }

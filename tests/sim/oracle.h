@@ -11,9 +11,10 @@ struct sim_file { /* visible in a partition folder */
 	char *path;
 	XXH128_hash_t hash;
 	uint64_t bytes;
-	uint16_t *rows;
+	struct sim_row *rows;
 	size_t row_count;
-	unsigned job; /* whose name says that it is of this job and run */
+	char engine[64], job_hash[40]; /* as its footer says */
+	unsigned job;                  /* its name says that it is of this job and run; SIM_JOBS: of others */
 	uint64_t run;
 	bool committed;
 	int64_t version; /* of the commit */
@@ -23,8 +24,9 @@ struct sim_commit {
 	int64_t version;
 	unsigned job; /* SIM_JOBS: another writer's */
 	uint64_t run, parent;
-	bool empty;   /* of a plan without units */
-	bool cleaned; /* its entry was removed when it was old */
+	bool empty;              /* of a plan without units */
+	bool cleaned;            /* its entry was removed when it was old */
+	bool known[SIM_OBJECTS]; /* the job's bookmark after it */
 };
 
 struct sim_claim {
@@ -48,12 +50,13 @@ struct sim_oracle {
 	size_t closed_count, closed_room;
 	char **named; /* files that committed runs name beside their data: quarantine */
 	size_t named_count;
-	int64_t checkpoint;       /* the newest; -1: none */
-	uint64_t head[SIM_JOBS];  /* the last committed plan: the job's transaction */
-	uint64_t claim_committed; /* the claims' transaction */
-	bool processed[SIM_JOBS][SIM_OBJECTS];
-	uint8_t shown[SIM_ROWS]; /* in how many visible files */
-	bool held[SIM_ROWS];     /* in a committed one */
+	int64_t checkpoint;                /* the newest; -1: none */
+	uint64_t head[SIM_JOBS];           /* the last committed plan: the job's transaction */
+	uint64_t claim_committed;          /* the claims' transaction */
+	bool known[SIM_JOBS][SIM_OBJECTS]; /* the bookmarks: as which content an object was processed last */
+	uint8_t shown[SIM_ROWS];           /* in how many visible files */
+	bool held[SIM_ROWS];               /* in a committed one */
+	bool other[SIM_ROWS];              /* with which content */
 };
 
 void *sim_grow(void *array, size_t *room, size_t count, size_t bytes_each);

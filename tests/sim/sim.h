@@ -4,7 +4,9 @@
  * which start, are delayed, fail and die, while objects come, change and go. Each call a runner makes on a store is one
  * step; between two steps anybody may act. All choices come from one seed, so the seed is the schedule.
  *
- *   play.c     a schedule: starts runners, gives turns, in the end lets everybody die and one clean run a job finish
+ *   scenario.c what may happen, drawn from the seed
+ *   play.c     a schedule: gives turns, in the end lets everybody die and one clean run a job finish
+ *   runner.c   the processes: what they are sent for, how they may end
  *   turns.c    threads that take turns
  *   store.c    a runner's view of a store: its steps, and what goes wrong in them
  *   effects.c  what calls do to the table, at once, late, or again
@@ -12,7 +14,8 @@
  *   rows.c     which rows a data file holds
  *   oracle.c   what must be true of the table after every effect, and at the end
  *   commits.c  what must be true of a commit
- *   books.c    what a committed run says about itself */
+ *   books.c    what a committed run says about itself
+ *   reader.c   a reader of the log */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
@@ -37,18 +40,40 @@ enum {
 
 /* --- What may happen ---------------------------------------------------------------------------------------------- */
 
-/* Chances are per mille of each step (faults) or of each turn (the rest). */
+enum sim_errand {
+	SIM_RUN,
+	SIM_READ, /* no runner of a job: a reader of the log */
+	SIM_DRY_RUN,
+	SIM_ABANDON,
+	SIM_REWIND,
+	SIM_FORGET,
+	SIM_STEPS,  /* a run in pieces: plan, keys, files, commit */
+	SIM_WORK,   /* a unit of some plan, alone */
+	SIM_COMMIT, /* of some plan, alone */
+	SIM_ERRANDS,
+};
+
+/* Does the second job read the first one's source? */
+enum sim_shared {
+	SIM_SHARED_NOT,
+	SIM_SHARED_NEW,     /* and processes everything itself */
+	SIM_SHARED_ADOPTED, /* and takes over what the first has processed */
+};
+
+/* Chances are per mille: of each step (the first two lines), each turn (the third), each start (errands), each
+ * record. */
 struct sim_scenario {
-	unsigned slots, starts, jobs, editions, engines;
 	unsigned die_before, die_after, fail, lose, late, repeat;
 	unsigned doze; /* of each write: the runner stands still right before it */
-	unsigned sleep, deliver, arrive, overwrite, vanish, interrupt;
-	unsigned dry, abandon, read;   /* of each start: another errand than a run */
-	unsigned longest_sleep, burst; /* steps */
-	unsigned objects;              /* there at the start */
-	unsigned parts;
-	unsigned bad; /* records, per mille */
+	unsigned sleep, deliver, arrive, overwrite, vanish, intrude, interrupt;
+	unsigned errand[SIM_ERRANDS]; /* other than a run */
+	unsigned bad, redelivered;
+	unsigned slots, starts, jobs, editions, engines, parts;
+	unsigned longest_sleep, burst;  /* steps */
+	unsigned objects, most_objects; /* at the start, in all */
 	uint64_t file_bytes;
+	enum gm_on_change on_change;
+	enum sim_shared shared;
 	bool paged;       /* listings are cut, and others act between the pages */
 	bool consuming;   /* publishing consumes what was staged, as completing an upload does */
 	bool fresh_table; /* no hash key yet */
@@ -84,28 +109,30 @@ struct sim_counts {
 
 /* --- The world ---------------------------------------------------------------------------------------------------- */
 
+struct sim_row {
+	uint16_t row;
+	bool other; /* its content is not that of the first record with this key */
+};
+
 struct sim_object { /* one content that a source's object had at some time */
 	unsigned source;
 	char key[32];
 	uint64_t size;
 	int64_t mtime_us;
-	bool present, changed;          /* changed: overwritten or removed by now */
-	uint16_t rows[SIM_OBJECT_ROWS]; /* in order, duplicates included */
-	unsigned row_count, bad;        /* bad: records that will be rejected */
+	bool present, changed;                /* changed: overwritten or removed by now */
+	struct sim_row rows[SIM_OBJECT_ROWS]; /* in order, duplicates included */
+	unsigned row_count, bad;              /* bad: records that will be rejected */
 };
 
-enum sim_errand {
-	SIM_RUN,
-	SIM_DRY_RUN,
-	SIM_ABANDON,
-	SIM_READ, /* no runner of a job: a reader of the log */
+struct sim_who { /* works: which edition of the job's file, which engine */
+	unsigned edition, engine;
 };
 
 struct sim;
 struct sim_runner {
 	struct sim_actor actor;
 	struct sim *sim;
-	unsigned slot, number; /* number: of this start */
+	unsigned number; /* of this start */
 	enum sim_errand errand;
 	unsigned job, edition, engine;
 	struct gm_store *source, *table;
@@ -115,6 +142,7 @@ struct sim_runner {
 	enum gm_code code;
 	int64_t clock_us;
 	bool active, strict;
+	bool adoptable;        /* when it started the first job had state */
 	bool dead;             /* every further call fails and does nothing */
 	bool drowsy;           /* it is about to write, and will stand still first */
 	bool hurt;             /* it has seen a failure that the scheduler made */
@@ -142,6 +170,10 @@ struct sim {
 	struct sim_object objects[SIM_OBJECTS];
 	size_t object_count;
 	unsigned key_count;
+	uint8_t part_of[SIM_KEYS]; /* where each key came first */
+	bool apart[SIM_KEYS];      /* in a file of others that is not in the log yet: no object has it */
+	uint64_t newest_plan[SIM_JOBS];
+	unsigned intruders;
 	struct sim_oracle *oracle;
 	struct sim_counts counts;
 	uint64_t writes;      /* effects on the table so far */
@@ -154,17 +186,33 @@ bool sim_play(struct sim *sim);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* scenario.c */
+void sim_scenario_draw(struct sim *sim);
+
+/* runner.c */
+void sim_runner_start(struct sim *sim, struct sim_runner *runner, unsigned job, struct sim_who who);
+/* Gives it a turn of 1 + burst steps; buries it if that was its last. */
+void sim_runner_turn(struct sim_runner *runner, unsigned burst);
+/* It has ended: well? */
+void sim_runner_bury(struct sim_runner *runner);
+void sim_runner_kill(struct sim_runner *runner);
+
 /* world.c */
 void sim_world_open(struct sim *sim);
 void sim_world_close(struct sim *sim);
 const struct gm_job *sim_job(const struct sim *sim, unsigned job, unsigned edition);
 const char *sim_job_id(unsigned job);
+unsigned sim_source_of(const struct sim *sim, unsigned job);
 const char *sim_engine_id(unsigned engine);
 void sim_object_arrives(struct sim *sim);
 void sim_object_is_overwritten(struct sim *sim);
 void sim_object_vanishes(struct sim *sim);
+/* Another writer puts a data file into a partition's folder, with keys that nobody else has. */
+void sim_file_intrudes(struct sim *sim);
 /* What an operator does about an object that was overwritten after it had been processed: gives it a new name. */
 bool sim_object_is_renamed(struct sim *sim, unsigned source, const char *key);
+/* Any that ever was; NULL: none. */
+const struct sim_object *sim_object_any(struct sim *sim, unsigned source);
 /* The object as it was with that mtime; NULL: never. */
 const struct sim_object *sim_object_find(const struct sim *sim, unsigned source, const char *key, int64_t mtime_us);
 bool sim_object_was_changed(const struct sim *sim, unsigned source, const char *key);
@@ -188,9 +236,13 @@ void sim_effect_later(struct sim *sim, const struct sim_effect *effect);
 void sim_effect_deliver(struct sim *sim);
 void sim_effects_drop(struct sim *sim);
 
-/* rows.c: the rows of a data file, from its bytes alone, in the partition that its path says. False: a violation. */
-bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, uint16_t **rows,
-                   size_t *count);
+/* rows.c: the rows of a data file, in the partition that its path says; free() them. False: a violation. */
+struct sim_rows {
+	struct sim_row *rows;
+	size_t count;
+	char engine[64], job_hash[40]; /* whose work it is, as its footer says */
+};
+bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out);
 
 /* oracle.c */
 struct sim_oracle *sim_oracle_new(void);
@@ -199,6 +251,7 @@ void sim_oracle_free(struct sim_oracle *oracle);
 void sim_oracle_saw(struct sim *sim, const char *key);
 /* Everybody is gone, a clean run of every job has ended: is everything there, and nothing else? */
 void sim_oracle_end(struct sim *sim);
+bool sim_oracle_has_state(const struct sim *sim, unsigned job);
 bool sim_oracle_committed(const struct sim *sim, unsigned job, uint64_t run);
 uint64_t sim_oracle_commits(const struct sim *sim);
 
@@ -213,11 +266,12 @@ struct sim_books_file {
 };
 struct sim_books_input {
 	const struct sim_object *object;
-	uint64_t read, written, duplicates, filtered, quarantined;
+	uint64_t read, written, duplicates, conflicts, filtered, quarantined;
 };
 struct sim_books {
 	uint64_t run, parent;
 	char own_hash[40]; /* of its text */
+	char engine[64], job_hash[40];
 	struct sim_books_file *files;
 	size_t file_count;
 	struct sim_books_input *inputs;

@@ -17,6 +17,7 @@ struct view {
 	struct gm_store store;
 	struct sim_runner *runner;
 	struct gm_store *inner;
+	char reading[SIM_KEY_ROOM]; /* the object that the last call read a part of; "" if it was another call */
 };
 
 struct view_reader {
@@ -56,8 +57,9 @@ static void tell(const struct view *view, const char *call, const char *key, con
 }
 
 /* A step: waits for the turn and says what becomes of the call. */
-static enum fate step(const struct view *view, bool writes)
+static enum fate step(struct view *view, bool writes)
 {
+	view->reading[0] = '\0';
 	struct sim_runner *runner = view->runner;
 	struct sim *sim = runner->sim;
 	if (runner->dead) return DEAD;
@@ -96,7 +98,7 @@ static const char *fate_name(enum fate fate)
 }
 
 /* A call that reads: `true` if it is to be made. */
-static bool reads(const struct view *view, const char *call, const char *key, enum gm_code *rc, struct gm_error *err)
+static bool reads(struct view *view, const char *call, const char *key, enum gm_code *rc, struct gm_error *err)
 {
 	if (view->runner->dead) {
 		*rc = refuse(view, DEAD, call, key, err);
@@ -109,7 +111,7 @@ static bool reads(const struct view *view, const char *call, const char *key, en
 	return false;
 }
 
-static enum gm_code writes(const struct view *view, const struct sim_effect *effect, struct gm_error *err)
+static enum gm_code writes(struct view *view, const struct sim_effect *effect, struct gm_error *err)
 {
 	struct sim *sim = view->runner->sim;
 	const char *call = sim_effect_name(effect->kind), *key = effect->key != NULL ? effect->key : effect->token;
@@ -175,14 +177,17 @@ static enum gm_code take_names(struct gm_store *inner, const char *prefix, gm_pr
 	return rc;
 }
 
-/* One page: the names behind `after`, at most `most`. The caller's calls on the store come between pages, too. */
-static enum gm_code list_page(struct view *view, const char *prefix, size_t most, char after[SIM_KEY_ROOM], bool *more,
+/* One page: the names behind `after`. The caller's calls on the store come between pages, too. */
+static enum gm_code list_page(struct view *view, const char *prefix, char after[SIM_KEY_ROOM], bool *more,
                               gm_prune_fn *prune, gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct names names;
+	struct sim *sim = view->runner->sim;
 	GM_TRY(take_names(view->inner, prefix, prune, context, &names, err));
 	enum gm_code rc = GM_OK;
-	size_t first = 0;
+	size_t first = 0, most = SIZE_MAX;
+	if (sim->scenario.paged && sim->faults)
+		most = 1 + sim_below(&sim->random, names.count < 12 ? 6 : (unsigned)names.count / 2);
 	while (first < names.count && after[0] != '\0' && strcmp(names.infos[first].key, after) <= 0) first++;
 	*more = names.count - first > most;
 	if (*more) names.count = first + most;
@@ -199,13 +204,11 @@ static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_pru
                               void *context, struct gm_error *err)
 {
 	struct view *view = of(store);
-	struct sim *sim = view->runner->sim;
 	enum gm_code rc = GM_OK;
 	char after[SIM_KEY_ROOM] = "";
 	for (bool more = true; rc == GM_OK && more;) {
 		if (!reads(view, "list", prefix, &rc, err)) return rc;
-		size_t most = sim->scenario.paged && sim->faults ? 1 + sim_below(&sim->random, 6) : SIZE_MAX;
-		rc = list_page(view, prefix, most, after, &more, prune, each, context, err);
+		rc = list_page(view, prefix, after, &more, prune, each, context, err);
 	}
 	return rc;
 }
@@ -225,8 +228,14 @@ static enum gm_code view_stat(struct gm_store *store, const char *key, struct gm
 static enum gm_code view_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes,
                               size_t *got, struct gm_error *err)
 {
+	struct view *view = of(store);
+	struct sim *sim = view->runner->sim;
 	enum gm_code rc;
-	if (!reads(of(store), "read", key, &rc, err)) return rc;
+	/* Who reads an object part by part is mostly let go on. */
+	bool goes_on = strcmp(view->reading, key) == 0 && !sim_chance(&sim->random, 50);
+	if (goes_on && !view->runner->dead) return gm_store_read(view->inner, key, offset, into, bytes, got, err);
+	if (!reads(view, "read", key, &rc, err)) return rc;
+	(void)snprintf(view->reading, sizeof view->reading, "%s", key);
 	rc = gm_store_read(of(store)->inner, key, offset, into, bytes, got, err);
 	tell(of(store), "read", key, gm_code_name(rc));
 	return rc;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_INTRUDERS = 4 };
+
 /* --- Jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Two jobs write to one table; each has a second edition, with another column. Nothing is compressed, so that rows.c
@@ -45,13 +47,22 @@ static struct gm_job *load(unsigned job, unsigned edition)
 	abort();
 }
 
-/* Parsed once: every schedule sets the size of its files itself, far below what a job file may ask for. */
+/* Parsed once: every schedule sets the size of its files, far below what a job file may ask for, and some more. */
 static struct gm_job *jobs[SIM_JOBS][SIM_EDITIONS];
 
 const struct gm_job *sim_job(const struct sim *sim, unsigned job, unsigned edition)
 {
-	jobs[job][edition]->table.file_bytes = sim->scenario.file_bytes;
-	return jobs[job][edition];
+	static const char *const locations[SIM_JOBS] = {"source-a", "source-b"};
+	struct gm_job *loaded = jobs[job][edition];
+	loaded->table.file_bytes = sim->scenario.file_bytes;
+	loaded->source.on_change = sim->scenario.on_change;
+	loaded->source.location = locations[sim_source_of(sim, job)];
+	return loaded;
+}
+
+unsigned sim_source_of(const struct sim *sim, unsigned job)
+{
+	return sim->scenario.shared == SIM_SHARED_NOT ? job : 0;
 }
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
@@ -61,40 +72,59 @@ void sim_row_name(unsigned row, char out[32])
 	(void)snprintf(out, 32, "k%06u in %c", row / SIM_PARTS, (char)('a' + row % SIM_PARTS));
 }
 
-/* A record's row: most are new. A key that was seen before comes again in its partition (a duplicate) or, rarely, in
- * another. */
-static uint16_t choose_row(struct sim *sim, const struct sim_object *object)
+/* A key that was seen before comes again, in its partition (a duplicate) or, rarely, in another; now and then with
+ * other content. */
+static struct sim_row again(struct sim *sim, uint16_t row)
 {
 	struct sim_random *random = &sim->random;
-	unsigned parts = sim->scenario.parts;
-	if (object->row_count > 0 && sim_chance(random, 150)) {
-		uint16_t row = object->rows[sim_below(random, object->row_count)];
-		if (sim_chance(random, 200)) row = (uint16_t)(row - row % SIM_PARTS + sim_below(random, parts));
-		return row;
-	}
-	unsigned key = sim->key_count < SIM_KEYS - 1 ? sim->key_count++ : SIM_KEYS - 1;
-	return (uint16_t)(key * SIM_PARTS + sim_below(random, parts));
+	if (sim_chance(random, 100)) row = (uint16_t)(row - row % SIM_PARTS + sim_below(random, sim->scenario.parts));
+	return (struct sim_row){.row = row, .other = sim_chance(random, 150)};
 }
 
-/* Gives the object its records and puts it. Rejected ones have no key, or are no JSON. */
+static unsigned new_key(struct sim *sim)
+{
+	if (sim->key_count == SIM_KEYS) abort(); /* more objects than keys for them */
+	unsigned key = sim->key_count++;
+	sim->part_of[key] = (uint8_t)sim_below(&sim->random, sim->scenario.parts);
+	return key;
+}
+
+/* A record's row: most are new. */
+static struct sim_row choose_row(struct sim *sim, const struct sim_object *object)
+{
+	struct sim_random *random = &sim->random;
+	if (object->row_count > 0 && sim_chance(random, 120))
+		return again(sim, object->rows[sim_below(random, object->row_count)].row);
+	if (sim->key_count > 0 && sim_chance(random, sim->scenario.redelivered)) {
+		unsigned key = sim_below(random, sim->key_count);
+		if (!sim->apart[key]) return again(sim, (uint16_t)(key * SIM_PARTS + sim->part_of[key]));
+	}
+	unsigned key = new_key(sim);
+	return (struct sim_row){.row = (uint16_t)(key * SIM_PARTS + sim->part_of[key])};
+}
+
+/* Rejected records have no key, or are no JSON. */
+static size_t write_record(struct sim *sim, struct sim_object *object, char *text, size_t room)
+{
+	if (sim_chance(&sim->random, sim->scenario.bad)) {
+		object->bad++;
+		return (size_t)snprintf(text, room, "%s",
+		                        sim_chance(&sim->random, 500) ? "{\"p\":\"a\",\"n\":1}\n" : "{\"k\":\"}\n");
+	}
+	struct sim_row row = object->rows[object->row_count] = choose_row(sim, object);
+	object->row_count++;
+	return (size_t)snprintf(text, room, "{\"k\":\"k%06u\",\"p\":\"%c\",\"n\":%u}\n", row.row / SIM_PARTS,
+	                        (char)('a' + row.row % SIM_PARTS), 2u * row.row + row.other);
+}
+
+/* Gives the object its records and puts it. */
 static void fill(struct sim *sim, struct sim_object *object)
 {
 	char text[1024];
 	size_t n = 0;
 	struct gm_error err;
 	unsigned records = sim_below(&sim->random, SIM_OBJECT_ROWS + 1);
-	for (unsigned i = 0; i < records; i++) {
-		if (sim_chance(&sim->random, sim->scenario.bad)) {
-			object->bad++;
-			n += (size_t)snprintf(text + n, sizeof text - n, "%s",
-			                      sim_chance(&sim->random, 500) ? "{\"p\":\"a\",\"n\":1}\n" : "{\"k\":\"}\n");
-			continue;
-		}
-		unsigned row = object->rows[object->row_count] = choose_row(sim, object);
-		object->row_count++;
-		n += (size_t)snprintf(text + n, sizeof text - n, "{\"k\":\"k%06u\",\"p\":\"%c\",\"n\":%u}\n", row / SIM_PARTS,
-		                      (char)('a' + row % SIM_PARTS), row);
-	}
+	for (unsigned i = 0; i < records; i++) n += write_record(sim, object, text + n, sizeof text - n);
 	struct gm_store *source = sim->sources[object->source];
 	struct gm_arena arena;
 	struct gm_object_info info;
@@ -118,7 +148,8 @@ static struct sim_object *new_object(struct sim *sim, unsigned source)
 
 void sim_object_arrives(struct sim *sim)
 {
-	struct sim_object *object = new_object(sim, sim_below(&sim->random, sim->scenario.jobs));
+	if (sim->object_count >= sim->scenario.most_objects) return;
+	struct sim_object *object = new_object(sim, sim_source_of(sim, sim_below(&sim->random, sim->scenario.jobs)));
 	if (object == NULL) return;
 	/* Names say nothing about when an object arrives; the number keeps them apart. */
 	(void)snprintf(object->key, sizeof object->key, "%u/%c-%zu.json", sim_below(&sim->random, 3),
@@ -181,6 +212,15 @@ bool sim_object_is_renamed(struct sim *sim, unsigned source, const char *key)
 	return true;
 }
 
+const struct sim_object *sim_object_any(struct sim *sim, unsigned source)
+{
+	const struct sim_object *of_source[SIM_OBJECTS];
+	unsigned count = 0;
+	for (size_t i = 0; i < sim->object_count; i++)
+		if (sim->objects[i].source == source) of_source[count++] = &sim->objects[i];
+	return count > 0 ? of_source[sim_below(&sim->random, count)] : NULL;
+}
+
 const struct sim_object *sim_object_find(const struct sim *sim, unsigned source, const char *key, int64_t mtime_us)
 {
 	for (size_t i = 0; i < sim->object_count; i++) {
@@ -230,6 +270,65 @@ static void make_table(struct sim *sim)
 	                            .data = foreign_text,
 	                            .bytes = sizeof foreign_text - 1};
 	if (sim_effect_apply(sim, &effect, &err) != GM_OK) abort();
+}
+
+/* --- Files of others ---------------------------------------------------------------------------------------------- */
+
+static int64_t no_clock(void *context)
+{
+	(void)context;
+	return 1;
+}
+
+/* A table of one object, made on the side: as good a writer as any. */
+static void write_elsewhere(struct sim *sim, const char *text, struct gm_store **table)
+{
+	struct gm_store *source;
+	struct gm_run_result result;
+	struct gm_error err;
+	if (gm_store_open_memory(&source, &err) != GM_OK || gm_store_open_memory(table, &err) != GM_OK ||
+	    gm_store_put(source, "object", text, strlen(text), true, &err) != GM_OK)
+		abort();
+	struct gm_run_env env = {
+	    .source = source, .table = *table, .engine_id = "another", .scratch = "/tmp", .now_us = no_clock};
+	struct gm_run_options options = {.threads = 1, .memory_bytes = 32 << 20};
+	if (gm_run_on(sim_job(sim, 0, 0), &env, &options, &result, &err) != GM_OK) abort();
+	gm_run_result_clear(&result);
+	gm_store_close(source);
+}
+
+static enum gm_code take_file(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	(void)err;
+	(void)snprintf(context, SIM_KEY_ROOM, "%s", info->key);
+	return GM_OK;
+}
+
+void sim_file_intrudes(struct sim *sim)
+{
+	char text[256], path[SIM_KEY_ROOM] = "", name[64];
+	struct gm_store *elsewhere;
+	struct gm_buf bytes;
+	struct gm_error err;
+	size_t n = 0;
+	if (sim->intruders == MOST_INTRUDERS) return;
+	unsigned part = sim_below(&sim->random, sim->scenario.parts), rows = 1 + sim_below(&sim->random, 3);
+	for (unsigned i = 0; i < rows; i++) {
+		unsigned key = new_key(sim);
+		sim->part_of[key] = (uint8_t)part;
+		sim->apart[key] = true;
+		n += (size_t)snprintf(text + n, sizeof text - n, "{\"k\":\"k%06u\",\"p\":\"%c\",\"n\":%u}\n", key,
+		                      (char)('a' + part), 2 * (key * SIM_PARTS + part));
+	}
+	write_elsewhere(sim, text, &elsewhere);
+	if (gm_store_list(elsewhere, "part=", take_file, path, &err) != GM_OK || !sim_object_bytes(elsewhere, path, &bytes))
+		abort();
+	(void)snprintf(name, sizeof name, "part=%c/of-others-%u.parquet", (char)('a' + part), ++sim->intruders);
+	sim_trace(sim, "%s appears, with %u rows", name, rows);
+	struct sim_effect effect = {.kind = SIM_PUT_IF_ABSENT, .key = name, .data = bytes.data, .bytes = bytes.len};
+	if (sim_effect_apply(sim, &effect, &err) != GM_OK) abort();
+	gm_buf_release(&bytes);
+	gm_store_close(elsewhere);
 }
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ static void try_bytes(const char *name, const uint8_t *bytes, size_t n, size_t a
 
 static void damage(const char *name, uint8_t *bytes, size_t n)
 {
-	static const uint8_t masks[] = {0x01, 0x80, 0xFF, 0x10};
+	static const uint8_t masks[] = {0x01, 0x80, 0xFF};
 	for (size_t at = 0; at < n; at++) {
 		for (size_t m = 0; m < sizeof masks; m++) {
 			bytes[at] ^= masks[m];

@@ -18,6 +18,7 @@ struct made_page {
 	size_t bytes;
 	int32_t told_bytes; /* uncompressed; 0: as many as there are */
 	const uint32_t *crc;
+	size_t statistics; /* bytes of a bound in its header */
 };
 struct made {
 	int32_t physical, converted, codec; /* converted: -1 for none */
@@ -46,6 +47,17 @@ static void must(enum gm_code rc)
 
 /* --- Making ------------------------------------------------------------------------------------------------------- */
 
+/* Strings as long as values may be: so did writers of old. */
+static void put_statistics(struct gm_thrift *t, size_t bytes)
+{
+	if (bytes == 0) return;
+	uint8_t *bound = calloc(bytes, 1);
+	gm_thrift_struct(t, 5);
+	gm_thrift_binary(t, 1, bound, bytes);
+	gm_thrift_end(t);
+	free(bound);
+}
+
 static void put_page(struct gm_buf *file, const struct made_page *page)
 {
 	struct gm_thrift t;
@@ -62,6 +74,7 @@ static void put_page(struct gm_buf *file, const struct made_page *page)
 		if (page->type == GM_FORMAT_DATA_PAGE) {
 			gm_thrift_i32(&t, 3, page->level_encoding);
 			gm_thrift_i32(&t, 4, page->level_encoding);
+			put_statistics(&t, page->statistics);
 		}
 		gm_thrift_end(&t);
 	}
@@ -237,13 +250,30 @@ static void test_pages_without_values_are_passed_over(void **state)
 {
 	(void)state;
 	static const int64_t expected[] = {1, 2, 3, 1, 2, 3};
+	enum { LARGE = 600000 }; /* more than is read at once */
 	struct made made = made_new(GM_FORMAT_INT32, false, 6);
+	uint8_t *large = calloc(LARGE, 1);
 	made.page_count = 4;
-	made.pages[0] = (struct made_page){.type = GM_FORMAT_INDEX_PAGE, .body = numbers, .bytes = 5};
+	made.pages[0] = (struct made_page){.type = GM_FORMAT_INDEX_PAGE, .body = large, .bytes = LARGE};
 	made.pages[1] = three;
 	made.pages[2] = (struct made_page){.type = GM_FORMAT_DATA_PAGE, .body = numbers};
 	made.pages[3] = three;
 	expect_numbers(&made, expected);
+	free(large);
+}
+
+static void test_headers_may_be_long(void **state)
+{
+	(void)state;
+	static const int64_t expected[] = {1, 2, 3, 1, 2, 3, 1, 2, 3};
+	struct made made = made_new(GM_FORMAT_INT32, false, 9);
+	made.page_count = 3;
+	made.pages[0] = made.pages[1] = made.pages[2] = three;
+	made.pages[1].statistics = MEMORY - 100;
+	expect_numbers(&made, expected);
+	gm_buf_init(&made.file, 1 << 24);
+	made.pages[1].statistics = 2 * MEMORY;
+	expect_failure(&made, GM_UNSUPPORTED, "header of a page takes more than the 1048576 bytes");
 }
 
 static void test_few_bytes_stand_for_billions(void **state)
@@ -519,6 +549,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bit_packed_levels),
 	    cmocka_unit_test(test_pages_without_values_are_passed_over),
+	    cmocka_unit_test(test_headers_may_be_long),
 	    cmocka_unit_test(test_few_bytes_stand_for_billions),
 	    cmocka_unit_test(test_what_is_not_known_is_named),
 	    cmocka_unit_test(test_depth_is_limited),

@@ -105,6 +105,7 @@ static void the_last_word_on_a_key_counts(void **state)
 	must(gm_bookmark_run(bookmark, 1, &err));
 	add(bookmark, "b", 10, 1);
 	add(bookmark, "a", 20, 1);
+	assert_int_equal(gm_bookmark_since_base(bookmark), 2);
 	assert_string_equal(text_of(bookmark), "a@20/1 b@10/1 ");
 	must(gm_bookmark_run(bookmark, 2, &err));
 	add(bookmark, "b", 30, 2);

@@ -170,6 +170,11 @@ static void the_newest_transaction_counts(void **state)
 	assert_int_equal(version, 1);
 	assert_false(gm_delta_txn(log, "b", &version));
 	assert_int_equal(version, 1);
+	assert_int_equal(gm_delta_txn_count(log), 2);
+	assert_string_equal(gm_delta_txn_at(log, 0).app_id, "a");
+	assert_true(gm_delta_txn_at(log, 0).version == INT64_MIN);
+	assert_string_equal(gm_delta_txn_at(log, 1).app_id, "");
+	assert_int_equal(gm_delta_txn_at(log, 1).version, 1);
 	gm_delta_free(log);
 	gm_store_close(store);
 }

@@ -1,8 +1,13 @@
 /* Every allocation of a scenario fails once: NOMEM comes out (or nothing, where memory only makes things faster),
  * nothing leaks, and what was answered before stays true. The allocators are wrapped by the linker (see meson.build).
  */
-#include "table/keyset.h"
+#include "table/doubts.h"
+#include "table/duplicates.h"
+#include "table/keyfile.h"
+#include "table/overlap.h"
 #include "table/quarantine.h"
+#include "table/sorter.h"
+#include "table_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +60,7 @@ static void fail_every_allocation(scenario *run, bool may_succeed)
 		if (code == GM_OK && may_succeed) continue;
 		if (code != GM_NOMEM) fail_msg("allocation %d: %s: %s", (int)fail_at, gm_code_name(code), err.message);
 	}
-	assert_true(fail_at > 3);
+	assert_true(fail_at > 2);
 }
 
 static enum gm_code ignore_key(void *context, const struct gm_object_info *info, struct gm_error *err)
@@ -254,9 +259,259 @@ static void hashers(void **state)
 	fail_every_allocation(use_hasher, true); /* partitions may not be remembered */
 }
 
+static enum gm_code use_contents(struct gm_error *err)
+{
+	static const struct gm_content_column columns[] = {{"text", FIELD_TEXT}, {"num", FIELD_NUM}};
+	static const struct row rows[3] = {{1, 1}, {2, 2}, {3, 0}};
+	static const uint32_t partitions[3];
+	struct gm_content_hasher *hasher;
+	struct gm_chunk chunk;
+	uint64_t expected[3];
+	armed = false; /* of making the chunk */
+	make_chunk(&chunk, rows, partitions, 3);
+	hash_chunk(&(struct shape){.key_count = 1}, &chunk);
+	memcpy(expected, chunk.content, sizeof expected);
+	armed = true;
+	enum gm_code code = gm_content_hasher_new(secret(), columns, 2, &hasher, err);
+	/* The partition's dictionary serves as one of values, so that codes are remembered. */
+	if (code == GM_OK) code = gm_content_hasher_run(hasher, &chunk, err);
+	if (code == GM_OK) assert_memory_equal(chunk.content, expected, sizeof expected);
+	struct gm_vec text = chunk.vec[FIELD_TEXT];
+	chunk.vec[FIELD_TEXT] = chunk.partition;
+	if (code == GM_OK) code = gm_content_hasher_run(hasher, &chunk, err);
+	if (code == GM_OK)
+		assert_true(chunk.content[2] == gm_content_finish(gm_content_value(hasher, 0, &chunk.partition, 2)));
+	chunk.vec[FIELD_TEXT] = text;
+	gm_content_hasher_free(hasher);
+	free_chunk(&chunk);
+	return code;
+}
+
+static void contents(void **state)
+{
+	(void)state;
+	fail_every_allocation(use_contents, true); /* codes may not be remembered */
+}
+
+static enum gm_code ignore_entries(void *context, const struct gm_key_entry *entries, size_t count,
+                                   struct gm_error *err)
+{
+	(void)context, (void)entries, (void)count, (void)err;
+	return GM_OK;
+}
+
+static enum gm_code ignore_duplicates(void *context, const struct gm_duplicate *entries, size_t count,
+                                      struct gm_error *err)
+{
+	(void)context, (void)entries, (void)count, (void)err;
+	return GM_OK;
+}
+
+static enum gm_code write_keys(struct gm_store *store, struct gm_error *err)
+{
+	static const struct gm_key_entry entry = {.value = 1};
+	struct gm_keyfile *file;
+	char token[GM_TOKEN_BYTES];
+	GM_TRY(gm_keyfile_new(store, "k", "w/", &file, err));
+	enum gm_code code = gm_keyfile_add(file, &entry, 1, err);
+	if (code == GM_OK) code = gm_keyfile_finish(file, token, err);
+	gm_keyfile_free(file);
+	GM_TRY(code);
+	return gm_store_publish(store, token, "k", err);
+}
+
+static enum gm_code write_duplicates(struct gm_store *store, struct gm_error *err)
+{
+	static const struct gm_duplicate entry = {.record = 1};
+	struct gm_duplicates *file;
+	struct gm_kept_file kept;
+	GM_TRY(gm_duplicates_new(store, "d", "w/", &file, err));
+	enum gm_code code = gm_duplicates_add(file, &entry, err);
+	if (code == GM_OK) code = gm_duplicates_finish(file, &kept, err);
+	gm_duplicates_free(file);
+	GM_TRY(code);
+	return gm_store_publish(store, kept.token, "d", err);
+}
+
+static enum gm_code use_files(struct gm_error *err)
+{
+	struct gm_store *store;
+	GM_TRY(gm_store_open_memory(&store, err));
+	enum gm_code code = write_keys(store, err);
+	if (code == GM_OK) code = gm_keyfile_read(store, "k", ignore_entries, NULL, err);
+	if (code == GM_OK) code = write_duplicates(store, err);
+	if (code == GM_OK) code = gm_duplicates_read(store, "d", ignore_duplicates, NULL, err);
+	gm_store_close(store);
+	return code;
+}
+
+static void kept_files(void **state)
+{
+	(void)state;
+	fail_every_allocation(use_files, false);
+}
+
+/* --- what the table holds ----------------------------------------------------------------------------------------- */
+
+enum { KEPT_ROWS = 40 };
+static struct shape key_shape;
+static struct row kept_rows[KEPT_ROWS];
+static struct gm_store *table_store;
+static struct gm_delta_log *table_log;
+static uint64_t table_bytes;
+
+static enum gm_code ignore_settled(void *context, const struct gm_doubt *doubt, bool conflict, struct gm_error *err)
+{
+	(void)err;
+	assert_int_equal(conflict, doubt->record % 2 == 0);
+	++*(int *)context;
+	return GM_OK;
+}
+
+static bool always_wanted(void *context)
+{
+	(void)context;
+	return true;
+}
+
+static enum gm_code ignore_conflict(void *context, const struct gm_doubt *doubt, const struct gm_existing_place *place,
+                                    const struct gm_vec_rows *key, uint32_t row, struct gm_error *err)
+{
+	(void)context, (void)doubt, (void)place, (void)key, (void)row, (void)err;
+	return GM_OK;
+}
+
+static enum gm_code settle(const struct gm_existing *existing, const struct gm_chunk *chunk, const uint64_t *found,
+                           struct gm_error *err)
+{
+	int settled = 0;
+	struct gm_doubts *doubts;
+	struct gm_doubts_options options = {.table = table_store,
+	                                    .existing = existing,
+	                                    .key_secret = secret(),
+	                                    .columns = key_shape.columns,
+	                                    .key_count = key_shape.key_count,
+	                                    .column_count = key_shape.column_count,
+	                                    .read_bytes = 1 << 20,
+	                                    .spill_directory = "/tmp"};
+	struct gm_doubts_told told = {ignore_settled, always_wanted, ignore_conflict, &settled};
+	GM_TRY(gm_doubts_new(&options, &doubts, err));
+	enum gm_code code = GM_OK;
+	for (uint32_t i = 0; i < chunk->rows && code == GM_OK; i++) {
+		struct gm_doubt doubt = {.key = chunk->key[i], .content = chunk->content[i], .winner = found[i], .record = i};
+		code = gm_doubts_add(doubts, &doubt, err);
+	}
+	if (code == GM_OK) code = gm_doubts_settle(doubts, &told, err);
+	if (code == GM_OK) assert_int_equal(settled, chunk->rows);
+	gm_doubts_free(doubts);
+	return code;
+}
+
+static enum gm_code find_duplicates(const struct gm_chunk *chunk, struct gm_keyset *set, struct gm_existing *existing,
+                                    struct gm_error *err)
+{
+	uint8_t duplicate[KEPT_ROWS];
+	uint64_t found[KEPT_ROWS];
+	struct gm_vec_rows columns[2];
+	for (size_t i = 0; i < key_shape.key_count; i++)
+		columns[i] = (struct gm_vec_rows){&chunk->vec[key_shape.keys[i]], 0};
+	GM_TRY(gm_existing_load(existing, chunk, columns, chunk->no_key, set, err));
+	GM_TRY(gm_keyset_add(set, chunk->key, chunk->content, chunk->no_key, chunk->rows, duplicate, found, err));
+	for (uint32_t i = 0; i < chunk->rows; i++) assert_true(duplicate[i] != 0 && gm_existing_is(found[i]));
+	return settle(existing, chunk, found, err);
+}
+
+static enum gm_code use_existing(struct gm_error *err)
+{
+	static struct row rows[KEPT_ROWS];
+	static const uint32_t partitions[KEPT_ROWS];
+	struct gm_chunk chunk;
+	struct gm_keyset *set;
+	struct gm_existing *existing = NULL;
+	struct gm_existing_options options = {.table = table_store,
+	                                      .log = table_log,
+	                                      .key_secret = secret(),
+	                                      .keys = key_shape.columns,
+	                                      .key_count = key_shape.key_count,
+	                                      .filter_bytes = 1 << 20,
+	                                      .read_bytes = 1 << 20};
+	armed = false; /* of making the chunk */
+	for (uint32_t i = 0; i < KEPT_ROWS; i++) rows[i] = (struct row){kept_rows[i].number, i % 2 == 0 ? 9 : 3};
+	make_chunk(&chunk, rows, partitions, KEPT_ROWS);
+	hash_chunk(&key_shape, &chunk);
+	armed = true;
+	enum gm_code code = gm_keyset_new(0, "/tmp", &set, err);
+	if (code == GM_OK) code = gm_existing_new(&options, &existing, err);
+	if (code == GM_OK) code = find_duplicates(&chunk, set, existing, err);
+	gm_existing_free(existing);
+	if (set != NULL) gm_keyset_free(set);
+	free_chunk(&chunk);
+	return code;
+}
+
+static enum gm_code use_overlap(struct gm_error *err)
+{
+	struct gm_overlap *overlap;
+	bool overlaps;
+	struct gm_overlap_options options = {.table = table_store,
+	                                     .key_secret = secret(),
+	                                     .keys = key_shape.columns,
+	                                     .key_count = key_shape.key_count,
+	                                     .memory_bytes = 4 << 20,
+	                                     .spill_directory = "/tmp"};
+	GM_TRY(gm_overlap_new(&options, &overlap, err));
+	enum gm_code code = gm_overlap_load(overlap, "k", err);
+	if (code == GM_OK) code = gm_overlap_ask(overlap, "p=0/a", "p=0", table_bytes, &overlaps, err);
+	if (code == GM_OK) assert_false(overlaps);
+	gm_overlap_free(overlap);
+	return code;
+}
+
+static void make_table(void)
+{
+	static const int keys[] = {FIELD_ID, FIELD_N};
+	static const struct file_shape whole = {.bloom = true};
+	key_shape = make_shape(keys, 2);
+	for (uint32_t i = 0; i < KEPT_ROWS; i++) kept_rows[i] = (struct row){i * 3 + 2, 3};
+	table_store = open_memory();
+	table_bytes = put_file(table_store, "p=0/a", &whole, kept_rows, 2, KEPT_ROWS / 2);
+	struct gm_delta_file file = add("p=0/a", "p=0", table_bytes);
+	table_log = commit_files(table_store, &file, 1);
+	must(write_keys(table_store, &failure));
+}
+
+static void free_table(void)
+{
+	gm_delta_free(table_log);
+	gm_store_close(table_store);
+}
+
+static void what_the_table_holds(void **state)
+{
+	(void)state;
+	make_table();
+	fail_every_allocation(use_existing, true); /* what a filter or a memo cannot hold is read or hashed again */
+	fail_every_allocation(use_overlap, false);
+	free_table();
+	fail_at = 0;
+	for (uint64_t at = 1, calls = 0; calls + 1 >= at; at++) { /* each call of the store as well */
+		make_table();
+		must(gm_store_open_faulty(table_store, at, GM_IO, false, &calls, &table_store, &failure));
+		enum gm_code code = use_existing(&failure);
+		armed = false;
+		assert_int_equal(code, calls < at ? GM_OK : GM_IO);
+		free_table();
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(stores), cmocka_unit_test(key_sets),
-	                                   cmocka_unit_test(quarantines), cmocka_unit_test(hashers)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(stores),
+	                                   cmocka_unit_test(key_sets),
+	                                   cmocka_unit_test(quarantines),
+	                                   cmocka_unit_test(hashers),
+	                                   cmocka_unit_test(contents),
+	                                   cmocka_unit_test(kept_files),
+	                                   cmocka_unit_test(what_the_table_holds)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
