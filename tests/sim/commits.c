@@ -13,7 +13,7 @@
 
 /* What a commit says. */
 struct entry {
-	json_t *info, *adds; /* adds: an array */
+	json_t *info, *metadata, *adds; /* metadata NULL: unchanged; adds: an array */
 	uint64_t txn[SIM_JOBS], claim;
 	bool has_txn[SIM_JOBS];
 	json_t *removes; /* an array, too */
@@ -40,6 +40,7 @@ static void read_action(json_t *action, struct entry *entry)
 {
 	json_t *part;
 	if ((part = json_object_get(action, "commitInfo")) != NULL) entry->info = json_incref(part);
+	if ((part = json_object_get(action, "metaData")) != NULL) entry->metadata = json_incref(part);
 	if ((part = json_object_get(action, "add")) != NULL) (void)json_array_append(entry->adds, part);
 	if ((part = json_object_get(action, "txn")) != NULL) read_txn(part, entry);
 	if ((part = json_object_get(action, "remove")) != NULL) (void)json_array_append(entry->removes, part);
@@ -48,6 +49,7 @@ static void read_action(json_t *action, struct entry *entry)
 static void entry_release(struct entry *entry)
 {
 	json_decref(entry->info);
+	json_decref(entry->metadata);
 	json_decref(entry->adds);
 	json_decref(entry->removes);
 }
@@ -173,6 +175,7 @@ static void check_data_file(struct sim *sim, const struct sim_books *books, cons
 		sim_violation(sim, "%s is not what its books say", named->path);
 	if (file->row_count != named->rows)
 		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
+	if (file->twice && !sim->oracle->twice) sim_violation(sim, "%s has a column that the table has not", named->path);
 	if (strcmp(file->engine, books->engine) != 0 || strcmp(file->job_hash, books->job_hash) != 0)
 		sim_violation(sim, "%s was made by another engine or edition than its plan", named->path);
 	for (size_t i = 0; i < file->row_count; i++) check_row(sim, named->path, file->rows[i], fresh);
@@ -438,11 +441,28 @@ static void commit_of_others(struct sim *sim, const struct entry *entry)
 	for (size_t i = 0; i < json_array_size(entry->removes); i++) take_away(sim, json_array_get(entry->removes, i));
 }
 
+/* Columns come, and never go. */
+static void check_columns(struct sim *sim, int64_t version, const struct entry *entry)
+{
+	static const char *const always[] = {"k", "p", "n", "part"};
+	const char *schema = json_string_value(json_object_get(entry->metadata, "schemaString"));
+	if (entry->metadata == NULL) return;
+	bool lacks = schema == NULL, twice = schema != NULL && strstr(schema, "\"twice\"") != NULL;
+	for (size_t i = 0; !lacks && i < sizeof always / sizeof always[0]; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "\"%s\"", always[i]);
+		lacks = strstr(schema, name) == NULL;
+	}
+	if (lacks || (sim->oracle->twice && !twice)) sim_violation(sim, "version %" PRId64 " takes columns away", version);
+	sim->oracle->twice = twice;
+}
+
 static void new_version(struct sim *sim, int64_t version, const char *key)
 {
 	struct entry entry;
 	size_t jobs = 0;
 	if (!read_entry(sim, key, &entry)) return;
+	check_columns(sim, version, &entry);
 	for (unsigned job = 0; job < SIM_JOBS; job++) {
 		if (!entry.has_txn[job]) continue;
 		check_commit(sim, version, job, &entry);

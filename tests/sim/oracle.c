@@ -200,6 +200,7 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &read)) return;
 	file.rows = read.rows;
 	file.row_count = read.count;
+	file.twice = read.twice;
 	memcpy(file.engine, read.engine, sizeof file.engine);
 	memcpy(file.job_hash, read.job_hash, sizeof file.job_hash);
 	file.path = strdup(path);

@@ -162,14 +162,15 @@ static bool is_step(enum sim_errand errand)
 	return errand == SIM_STEPS || errand == SIM_WORK || errand == SIM_COMMIT;
 }
 
-/* An input has changed; or the log is gone, which who slept for so long may say; or, where that is not tried again,
- * others have committed something that is at odds with the plan. */
+/* An input has changed; or the log or a staged file is gone, which who slept for so long may say; or, where that is not
+ * tried again, others have committed something that is at odds with the plan. */
 static bool may_find_change(const struct sim_runner *runner)
 {
 	const struct sim *sim = runner->sim;
+	bool once = is_step(runner->errand) || runner->errand == SIM_DRY_RUN; /* does not try again */
 	return sim_object_was_changed(sim, sim_source_of(sim, runner->job), runner->error.object) ||
 	       sim->counts.cleaned > runner->cleaned_then || sim->counts.expired > runner->expired_then ||
-	       (is_step(runner->errand) && (sim->scenario.jobs > 1 || sim->others > 0));
+	       (once && (sim->scenario.jobs > 1 || sim->others > 0 || sim->counts.expired > 0));
 }
 
 /* May it end like this? */

@@ -212,7 +212,7 @@ void sim_object_vanishes(struct sim *sim);
 /* others.c: other writers of the table, who know the log or do not, and what clears up after uploads. */
 /* A data file appears in a partition's folder, with keys that nobody else has. */
 void sim_file_intrudes(struct sim *sim);
-/* Others commit a file of theirs, perhaps with keys that a run of ours is about to commit, but none that the table has. */
+/* Others commit a file, perhaps with keys that a run of ours is about to commit, but none that the table has. */
 void sim_others_append(struct sim *sim);
 /* Others remove a file from the log, and from its folder. */
 void sim_others_delete(struct sim *sim);
@@ -252,6 +252,7 @@ struct sim_rows {
 	struct sim_row *rows;
 	size_t count;
 	char engine[64], job_hash[40]; /* whose work it is, as its footer says */
+	bool twice;                    /* it has the second edition's column */
 };
 bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out);
 
