@@ -37,7 +37,8 @@ enum gm_read_kind {
 struct gm_read_chunk {
 	uint64_t start, end; /* of its pages */
 	int32_t codec;
-	bool elsewhere; /* in another file */
+	uint32_t bloom_bytes; /* of its bloom filter with the header; 0: not told */
+	bool elsewhere;       /* in another file */
 };
 struct gm_read_meta {
 	const char *key, *value;
@@ -50,6 +51,8 @@ struct gm_parquet_reader {
 	size_t footer_bytes;
 	uint64_t footer_start;
 	const uint8_t *footer;
+	const uint8_t *tail; /* the end of the file, which is not read again */
+	uint64_t tail_start;
 	struct gm_parquet_file_info info;
 	const enum gm_read_kind *kinds;      /* per leaf */
 	const struct gm_read_chunk **chunks; /* per group, per leaf */

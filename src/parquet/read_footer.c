@@ -24,6 +24,7 @@ struct column_meta {
 	unsigned seen; /* 1 << field */
 	int32_t type, codec;
 	int64_t values, uncompressed_bytes, compressed_bytes, data_offset, dictionary_offset, bloom_offset;
+	int32_t bloom_bytes;
 	bool other_path; /* it tells another column's */
 	struct gm_read_stats stats;
 };
@@ -131,6 +132,7 @@ static void read_column_meta(struct gm_thrift_in *in, const struct gm_thrift_fie
 		case 11: out->dictionary_offset = gm_thrift_get_i64(in, &member); break;
 		case 12: gm_read_stats(in, &member, &out->stats); break;
 		case 14: out->bloom_offset = gm_thrift_get_i64(in, &member); break;
+		case 15: out->bloom_bytes = gm_thrift_get_i32(in, &member); break;
 		default: gm_thrift_skip(in, &member);
 		}
 	}
@@ -173,6 +175,7 @@ static enum gm_code keep_column(struct footer *footer, struct gm_thrift_in *in, 
 		              (long long)meta->compressed_bytes, (long long)meta->data_offset);
 	GM_TRY(gm_thrift_close(in));
 	chunk->codec = meta->codec;
+	chunk->bloom_bytes = meta->bloom_bytes > 0 ? (uint32_t)meta->bloom_bytes : 0;
 	info->values = (uint64_t)meta->values;
 	info->compressed_bytes = (uint64_t)meta->compressed_bytes;
 	info->uncompressed_bytes = (uint64_t)meta->uncompressed_bytes;

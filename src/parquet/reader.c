@@ -56,6 +56,10 @@ enum gm_code gm_read_bytes(const struct gm_parquet_reader *reader, uint64_t offs
 	if (offset > reader->input.bytes || bytes > reader->input.bytes - offset)
 		return gm_read_corrupt(err, reader->footer_start, "%zu bytes are told to be at %llu, in a file of %llu", bytes,
 		                       (unsigned long long)offset, (unsigned long long)reader->input.bytes);
+	if (bytes > 0 && reader->tail != NULL && offset >= reader->tail_start) {
+		memcpy(into, reader->tail + (offset - reader->tail_start), bytes);
+		return GM_OK;
+	}
 	return bytes > 0 ? reader->input.read(reader->input.context, offset, into, bytes, err) : GM_OK;
 }
 
@@ -87,6 +91,8 @@ static enum gm_code load_footer(struct gm_parquet_reader *reader, struct gm_erro
 	size_t tail_bytes = bytes < TAIL_BYTES ? (size_t)bytes : TAIL_BYTES;
 	GM_TRY(gm_read_alloc(reader, tail_bytes, 1, &tail, err));
 	GM_TRY(gm_read_bytes(reader, bytes - tail_bytes, tail, tail_bytes, err));
+	reader->tail = tail;
+	reader->tail_start = bytes - tail_bytes;
 	GM_TRY(read_trailer(reader, tail + tail_bytes - GM_READ_TRAILER, err));
 	if (reader->footer_bytes <= tail_bytes - GM_READ_TRAILER) {
 		reader->footer = tail + tail_bytes - GM_READ_TRAILER - reader->footer_bytes;
@@ -181,46 +187,73 @@ static enum gm_code check_bloom(const struct bloom_header *header, size_t most, 
 	return GM_OK;
 }
 
-/* The size of the filter whose header lies at *offset, which is moved behind it. */
-static enum gm_code open_bloom(const struct gm_parquet_reader *reader, uint64_t *offset, size_t *bytes,
-                               struct gm_error *err)
+/* How much to read where a bloom filter begins: all of it where its size is told, else what its header fits in. */
+static size_t bloom_reach(const struct gm_parquet_reader *reader, const struct gm_read_chunk *chunk, uint64_t room)
 {
-	uint8_t start[BLOOM_HEADER_BYTES];
+	size_t told = chunk->bloom_bytes;
+	if (told < BLOOM_HEADER_BYTES || told > reader->memory_bytes) told = BLOOM_HEADER_BYTES;
+	return told < room ? told : (size_t)room;
+}
+
+/* Takes the header of a filter apart, of which `some` bytes are at hand: *taken is its size, *bytes that of the filter.
+ */
+static enum gm_code open_bloom(const struct gm_parquet_reader *reader, uint64_t offset, const uint8_t *start,
+                               size_t some, size_t *taken, size_t *bytes, struct gm_error *err)
+{
 	struct gm_thrift_in in;
 	struct bloom_header header;
-	if (*offset >= reader->footer_start)
-		return gm_read_corrupt(err, reader->footer_start, "it tells of a bloom filter at byte %llu, behind the data",
-		                       (unsigned long long)*offset);
-	uint64_t room = reader->footer_start - *offset;
-	size_t some = room < sizeof start ? (size_t)room : sizeof start;
-	GM_TRY(gm_read_bytes(reader, *offset, start, some, err));
-	gm_thrift_open(&in, "header of a bloom filter", start, some, *offset, err);
+	uint64_t room = reader->footer_start - offset;
+	gm_thrift_open(&in, "header of a bloom filter", start, some < BLOOM_HEADER_BYTES ? some : BLOOM_HEADER_BYTES,
+	               offset, err);
 	read_bloom_header(&in, &header);
 	GM_TRY(gm_thrift_close(&in));
 	GM_TRY(check_bloom(&header, reader->memory_bytes, err));
-	size_t taken = (size_t)(in.at - in.start);
-	if (header.bytes <= 0 || header.bytes % BLOOM_BLOCK_BYTES != 0 || (uint64_t)header.bytes > room - taken)
-		return gm_read_corrupt(err, *offset, "a bloom filter of %d bytes, where %llu are left", header.bytes,
-		                       (unsigned long long)(room - taken));
-	*offset += taken;
+	*taken = (size_t)(in.at - in.start);
+	if (header.bytes <= 0 || header.bytes % BLOOM_BLOCK_BYTES != 0 || (uint64_t)header.bytes > room - *taken)
+		return gm_read_corrupt(err, offset, "a bloom filter of %d bytes, where %llu are left", header.bytes,
+		                       (unsigned long long)(room - *taken));
 	*bytes = (size_t)header.bytes;
 	return GM_OK;
+}
+
+static enum gm_code bloom_memory(struct gm_bloom *bloom, size_t bytes, struct gm_error *err)
+{
+	void *grown = realloc(bloom->words, bytes);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a bloom filter of %zu bytes", bytes);
+	bloom->words = grown;
+	return GM_OK;
+}
+
+/* One read where the footer tells the filter's size, as it may be a request over a network; else two. */
+static enum gm_code load_bloom(const struct gm_parquet_reader *reader, uint64_t offset, size_t some,
+                               struct gm_bloom *bloom, struct gm_error *err)
+{
+	size_t taken = 0, bytes = 0;
+	GM_TRY(bloom_memory(bloom, some, err));
+	GM_TRY(gm_read_bytes(reader, offset, bloom->words, some, err));
+	GM_TRY(open_bloom(reader, offset, (const uint8_t *)bloom->words, some, &taken, &bytes, err));
+	bloom->bytes = bytes;
+	if (bytes <= some - taken) {
+		memmove(bloom->words, (const uint8_t *)bloom->words + taken, bytes);
+		return GM_OK;
+	}
+	GM_TRY(bloom_memory(bloom, bytes, err));
+	return gm_read_bytes(reader, offset + taken, bloom->words, bytes, err);
 }
 
 enum gm_code gm_parquet_bloom_read(const struct gm_parquet_reader *reader, size_t group, size_t leaf,
                                    struct gm_bloom *bloom, struct gm_error *err)
 {
-	size_t bytes = BLOOM_BLOCK_BYTES;
 	*bloom = (struct gm_bloom){0};
 	if (group >= reader->info.group_count || leaf >= reader->info.leaf_count)
 		GM_FAIL(err, GM_BUG, "there is no row group %zu or column %zu", group, leaf);
 	uint64_t offset = reader->info.groups[group].chunks[leaf].bloom_offset;
-	if (offset == 0 || reader->chunks[group][leaf].elsewhere) GM_FAIL(err, GM_NOT_FOUND, "there is no bloom filter");
-	GM_TRY(open_bloom(reader, &offset, &bytes, err));
-	bloom->words = malloc(bytes);
-	if (bloom->words == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a bloom filter of %zu bytes", bytes);
-	bloom->bytes = bytes;
-	enum gm_code rc = gm_read_bytes(reader, offset, bloom->words, bytes, err);
+	const struct gm_read_chunk *chunk = &reader->chunks[group][leaf];
+	if (offset == 0 || chunk->elsewhere) GM_FAIL(err, GM_NOT_FOUND, "there is no bloom filter");
+	if (offset >= reader->footer_start)
+		return gm_read_corrupt(err, reader->footer_start, "it tells of a bloom filter at byte %llu, behind the data",
+		                       (unsigned long long)offset);
+	enum gm_code rc = load_bloom(reader, offset, bloom_reach(reader, chunk, reader->footer_start - offset), bloom, err);
 	if (rc != GM_OK) gm_bloom_release(bloom);
 	return rc;
 }

@@ -2,10 +2,10 @@
  * objects are processed.
  *
  * A plan is *committed* when it is on the chain: the job's newest txn in the log, that plan's parent, and so on. It is
- * *dead* when another plan with its parent is on the chain. Both stay true for ever. Parents are older than their plans,
- * so the chain falls strictly, and a plan whose parent lies below the chain's head and which is not on it is dead: the
- * plan that stands on the chain above that parent is the other one. A parent above the head means that the log in hand
- * is older than the plan: look again. */
+ * *dead* when another plan with its parent is on the chain. Both stay true for ever. Parents are older than their
+ * plans, so the chain falls strictly, and a plan whose parent lies below the chain's head and which is not on it is
+ * dead: the plan that stands on the chain above that parent is the other one. A parent above the head means that the
+ * log in hand is older than the plan: look again. */
 #ifndef GM_RUN_HISTORY_H
 #define GM_RUN_HISTORY_H
 
@@ -46,6 +46,9 @@ enum gm_plan_state {
 /* The state of a job's plan, where `head` is the job's. */
 enum gm_code gm_plan_state(struct gm_store *table, const struct gm_layout *layout, uint64_t head, uint64_t number,
                            uint64_t parent, enum gm_plan_state *state, struct gm_error *err) GM_CHECK;
+/* CORRUPT: the log does not know a run that a plan says to be committed: it was removed, or put back to an older
+ * state. */
+enum gm_code gm_history_forgotten(const char *job_id, uint64_t run, struct gm_error *err) GM_CHECK;
 /* Is plans/<n>.closed there? */
 enum gm_code gm_plan_is_closed(struct gm_store *table, const struct gm_layout *layout, uint64_t number, bool *closed,
                                struct gm_error *err) GM_CHECK;

@@ -5,10 +5,12 @@
  * such files into the log, by a commit of its own, and from then on they are like any other.
  *
  * Not every file that the log does not name is one of these:
- * - ours, of a plan that is being published or dead: told by its name;
+ * - ours, of a plan that is being published or dead: told by its name. A table that has neither log nor claim has no
+ *   such plan: its log and state were lost, and its files are what is left of it. Their keys keep their rows from being
+ *   written again; without keys nothing would, and the run is refused;
  * - one that a commit has removed, and that still lies there: the log remembers it for the table's retention (a week).
- *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone, and
- *   told. Where there is no log yet, nothing can have been removed;
+ *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone,
+ *   and told. Where there is no log yet, nothing can have been removed;
  * - one that is not whole yet, that has other columns than the table, or that lies in no partition's folder: told. */
 #include "parquet/reader.h"
 #include "run/runner.h"
@@ -37,6 +39,13 @@ static bool is_hidden(const char *key)
 		if (*part == '_' || *part == '.') return true;
 	}
 	return false;
+}
+
+/* The log and our own state are no part of the listing: of a table that has had many runs they are most of it. */
+static bool is_hidden_folder(void *context, const char *folder)
+{
+	(void)context;
+	return is_hidden(folder);
 }
 
 static bool all_of(const char *text, size_t n, const char *set)
@@ -167,12 +176,36 @@ static enum gm_code add(struct import *import, const struct gm_object_info *info
 	return GM_OK;
 }
 
+/* Is a file named as ours what is left of a table whose log and state were lost? A claim stands before anything is
+ * published. */
+static enum gm_code is_remnant(struct import *import, const char *key, bool *remnant, struct gm_error *err)
+{
+	char claim[GM_KEY_BYTES];
+	bool claimed;
+	*remnant = false;
+	if (import->log != NULL) return GM_OK;
+	gm_claim_key(claim, 1);
+	GM_TRY(gm_store_has(import->runner->table, claim, &claimed, err));
+	*remnant = !claimed;
+	if (claimed || import->runner->job->table.unique_count > 0) return GM_OK;
+	(void)gm_error_set(err, GM_CORRUPT,
+	                   "gristmill wrote this file, and the log and state of its table are gone: all objects would be "
+	                   "processed again, and their rows stand twice");
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "restore _delta_log and _gristmill from a copy of the table, or move its files away");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
 static enum gm_code note_file(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct import *import = context;
 	if (is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
 	if (import->log != NULL && gm_delta_knows(import->log, info->key)) return GM_OK;
-	if (is_named_as_ours(info->key)) return GM_OK;
+	if (is_named_as_ours(info->key)) {
+		bool remnant;
+		GM_TRY(is_remnant(import, info->key, &remnant, err));
+		if (!remnant) return GM_OK;
+	}
 	const char *partition = partition_of(import, info->key, err);
 	if (partition == NULL)
 		tell(import, info->key, "its folder is no partition of the table");
@@ -219,7 +252,7 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 		import.oldest_ms =
 		    runner->env->now_us(runner->env->clock) / 1000 - gm_delta_removed_retention_ms(import.log) / 2;
 	gm_arena_init(&import.arena, 16 * 1024);
-	enum gm_code rc = gm_store_list(runner->table, "", note_file, &import, err);
+	enum gm_code rc = gm_store_list_pruned(runner->table, "", is_hidden_folder, note_file, &import, err);
 	if (rc == GM_OK && import.count > 0) rc = commit(&import, err);
 	*imported = rc == GM_LOST || (rc == GM_OK && import.count > 0);
 	free(import.files);

@@ -28,6 +28,7 @@ enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct
 	static const char prefix[] = "_gristmill/";
 	size_t at = sizeof prefix - 1;
 	memcpy(layout->job, prefix, at);
+	gm_job8(job_id, layout->job8);
 	for (const char *c = job_id; *c != '\0'; c++) {
 		if (at + 5 > sizeof layout->job) GM_FAIL(err, GM_JOB, "the job's id is too long");
 		bool first = c == job_id;
@@ -82,6 +83,7 @@ static bool has_suffix(const char *text, const char *suffix)
 static enum gm_code corrupt(const char *key, struct gm_error *err, const char *why)
 {
 	(void)gm_error_set(err, GM_CORRUPT, "the file is damaged: %s", why);
+	(void)gm_error_hint(err, GM_CORRUPT, "restore it from a copy of the table");
 	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
 }
 

@@ -6,8 +6,8 @@
  * resumes it makes the same bytes; and everything that a commit says of the table, so that whoever finds the plan
  * claimed can finish it without its job file.
  *
- * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves the
- * bookmark. It is committed under the same rules. */
+ * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves
+ * the bookmark. It is committed under the same rules. */
 #ifndef GM_RUN_PLAN_H
 #define GM_RUN_PLAN_H
 

@@ -1,5 +1,5 @@
-/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what each
- * step promises. */
+/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
+ * each step promises. */
 #include "run/upgrade.h"
 
 #include <inttypes.h>
@@ -118,6 +118,9 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 		struct gm_plan *plan;
 		enum gm_code rc = gm_plan_read(runner->table, &runner->layout, history->open[i], &plan, err);
 		if (rc == GM_UNSUPPORTED) continue; /* of a newer engine, which will finish it or find it dead */
+		if (rc == GM_CORRUPT && history->open[i] > history->head)
+			gm_runner_notice(runner, "%s: %s; what it planned is planned again", err->object, err->message);
+		if (rc == GM_CORRUPT) continue; /* nothing of it is published, or its claim would have been settled */
 		GM_TRY(rc);
 		if (plan->parent == history->head && plan->unit_count > 0 &&
 		    gm_plan_is_ours(plan, runner->job, runner->env->engine_id)) {
@@ -302,7 +305,11 @@ static enum gm_code find_pending(struct gm_runner *runner, struct gm_layout *lay
 	*out = NULL;
 	if (pending.number == 0) return GM_OK;
 	GM_TRY(gm_layout_init(layout, pending.job, err));
-	return gm_plan_read(runner->table, layout, pending.number, out, err);
+	GM_TRY(gm_plan_read(runner->table, layout, pending.number, out, err));
+	if (!pending.claimed) return GM_OK;
+	enum gm_code rc = gm_plan_check_closable(runner->table, layout, pending.number, (*out)->unit_count, err);
+	if (rc != GM_OK) gm_plan_free(*out);
+	return rc;
 }
 
 static enum gm_code abandon(struct gm_runner *runner, struct gm_error *err)

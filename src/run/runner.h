@@ -59,6 +59,9 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* What a plan that nobody publishes yet has worked, and cannot be read, is worth nothing: CORRUPT becomes CHANGED, on
+ * which the plan is ended and made again. Other codes are passed on. */
+enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err) GM_CHECK;
 /* Do the books of all units balance, and is the quarantine limit held? */
 enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
                                     struct gm_error *err) GM_CHECK;
@@ -80,8 +83,8 @@ enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan 
                                  struct gm_error *err) GM_CHECK;
 
 /* settle.c */
-/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST: it is
- * dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
+/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST:
+ * it is dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
 enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
                               struct gm_error *err) GM_CHECK;
 /* Finishes the plan that is claimed and not settled, whosever it is; *acted: there was one, so look again. */
@@ -89,8 +92,8 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 /* Commits a plan without units and with the same parent, and closes the plan. LOST: it was settled otherwise. */
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err) GM_CHECK;
-/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with its
- * parent is committed. */
+/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with
+ * its parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
 /* Who is at work, for the commits that say so: "user@host". */

@@ -108,9 +108,7 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 	GM_TRY(
 	    gm_plan_state(runner->table, &runner->layout, runner->history.head, plan->number, plan->parent, &state, err));
 	*step = state == GM_PLAN_COMMITTED ? GM_STEP_COMMITTED : state == GM_PLAN_DEAD ? GM_STEP_DEAD : GM_STEP_DONE;
-	if (state != GM_PLAN_AHEAD) return GM_OK;
-	GM_FAIL(err, GM_CORRUPT, "the log does not know run %" PRIu64 ", which plan %" PRIu64 " follows", plan->parent,
-	        plan->number);
+	return state == GM_PLAN_AHEAD ? gm_history_forgotten(runner->job->id, plan->parent, err) : GM_OK;
 }
 
 /* After a failure: what the step means if the plan has been settled by others; else the failure, and a plan that cannot
@@ -195,7 +193,8 @@ static enum gm_code read_manifests(struct gm_runner *runner, const struct gm_pla
 	enum gm_code rc = check_worked(plan, states, err);
 	free(states);
 	while (rc == GM_OK && *done < plan->unit_count) {
-		rc = gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err);
+		rc = gm_runner_unusable(gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err),
+		                        err);
 		*done += rc == GM_OK;
 	}
 	return rc;

@@ -1,8 +1,8 @@
 /* The files and applications of a snapshot, while the log is replayed and after.
  *
  * For each path the log names there is one record, also when the file was removed: the record then says which source
- * (checkpoint or entry) removed it last. So a second reading of the same sources can tell for every action whether it is
- * the one that counts, and nothing else of it need be kept in memory. */
+ * (checkpoint or entry) removed it last. So a second reading of the same sources can tell for every action whether it
+ * is the one that counts, and nothing else of it need be kept in memory. */
 #include "table/delta_internal.h"
 
 #include <stdlib.h>

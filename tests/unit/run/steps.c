@@ -1,5 +1,5 @@
-/* A run in steps, the bookmark's changes and the status on stores in memory, with each call of the store failed once: what
- * failed can be repeated, what was told is true, and whoever only looks leaves no trace. */
+/* A run in steps, the bookmark's changes and the status on stores in memory, with each call of the store failed
+ * once: what failed can be repeated, what was told is true, and whoever only looks leaves no trace. */
 #include "run/run.h"
 
 #include <setjmp.h>

@@ -312,7 +312,7 @@ static enum gm_code write_keys(struct gm_store *store, struct gm_error *err)
 	static const struct gm_key_entry entry = {.value = 1};
 	struct gm_keyfile *file;
 	char token[GM_TOKEN_BYTES];
-	GM_TRY(gm_keyfile_new(store, "k", "w/", &file, err));
+	GM_TRY(gm_keyfile_new(store, gm_key_secret_tag(secret()), "k", "w/", &file, err));
 	enum gm_code code = gm_keyfile_add(file, &entry, 1, err);
 	if (code == GM_OK) code = gm_keyfile_finish(file, token, err);
 	gm_keyfile_free(file);
@@ -338,7 +338,7 @@ static enum gm_code use_files(struct gm_error *err)
 	struct gm_store *store;
 	GM_TRY(gm_store_open_memory(&store, err));
 	enum gm_code code = write_keys(store, err);
-	if (code == GM_OK) code = gm_keyfile_read(store, "k", ignore_entries, NULL, err);
+	if (code == GM_OK) code = gm_keyfile_read(store, gm_key_secret_tag(secret()), "k", ignore_entries, NULL, err);
 	if (code == GM_OK) code = write_duplicates(store, err);
 	if (code == GM_OK) code = gm_duplicates_read(store, "d", ignore_duplicates, NULL, err);
 	gm_store_close(store);
