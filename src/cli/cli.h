@@ -90,6 +90,8 @@ int gm_cli_status(const struct gm_cli_command *command, char **arguments);
 int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
+int gm_cli_verify(const struct gm_cli_command *command, char **arguments);
+int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
@@ -101,12 +103,15 @@ enum {
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
 	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5,
+	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
+	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
     gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
-    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
+    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS],
+    gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS], gm_cli_why_flags[GM_CLI_WHY_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -202,6 +207,8 @@ void gm_cli_progress_init(struct gm_cli_progress *progress, bool quiet);
 /* For gm_run_options and gm_generate_options: the context is a struct gm_cli_progress. */
 void gm_cli_progress_show(void *context, const struct gm_progress *progress);
 void gm_cli_progress_notice(void *context, const char *line);
+/* Removes the bar, for something else to be printed; it comes back. */
+void gm_cli_progress_pause(struct gm_cli_progress *progress);
 /* Removes the bar, or prints the last line. */
 void gm_cli_progress_end(struct gm_cli_progress *progress);
 /* Columns of the terminal behind a file descriptor; `otherwise` if it is none. */

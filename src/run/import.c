@@ -48,27 +48,6 @@ static bool is_hidden_folder(void *context, const char *folder)
 	return is_hidden(folder);
 }
 
-static bool all_of(const char *text, size_t n, const char *set)
-{
-	return strspn(text, set) >= n;
-}
-
-/* "<8 hex>-<run>-<unit>-<seq>-<16 hex>.": as file_path in output.c makes them. */
-static bool is_named_as_ours(const char *key)
-{
-	static const char hex[] = "0123456789abcdef", digits[] = "0123456789";
-	const char *name = strrchr(key, '/');
-	name = name != NULL ? name + 1 : key;
-	if (!all_of(name, 8, hex) || name[8] != '-') return false;
-	name += 9;
-	for (int i = 0; i < 3; i++) {
-		size_t n = strspn(name, digits);
-		if (n < 4 || name[n] != '-') return false;
-		name += n + 1;
-	}
-	return all_of(name, 16, hex) && name[16] == '.';
-}
-
 static bool has_extension(const char *key)
 {
 	size_t n = strlen(key);
@@ -199,9 +178,10 @@ static enum gm_code is_remnant(struct import *import, const char *key, bool *rem
 static enum gm_code note_file(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct import *import = context;
+	struct gm_file_name name;
 	if (is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
 	if (import->log != NULL && gm_delta_knows(import->log, info->key)) return GM_OK;
-	if (is_named_as_ours(info->key)) {
+	if (gm_file_name_parse(info->key, &name)) {
 		bool remnant;
 		GM_TRY(is_remnant(import, info->key, &remnant, err));
 		if (!remnant) return GM_OK;
