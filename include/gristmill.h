@@ -121,6 +121,11 @@ struct gm_run_options {
 	const char *adopt; /* may be NULL */
 	bool as_new;
 	const char *reason; /* why: kept in the commit that abandons or adopts; may be NULL */
+	/* In place of the source's objects, what earlier runs rejected and no run has replayed yet: of all committed runs,
+	 * or of replay_runs alone. */
+	bool replay;
+	const uint64_t *replay_runs;
+	size_t replay_run_count;
 	/* More than max(quarantine_records, quarantine_percent of the records read) rejected records stop the run. With
 	 * quarantine_set false the limit is 1 % and at least 100; else whichever of the two is not 0 counts alone. */
 	bool quarantine_set;
@@ -140,7 +145,7 @@ struct gm_balance {
 	uint64_t duplicate_keys, invalid_utf8, converted_null;
 };
 struct gm_object_balance {
-	const char *key;
+	const char *key; /* relative to the source; of a replay '/' and the quarantine file's path in the table */
 	struct gm_balance balance;
 };
 struct gm_partition_value {
@@ -256,6 +261,45 @@ struct gm_bookmark_edited {
 GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookmark_edit *edit,
                                        const struct gm_run_options *options, struct gm_bookmark_edited *result,
                                        struct gm_error *err) GM_CHECK;
+
+/* --- The quarantine ----------------------------------------------------------------------------------------------- */
+
+/* What committed runs rejected. It is replayed by gm_run with options.replay. */
+struct gm_quarantine_filter {
+	uint64_t run;             /* 0: all */
+	const char *object;       /* NULL: all */
+	const char *reason;       /* a code such as "not_json"; NULL: all */
+	const volatile int *stop; /* may be NULL; not 0: INTERRUPTED */
+};
+/* The entries of one run with one reason. */
+struct gm_quarantine_group {
+	uint64_t run;
+	const char *reason;
+	uint64_t entries, bytes, objects;
+	uint64_t replayed_by; /* the run that took them up; 0: none has yet */
+};
+/* Return false to stop. */
+typedef bool gm_quarantine_group_fn(void *context, const struct gm_quarantine_group *group);
+/* Newest run first. Reads all entries that it counts. USAGE: filter->run is not committed, or there is no such reason.
+ * CORRUPT: a quarantine file is damaged; it is named. */
+GM_API enum gm_code gm_quarantine_list(const struct gm_job *job, const struct gm_quarantine_filter *filter,
+                                       gm_quarantine_group_fn *each, void *context, struct gm_error *err) GM_CHECK;
+
+struct gm_quarantine_entry {
+	uint64_t run, replayed_by; /* as above */
+	const char *object;        /* relative to the source */
+	uint64_t offset, record;   /* where it stands: in the inflated object; records are counted from 0 */
+	const char *reason;
+	const char *column, *detail; /* "" if none */
+	bool text;                   /* the bytes are UTF-8 and come in one piece */
+};
+/* The next piece of an entry's bytes, which may be larger than memory: pieces but for the last have a multiple of three
+ * bytes. `first` and `last` may both be true. Return false to stop. */
+typedef bool gm_quarantine_entry_fn(void *context, const struct gm_quarantine_entry *entry, const void *bytes, size_t n,
+                                    bool first, bool last);
+/* Newest run first, and in it as the records stood. Errors as above. */
+GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
+                                       gm_quarantine_entry_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
 /* --- Status ------------------------------------------------------------------------------------------------------- */
 

@@ -80,6 +80,14 @@ const struct gm_cli_command gm_cli_commands[] = {
              "processes what is not in it.",
      .words = gm_cli_bookmark_words,
      .main = gm_cli_by_word},
+    {.name = "quarantine",
+     .operand = "JOB",
+     .brief = "list, show and replay records that could not be used",
+     .text =
+         "What a run could not use is kept with its commit: the bytes, where they stood, and why. Once the job file "
+         "is mended it can be replayed.",
+     .words = gm_cli_quarantine_words,
+     .main = gm_cli_by_word},
     {.name = "verify",
      .operand = "JOB|TABLE",
      .brief = "prove that the table is what its runs made",
