@@ -5,7 +5,9 @@
  * such files into the log, by a commit of its own, and from then on they are like any other.
  *
  * Not every file that the log does not name is one of these:
- * - ours, of a plan that is being published or dead: told by its name;
+ * - ours, of a plan that is being published or dead: told by its name. A table that has neither log nor claim has no
+ *   such plan: its log and state were lost, and its files are what is left of it. Their keys keep their rows from being
+ *   written again; without keys nothing would, and the run is refused;
  * - one that a commit has removed, and that still lies there: the log remembers it for the table's retention (a week).
  *   What is older than half of that and unknown to the log may have been removed and forgotten, so it is left alone,
  *   and told. Where there is no log yet, nothing can have been removed;
@@ -44,27 +46,6 @@ static bool is_hidden_folder(void *context, const char *folder)
 {
 	(void)context;
 	return is_hidden(folder);
-}
-
-static bool all_of(const char *text, size_t n, const char *set)
-{
-	return strspn(text, set) >= n;
-}
-
-/* "<8 hex>-<run>-<unit>-<seq>-<16 hex>.": as file_path in output.c makes them. */
-static bool is_named_as_ours(const char *key)
-{
-	static const char hex[] = "0123456789abcdef", digits[] = "0123456789";
-	const char *name = strrchr(key, '/');
-	name = name != NULL ? name + 1 : key;
-	if (!all_of(name, 8, hex) || name[8] != '-') return false;
-	name += 9;
-	for (int i = 0; i < 3; i++) {
-		size_t n = strspn(name, digits);
-		if (n < 4 || name[n] != '-') return false;
-		name += n + 1;
-	}
-	return all_of(name, 16, hex) && name[16] == '.';
 }
 
 static bool has_extension(const char *key)
@@ -174,12 +155,37 @@ static enum gm_code add(struct import *import, const struct gm_object_info *info
 	return GM_OK;
 }
 
+/* Is a file named as ours what is left of a table whose log and state were lost? A claim stands before anything is
+ * published. */
+static enum gm_code is_remnant(struct import *import, const char *key, bool *remnant, struct gm_error *err)
+{
+	char claim[GM_KEY_BYTES];
+	bool claimed;
+	*remnant = false;
+	if (import->log != NULL) return GM_OK;
+	gm_claim_key(claim, 1);
+	GM_TRY(gm_store_has(import->runner->table, claim, &claimed, err));
+	*remnant = !claimed;
+	if (claimed || import->runner->job->table.unique_count > 0) return GM_OK;
+	(void)gm_error_set(err, GM_CORRUPT,
+	                   "gristmill wrote this file, and the log and state of its table are gone: all objects would be "
+	                   "processed again, and their rows stand twice");
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "restore _delta_log and _gristmill from a copy of the table, or move its files away");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
 static enum gm_code note_file(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct import *import = context;
+	struct gm_file_name name;
 	if (is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
 	if (import->log != NULL && gm_delta_knows(import->log, info->key)) return GM_OK;
-	if (is_named_as_ours(info->key)) return GM_OK;
+	if (gm_file_name_parse(info->key, &name)) {
+		bool remnant;
+		GM_TRY(is_remnant(import, info->key, &remnant, err));
+		if (!remnant) return GM_OK;
+	}
 	const char *partition = partition_of(import, info->key, err);
 	if (partition == NULL)
 		tell(import, info->key, "its folder is no partition of the table");

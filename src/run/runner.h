@@ -25,6 +25,7 @@ struct gm_runner {
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed; /* the plan in hand was there, unfinished */
+	struct gm_replay_choice replay;
 };
 
 /* run.c */
@@ -41,7 +42,9 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share o
 enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
 /* The plan to work on: an unfinished one, or a new one that is written; NULL: nothing is new. */
 enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
-/* Ends a plan after a failure that trying it again cannot mend. */
+/* Is it of no use to try the plan again after this failure? */
+bool gm_runner_is_hopeless(const struct gm_plan *plan, enum gm_code rc);
+/* Ends a plan after such a failure. */
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
 /* After a failure with a plan: LOST or EXISTS if it came from another runner's having settled it. Where that cannot be
  * told, and the failure may come from it, the reason of that is told instead. */
@@ -59,6 +62,9 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* What a plan that nobody publishes yet has worked, and cannot be read, is worth nothing: CORRUPT becomes CHANGED, on
+ * which the plan is ended and made again. Other codes are passed on. */
+enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err) GM_CHECK;
 /* Do the books of all units balance, and is the quarantine limit held? */
 enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
                                     struct gm_error *err) GM_CHECK;

@@ -123,6 +123,7 @@ static enum gm_code writes(struct view *view, const struct sim_effect *effect, s
 	bool now = fate != DEAD && fate != FAILS && fate != LATE;
 	if (fate == LATE || fate == REPEATED) sim_effect_later(sim, effect);
 	if (now) rc = sim_effect_apply(sim, effect, err);
+	if (now && rc == GM_OK && effect->kind == SIM_PUT_IF_ABSENT) sim_oracle_check_claim(view->runner, key);
 	char outcome[64];
 	(void)snprintf(outcome, sizeof outcome, "%s%s%s", now ? gm_code_name(rc) : "", now ? ", " : "", fate_name(fate));
 	tell(view, call, key, outcome);
