@@ -148,6 +148,7 @@ struct sim_runner {
 	bool drowsy;                         /* it is about to write, and will stand still first */
 	bool hurt;                           /* it has seen a failure that the scheduler made */
 	volatile int stop;                   /* somebody pressed Ctrl-C */
+	unsigned shaky;                      /* calls that fail more often than others */
 	uint64_t wake_at;                    /* step; 0: awake */
 	uint64_t commits_then;               /* when it fell asleep */
 	uint64_t cleaned_then, expired_then; /* when it started */
