@@ -1,6 +1,7 @@
 """`gristmill why`: where a key came from. Records and offsets are counted here from the input's own bytes; rows are looked up by
 pyarrow at the place that is told."""
 import os
+import random
 
 import pytest
 
@@ -177,15 +178,16 @@ def test_only_files_that_may_hold_the_key_are_read(work, tmp_path):
     if harness.SANITIZED:
         pytest.skip("the sanitizers replace the same functions")
     for i in range(12):
-        work.arrive(f"{i:02}.gz", [harness.tiny(1000 * k + i, s="x") for k in range(50)])  # bounds overlap; bloom filters tell
+        # Bounds overlap, bloom filters tell; and the end of a file, which is read at once, is far from all of it.
+        work.arrive(f"{i:02}.gz", [harness.tiny(1000 * k + i, s=random.Random(50 * i + k).randbytes(4000).hex()) for k in range(50)])
         work.run()
     log = tmp_path / "log"
     work.why(7004, env={"LD_PRELOAD": str(shim), "FAULT_IO_CALLS": "read", "FAULT_IO_BELOW": work.table.resolve(), "FAULT_IO_LOG": str(log)})
     reads = [line.split()[2] for line in log.read_text().splitlines() if "day=" in line]
     per_file = {path: reads.count(path) for path in reads}
     assert len(per_file) == 12
-    few = min(per_file.values())  # the footer and the bloom filter
-    assert sorted(n > few for n in per_file.values()) == [False] * 11 + [True], per_file
+    *others, most = sorted(per_file.values())
+    assert others[-1] < most, sorted(per_file.values())  # of the others the footer and the bloom filter
 
 
 def test_memory(sample, sample_table):

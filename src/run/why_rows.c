@@ -98,8 +98,14 @@ static enum gm_code ask_group(struct gm_why *why, const struct gm_delta_file *fi
 	for (size_t i = 0; i < why->key_count; i++)
 		if (gm_rows_file_leaf(rows_file, i) == SIZE_MAX) return GM_OK; /* its rows have no key */
 	GM_TRY(gm_key_filter_read(rows_file, group, why->key_count, &filter, err));
+	enum gm_code rc = GM_OK;
 	bool may = filter == NULL || gm_key_filter_may_have(filter, why->key, 0);
+	if (filter != NULL && may && gm_key_filter_has_more(filter)) {
+		rc = gm_key_filter_read_more(filter, rows_file, group, err);
+		may = gm_key_filter_may_have(filter, why->key, 0);
+	}
 	gm_key_filter_free(filter);
+	GM_TRY(rc);
 	return may ? read_group(why, file, rows_file, group, err) : GM_OK;
 }
 
