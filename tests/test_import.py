@@ -100,6 +100,11 @@ def other_type(table):
     put(table / DAY / "typed.parquet", pa.table({"id": ["900"]}))
 
 
+def unsigned(table):
+    """A number in it need not fit the table's column: each run that met it as a key would end there."""
+    put(table / DAY / "unsigned.parquet", pa.table({"id": pa.array([2**64 - 1], pa.uint64())}))
+
+
 def no_partition(table):
     put(table / "stray.parquet", rows([900]))
 
@@ -120,7 +125,7 @@ def test_partitions_of_others_are_spelled_as_ours(source, table, tmp_path):
     assert sorted(read["id"].to_pylist()) == [1, 2] and set(read["hour"].to_pylist()) == {0}
 
 
-@pytest.mark.parametrize("make, why", [(old_file, "removed it"), (cut_file, ""), (other_type, "column id"), (no_partition, "partition")])
+@pytest.mark.parametrize("make, why", [(old_file, "removed it"), (cut_file, ""), (other_type, "column id"), (unsigned, "UINT(64)"), (no_partition, "partition")])
 def test_what_is_left_alone_is_told(make, why, job, source, table):
     harness.write(source / "a.json", harness.lines([harness.tiny(1)]))
     harness.run(job, source, table)

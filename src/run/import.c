@@ -147,9 +147,11 @@ static enum gm_code read_at(void *context, uint64_t offset, void *into, size_t b
 	return GM_OK;
 }
 
+/* Unsigned numbers of 64 bits would be read as long as they are small enough. */
 static bool fits(const struct gm_parquet_leaf *leaf, enum gm_type type)
 {
-	return leaf->readable && leaf->depth == 1 &&
+	bool may_overflow = leaf->physical == GM_PHYSICAL_INT64 && type == GM_TYPE_BIGINT && !leaf->as_stored;
+	return leaf->readable && leaf->depth == 1 && !may_overflow &&
 	       (leaf->type == type || (leaf->type == GM_TYPE_INT && type == GM_TYPE_BIGINT));
 }
 
