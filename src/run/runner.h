@@ -25,6 +25,8 @@ struct gm_runner {
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed; /* the plan in hand was there, unfinished */
+	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
+	char after[GM_KEY_MAX_BYTES + 1];
 };
 
 /* run.c */
