@@ -11,6 +11,16 @@ static enum gm_code parse(const json_t *json, struct gm_claim *claim, struct gm_
 	return GM_OK;
 }
 
+/* A run is being published, and which one is not known. Its own job takes it up again, if it can be. */
+static enum gm_code damaged(const char *key, struct gm_error *err)
+{
+	(void)gm_error_hint(
+	    err, GM_CORRUPT,
+	    "restore it from a copy of the table; without one, remove it while nothing runs, and run each job of "
+	    "the table once");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
 enum gm_code gm_claim_last(const struct gm_tip *tip, struct gm_claim *claim, struct gm_error *err)
 {
 	*claim = (struct gm_claim){.k = gm_tip_txn(tip, GM_CLAIM_APP)};
@@ -20,10 +30,12 @@ enum gm_code gm_claim_last(const struct gm_tip *tip, struct gm_claim *claim, str
 		gm_claim_key(key, claim->k + 1);
 		enum gm_code rc = gm_json_read(tip->table, key, &json, err);
 		if (rc == GM_NOT_FOUND) return GM_OK;
+		if (rc == GM_OK) {
+			rc = parse(json, claim, err);
+			json_decref(json);
+		}
+		if (rc == GM_CORRUPT) return damaged(key, err);
 		GM_TRY(rc);
-		rc = parse(json, claim, err);
-		json_decref(json);
-		if (rc != GM_OK) return gm_error_object(err, rc, key, strlen(key));
 		claim->k++;
 	}
 }

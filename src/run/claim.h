@@ -1,8 +1,8 @@
 /* claim.h - which plan, of whichever job, is between publish and commit: one at a time in the whole table.
  *
  * claims/<k>.json names a job and a plan and is put if absent. The commit of a claimed plan carries k, as the
- * transaction of application "gristmill", so a search for the last claim begins there and not at 1. A claim is *settled*
- * when its plan is committed, or dead and closed; only then may the next be put. */
+ * transaction of application "gristmill", so a search for the last claim begins there and not at 1. A claim is
+ * *settled* when its plan is committed, or dead and closed; only then may the next be put. */
 #ifndef GM_RUN_CLAIM_H
 #define GM_RUN_CLAIM_H
 

@@ -105,8 +105,7 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 	uint64_t head = gm_tip_head(commit->tip, commit->job_id);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));
 	if (state == GM_PLAN_COMMITTED) GM_FAIL(err, GM_EXISTS, "run %" PRIu64 " is committed", plan->number);
-	if (state == GM_PLAN_AHEAD)
-		GM_FAIL(err, GM_CORRUPT, "the log does not know the parent of run %" PRIu64, plan->number);
+	if (state == GM_PLAN_AHEAD) return gm_history_forgotten(commit->job_id, plan->parent, err);
 	if (state == GM_PLAN_DEAD)
 		GM_FAIL(err, GM_LOST, "another run was committed in place of run %" PRIu64, plan->number);
 	if (compared == GM_OK) commit->checked = commit->tip->version;
@@ -194,16 +193,36 @@ enum gm_code gm_books_hash(const json_t *books, char hex[GM_HEX128_BYTES], struc
 	return rc;
 }
 
+/* Books of that number that somebody left: the same, or damaged, or of another plan that had the number. Nobody relies
+ * on them, since the run is not committed; what is not the same makes room. *same: nothing is to be put. */
+static enum gm_code replace_books(struct gm_store *table, const char *key, const char *hex, bool *same,
+                                  struct gm_error *err)
+{
+	char theirs[GM_HEX128_BYTES] = "";
+	json_t *books = NULL;
+	enum gm_code rc = gm_json_read(table, key, &books, err);
+	if (rc == GM_OK) rc = gm_books_hash(books, theirs, err);
+	json_decref(books);
+	*same = rc == GM_OK && strcmp(theirs, hex) == 0;
+	if (rc != GM_OK && rc != GM_CORRUPT && rc != GM_NOT_FOUND) return rc;
+	return *same ? GM_OK : gm_store_remove(table, key, err);
+}
+
 static enum gm_code put_books(const struct gm_commit *commit, char hex[GM_HEX128_BYTES], struct gm_error *err)
 {
+	bool same = false;
 	char key[GM_KEY_BYTES];
 	json_t *books = books_json(commit);
 	if (books == NULL) return out_of_memory(err);
 	gm_layout_key(commit->layout, key, "runs", commit->plan->number, ".json.zst");
 	enum gm_code rc = gm_books_hash(books, hex, err);
 	if (rc == GM_OK) rc = gm_json_write(commit->table, key, books, err);
+	if (rc == GM_EXISTS) {
+		rc = replace_books(commit->table, key, hex, &same, err);
+		if (rc == GM_OK && !same) rc = gm_json_write(commit->table, key, books, err);
+	}
 	json_decref(books);
-	return rc == GM_EXISTS ? GM_OK : rc;
+	return rc == GM_EXISTS ? GM_OK : rc; /* put by another meanwhile: the same */
 }
 
 /* --- The entry ---------------------------------------------------------------------------------------------------- */
@@ -265,6 +284,7 @@ static bool describe(struct entry *entry, const struct gm_commit *commit, const 
 		}
 		return ok;
 	}
+	if (gm_plan_is_replay(plan)) ok = ok && parameter(entry, "replay", "true");
 	return ok && parameter(entry, "mode", "Append") && number(entry, "claim", commit->claim) &&
 	       parameter(entry, "jobHash", plan->job_hash) && parameter(entry, "engine", plan->engine) &&
 	       parameter(entry, "books", gm_arena_strndup(&entry->arena, books, strlen(books)));
@@ -352,8 +372,8 @@ static enum gm_code put_version(const struct gm_commit *commit, const char *book
 	return rc;
 }
 
-/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below history.
- * OK: the plan is on the chain. */
+/* The put has succeeded; but whoever sleeps while the log goes on and is cleaned finds a name free that lies below
+ * history. OK: the plan is on the chain. */
 static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
 {
 	bool certain;

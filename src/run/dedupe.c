@@ -188,7 +188,8 @@ static enum gm_code load_entries(void *context, const struct gm_key_entry *entri
 
 enum gm_code gm_dedupe_load(struct gm_dedupe *dedupe, const char *key, struct gm_error *err)
 {
-	return gm_keyfile_read(dedupe->options->table, key, load_entries, dedupe, err);
+	uint64_t tag = gm_key_secret_tag(dedupe->options->key_secret);
+	return gm_keyfile_read(dedupe->options->table, tag, key, load_entries, dedupe, err);
 }
 
 const char *gm_dedupe_sample(const struct gm_dedupe *dedupe, size_t i)
@@ -223,7 +224,8 @@ enum gm_code gm_dedupe_begin(struct gm_dedupe *dedupe, const struct gm_unit_spec
 	if (unit->keys_only) GM_TRY(new_keys(dedupe, err));
 	if (dedupe->existing != NULL && !unit->keys_only) GM_TRY(new_doubts(dedupe, err));
 	if (table == NULL) return GM_OK;
-	if (unit->keys_key != NULL) GM_TRY(gm_keyfile_new(table, unit->keys_key, work, &dedupe->keyfile, err));
+	uint64_t tag = gm_key_secret_tag(dedupe->options->key_secret);
+	if (unit->keys_key != NULL) GM_TRY(gm_keyfile_new(table, tag, unit->keys_key, work, &dedupe->keyfile, err));
 	if (unit->keys_only) return GM_OK;
 	if (unit->conflicts_key != NULL) GM_TRY(gm_ndjson_new(table, unit->conflicts_key, work, &dedupe->conflicts, err));
 	if (unit->duplicates_key != NULL)

@@ -132,6 +132,7 @@ static enum gm_code parent_of(struct gm_store *table, const struct gm_layout *la
 		char key[GM_KEY_BYTES];
 		gm_layout_key(layout, key, "plans", number, ".json");
 		rc = gm_error_set(err, GM_CORRUPT, "the plan of committed run %" PRIu64 " is gone", number);
+		(void)gm_error_hint(err, rc, "restore it from a copy of the table: it says what the run has processed");
 		return gm_error_object(err, rc, key, strlen(key));
 	}
 	GM_TRY(rc);
@@ -193,23 +194,31 @@ static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *e
 	return gm_bookmark_add(adoption->bookmark, &copy, err);
 }
 
-/* What another job had processed up to a run of its own. */
-static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
-                          struct gm_error *err)
+/* What a job had processed up to a run of its own. */
+static enum gm_code bookmark_of(struct gm_store *table, const char *job_id, uint64_t run, int depth,
+                                struct gm_bookmark **out, struct gm_error *err)
 {
 	struct gm_layout layout;
 	struct numbers written = {0};
-	struct gm_bookmark *other = NULL;
-	struct adoption adoption = {bookmark, plan->number};
 	int64_t full_us;
 	uint64_t runs;
-	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", plan->adopts);
-	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
+	*out = NULL;
+	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", job_id);
+	GM_TRY(gm_layout_init(&layout, job_id, err));
 	enum gm_code rc = list_bookmarks(table, &layout, &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, depth + 1, &other, &full_us, &runs, err);
-	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
-	gm_bookmark_free(other);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, run, &written, depth + 1, out, &full_us, &runs, err);
 	free(written.value);
+	return rc;
+}
+
+static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
+                          struct gm_error *err)
+{
+	struct gm_bookmark *other;
+	struct adoption adoption = {bookmark, plan->number};
+	GM_TRY(bookmark_of(table, plan->adopts, plan->ends, depth, &other, err));
+	enum gm_code rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
+	gm_bookmark_free(other);
 	return rc;
 }
 
@@ -287,6 +296,12 @@ static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout
 	return rc;
 }
 
+enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uint64_t run, struct gm_bookmark **out,
+                                 struct gm_error *err)
+{
+	return bookmark_of(table, job_id, run, 1, out, err);
+}
+
 /* --- Everything --------------------------------------------------------------------------------------------------- */
 
 static enum gm_code find_open(const struct numbers *plans, const struct numbers *closed, struct gm_history *history,
@@ -322,17 +337,43 @@ static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *l
 	return rc;
 }
 
-/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything again. */
-static enum gm_code check_not_forgotten(const struct gm_layout *layout, const struct numbers *plans,
-                                        const struct numbers *written, struct gm_store *table, uint64_t head,
+enum gm_code gm_history_forgotten(const char *job_id, uint64_t run, struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_CORRUPT, "the log does not know run %" PRIu64 " of job %s, which was committed", run,
+	                   job_id);
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "the log was removed, changed or put back to an older state; restore it, for "
+	                    "otherwise everything would be processed again");
+	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
+}
+
+/* The newest run that a plan or a bookmark says to be committed. The log is read after both were listed, so it must
+ * know that run. What cannot be read says nothing here; whoever needs it tells. */
+static enum gm_code newest_known(struct gm_store *table, const struct gm_layout *layout, const struct numbers *plans,
+                                 const struct numbers *written, uint64_t head, uint64_t *newest, struct gm_error *err)
+{
+	*newest = written->count > 0 ? written->value[written->count - 1] : 0;
+	for (size_t i = plans->count; i > 0 && plans->value[i - 1] > head; i--) {
+		uint64_t parent = 0;
+		enum gm_code rc = parent_of(table, layout, plans->value[i - 1], &parent, err);
+		if (rc != GM_OK && rc != GM_CORRUPT && rc != GM_UNSUPPORTED) return rc;
+		if (rc == GM_OK && parent > *newest) *newest = parent;
+	}
+	return GM_OK;
+}
+
+/* Our transactions vanish when somebody puts the log back to an older state: going on would process everything
+ * again. */
+static enum gm_code check_not_forgotten(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
+                                        const struct numbers *plans, const struct numbers *written, uint64_t head,
                                         struct gm_error *err)
 {
-	uint64_t parent = 0, newest = written->count > 0 ? written->value[written->count - 1] : 0;
-	if (newest <= head && plans->count > 0 && head == 0)
-		GM_TRY(parent_of(table, layout, plans->value[plans->count - 1], &parent, err));
-	if (newest <= head && parent <= head) return GM_OK;
-	GM_FAIL(err, GM_LOST, "the log does not know run %" PRIu64 " of this job, which was committed",
-	        newest > head ? newest : parent);
+	uint64_t newest;
+	GM_TRY(newest_known(table, layout, plans, written, head, &newest, err));
+	if (newest <= head) return GM_OK;
+	(void)!gm_history_forgotten(job_id, newest, err);
+	err->code = GM_LOST; /* for now: look again */
+	return GM_LOST;
 }
 
 static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
@@ -347,7 +388,7 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(list_plans(table, layout, &numbers, err));
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
-	GM_TRY_OUT(check_not_forgotten(layout, &numbers.plans, &written, table, history->head, err));
+	GM_TRY_OUT(check_not_forgotten(table, layout, job_id, &numbers.plans, &written, history->head, err));
 	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
 	history->bookmark_base = base_below(&written, history->head);
@@ -374,10 +415,7 @@ enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t 
 	}
 	if (rc != GM_LOST) return rc;
 	err->code = GM_CORRUPT;
-	(void)gm_error_hint(err, GM_CORRUPT,
-	                    "the log was removed, changed or put back to an older state; restore it, for "
-	                    "otherwise everything would be processed again");
-	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
+	return GM_CORRUPT;
 }
 
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err)

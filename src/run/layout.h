@@ -25,14 +25,23 @@ enum {
 	GM_KEY_BYTES = 512, /* room for a key below _gristmill */
 };
 
-struct gm_layout {
-	char job[256]; /* "_gristmill/<job>/", the id escaped so that it is one safe part */
-};
-
-enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err) GM_CHECK;
 /* Eight hex digits that stand for the job in the names of its files. */
 enum { GM_JOB8_BYTES = 9 };
 void gm_job8(const char *job_id, char out[GM_JOB8_BYTES]);
+
+struct gm_layout {
+	char job[256]; /* "_gristmill/<job>/", the id escaped so that it is one safe part */
+	char job8[GM_JOB8_BYTES];
+};
+
+enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err) GM_CHECK;
+/* What the name of a data file says of who wrote it: "<job8>-<run>-<unit>-<seq>-<h16>.<extension>". */
+struct gm_file_name {
+	char job8[GM_JOB8_BYTES];
+	uint64_t run, unit;
+};
+/* False: the path's last part is no such name. */
+bool gm_file_name_parse(const char *path, struct gm_file_name *out);
 /* "_gristmill/<job>/<folder>/<n><suffix>" */
 void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
                    const char *suffix);

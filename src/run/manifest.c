@@ -40,7 +40,7 @@ static enum gm_code parse_count(const json_t *json, const char *field, uint64_t 
 	return gm_member_number(json, field, count, err);
 }
 
-static enum gm_code parse_balance(const json_t *json, struct gm_balance *balance, struct gm_error *err)
+enum gm_code gm_balance_parse(const json_t *json, struct gm_balance *balance, struct gm_error *err)
 {
 #define X(field) GM_TRY(parse_count(json, #field, &balance->field, err));
 	BALANCE_FIELDS(X)
@@ -158,11 +158,13 @@ static int add_kept(json_t *manifest, const char *member, const char *path, cons
 	return json_object_set_new(manifest, member, file_json(path, kept->token, kept->bytes, kept->hash));
 }
 
-json_t *gm_manifest_json(const struct gm_job *job, const struct gm_unit_spec *unit, const struct gm_unit_result *result)
+json_t *gm_manifest_json(const struct gm_job *job, const struct gm_plan *plan, const struct gm_unit_spec *unit,
+                         const struct gm_unit_result *result)
 {
 	json_t *files = json_array(), *objects = objects_json(unit, result);
-	json_t *manifest = json_pack("{s:i, s:I, s:I, s:o, s:o}", "format", GM_FORMAT, "plan", (json_int_t)unit->output.run,
-	                             "unit", (json_int_t)unit->number, "files", files, "objects", objects);
+	json_t *manifest = json_pack("{s:i, s:I, s:I, s:I, s:o, s:o}", "format", GM_FORMAT, "plan",
+	                             (json_int_t)unit->output.run, "planned_us", (json_int_t)plan->created_us, "unit",
+	                             (json_int_t)unit->number, "files", files, "objects", objects);
 	int failed = manifest == NULL;
 	failed |= json_object_set_new(manifest, "partitions", partitions_json(result));
 	failed |= add_kept(manifest, "conflicts", unit->conflicts_key, &result->conflicts);
@@ -253,14 +255,15 @@ static enum gm_code parse_objects(const json_t *json, struct gm_manifest *manife
 		struct gm_object_balance *object = &manifest->objects[manifest->object_count++];
 		const json_t *item = json_array_get(objects, i);
 		GM_TRY(copy_string(&manifest->arena, item, "key", &object->key, err));
-		GM_TRY(parse_balance(json_object_get(item, "balance"), &object->balance, err));
+		GM_TRY(gm_balance_parse(json_object_get(item, "balance"), &object->balance, err));
 	}
 	return GM_OK;
 }
 
 enum gm_code gm_manifest_parse(const json_t *json, struct gm_manifest *manifest, struct gm_error *err)
 {
-	*manifest = (struct gm_manifest){0};
+	const json_t *planned = json_object_get(json, "planned_us");
+	*manifest = (struct gm_manifest){.planned_us = planned != NULL ? json_integer_value(planned) : INT64_MIN};
 	gm_arena_init(&manifest->arena, 64 * 1024);
 	enum gm_code rc = parse_files(json, manifest, err);
 	if (rc == GM_OK) rc = parse_partitions(json, manifest, err);

@@ -3,12 +3,11 @@
  * Where it cannot be told, the answer is yes: the plan is ended and made again, and whoever reads the file then says
  * what is wrong with it. Ours are in the key files of the units, which stay until the commit. */
 #include "run/commit.h"
+#include "run/secret.h"
 #include "table/overlap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-static const char secret_key[] = "_gristmill/hash-key";
 
 /* Failures that say nothing about the file or the keys. */
 static bool is_of_the_moment(enum gm_code rc)
@@ -32,9 +31,7 @@ static enum gm_code make_overlap(struct gm_commit *commit, struct gm_error *err)
 {
 	const struct gm_plan *plan = commit->plan;
 	uint8_t secret[GM_KEY_SECRET_BYTES];
-	size_t got;
-	GM_TRY(gm_store_read(commit->table, secret_key, 0, secret, sizeof secret, &got, err));
-	if (got != sizeof secret) GM_FAIL(err, GM_CORRUPT, "the table's hash key is cut short");
+	GM_TRY(gm_secret_read(commit->table, secret, err));
 	commit->key_columns = malloc(plan->unique_count * sizeof *commit->key_columns);
 	if (commit->key_columns == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for comparing keys");
 	for (size_t i = 0; i < plan->unique_count; i++)

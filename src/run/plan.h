@@ -6,8 +6,8 @@
  * resumes it makes the same bytes; and everything that a commit says of the table, so that whoever finds the plan
  * claimed can finish it without its job file.
  *
- * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves the
- * bookmark. It is committed under the same rules. */
+ * A plan without units changes the job's state and nothing else: it ends another plan with the same parent, or moves
+ * the bookmark. It is committed under the same rules. */
 #ifndef GM_RUN_PLAN_H
 #define GM_RUN_PLAN_H
 
@@ -60,6 +60,15 @@ struct gm_plan {
 	uint64_t bytes; /* stored bytes of all inputs */
 };
 
+/* Quarantine files that a plan takes in place of the source's objects. */
+struct gm_replay_choice {
+	struct gm_store *table;
+	const struct gm_layout *layout;
+	uint64_t until;       /* of runs up to this one: what a replay itself rejects again is not its own input */
+	const uint64_t *runs; /* of these alone */
+	size_t run_count;     /* 0: of all */
+};
+
 struct gm_plan_request {
 	const struct gm_job *job;
 	struct gm_store *source;
@@ -71,7 +80,8 @@ struct gm_plan_request {
 	 * listed in full when that is a day ago. */
 	int64_t now_us, full_us;
 	const char *after; /* list only what comes after this key, and no more than fills the plan; NULL: all */
-	struct gm_plan_listing *listing; /* filled, also when nothing is new; may be NULL */
+	const struct gm_replay_choice *replay; /* NULL: an ordinary run */
+	struct gm_plan_listing *listing;       /* filled, also when nothing is new; may be NULL */
 };
 
 /* What the listing of the source came to. */
@@ -101,5 +111,7 @@ enum gm_code gm_plan_read(struct gm_store *table, const struct gm_layout *layout
 void gm_plan_free(struct gm_plan *plan); /* NULL is allowed */
 /* Was it made by this engine for this job? */
 bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job, const char *engine);
+/* Are its inputs quarantine files? */
+bool gm_plan_is_replay(const struct gm_plan *plan);
 
 #endif

@@ -29,10 +29,8 @@ uint64_t gm_plan_raw_estimate(const struct gm_input *input)
 
 struct listing {
 	const struct gm_plan_request *request;
-	struct gm_plan *plan;
+	struct gm_plan_intake intake;
 	struct gm_plan_listing sums;
-	size_t room;
-	uint64_t raw_bytes;
 	bool ended; /* early, because the plan is full */
 	/* on_change: fail. The first of the changed objects, which the failure will be about. */
 	char first[GM_KEY_MAX_BYTES + 1], how[256];
@@ -41,47 +39,48 @@ struct listing {
 
 /* --- Inputs ------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code append_input(struct listing *listing, const struct gm_object_info *info, struct gm_error *err)
+enum gm_code gm_plan_append(struct gm_plan_intake *intake, const char *key, const struct gm_object_info *info,
+                            struct gm_error *err)
 {
-	struct gm_plan *plan = listing->plan;
-	if (plan->input_count == listing->room) {
-		size_t room = listing->room == 0 ? 64 : listing->room * 2;
+	struct gm_plan *plan = intake->plan;
+	if (plan->input_count == intake->room) {
+		size_t room = intake->room == 0 ? 64 : intake->room * 2;
 		struct gm_input *grown = gm_arena_alloc(&plan->arena, room * sizeof *grown);
 		if (grown == NULL) return out_of_memory(err);
 		if (plan->input_count > 0) memcpy(grown, plan->inputs, plan->input_count * sizeof *grown);
 		plan->inputs = grown;
-		listing->room = room;
+		intake->room = room;
 	}
 	struct gm_input *input = &plan->inputs[plan->input_count];
-	*input = (struct gm_input){.key = gm_arena_strndup(&plan->arena, info->key, strlen(info->key)),
+	*input = (struct gm_input){.key = gm_arena_strndup(&plan->arena, key, strlen(key)),
 	                           .size = info->size,
 	                           .mtime_us = info->mtime_us,
 	                           .etag = gm_arena_strndup(&plan->arena, info->etag, strlen(info->etag))};
 	if (input->key == NULL || input->etag == NULL) return out_of_memory(err);
-	listing->raw_bytes += gm_plan_raw_estimate(input);
+	intake->raw_bytes += gm_plan_raw_estimate(input);
 	plan->bytes += input->size;
 	plan->input_count++;
 	return GM_OK;
 }
 
-static bool is_full(const struct listing *listing)
+bool gm_plan_is_full(const struct gm_plan_intake *intake)
 {
-	const struct gm_job *job = listing->request->job;
-	size_t count = listing->plan->input_count;
+	const struct gm_job *job = intake->request->job;
+	size_t count = intake->plan->input_count;
 	return (job->source.plan_objects > 0 && count >= (size_t)job->source.plan_objects) ||
-	       (job->source.plan_bytes > 0 && listing->raw_bytes >= job->source.plan_bytes) ||
-	       (listing->request->limit_objects > 0 && count >= listing->request->limit_objects);
+	       (job->source.plan_bytes > 0 && intake->raw_bytes >= job->source.plan_bytes) ||
+	       (intake->request->limit_objects > 0 && count >= intake->request->limit_objects);
 }
 
 /* Objects are taken in order: none behind one that had no room. */
 static enum gm_code take(struct listing *listing, const struct gm_object_info *info, bool changed, struct gm_error *err)
 {
-	if (listing->sums.left > 0 || is_full(listing)) {
+	if (listing->sums.left > 0 || gm_plan_is_full(&listing->intake)) {
 		listing->sums.left++;
 		return GM_OK;
 	}
 	listing->sums.reprocessed += changed;
-	return append_input(listing, info, err);
+	return gm_plan_append(&listing->intake, info->key, info, err);
 }
 
 /* --- Objects that have changed ------------------------------------------------------------------------------------ */
@@ -177,7 +176,7 @@ static int64_t full_us_after(const struct gm_plan_request *request, const struct
 
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err)
 {
-	struct listing listing = {.request = request, .plan = plan};
+	struct listing listing = {.request = request, .intake = {.request = request, .plan = plan}};
 	struct gm_source_range range = {.after = request->after};
 	GM_TRY(gm_plan_listed_since(request, &range.since_us, err));
 	listing.sums.full = range.since_us == INT64_MIN && range.after == NULL;

@@ -1,5 +1,6 @@
 #include "run/publish.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
@@ -54,18 +55,32 @@ static enum gm_code compare_published(struct gm_store *table, const struct gm_ma
 	uint64_t bytes = 0, hash[2] = {0};
 	GM_TRY(hash_object(table, file->path, &bytes, hash, err));
 	if (bytes == file->bytes && hash[0] == file->hash[0] && hash[1] == file->hash[1]) return GM_OK;
-	(void)gm_error_set(err, GM_BUG, "a file of this name exists and holds other bytes than the run made");
-	(void)gm_error_hint(err, GM_BUG, "nothing is overwritten; find out who wrote the file");
-	return gm_error_object(err, GM_BUG, file->path, strlen(file->path));
+	(void)gm_error_set(err, GM_CORRUPT, "a file of this name exists and holds other bytes than the run made");
+	(void)gm_error_hint(
+	    err, GM_CORRUPT,
+	    "nothing is overwritten; if the file was damaged, or is not gristmill's, remove it and run again");
+	return gm_error_object(err, GM_CORRUPT, file->path, strlen(file->path));
 }
 
-static enum gm_code publish_file(struct gm_store *table, const struct gm_manifest_file *file, struct gm_error *err)
+/* Is a staged file what the manifest says? Who has just written it asks for the size alone. NOT_FOUND is for publishing
+ * to judge: it may be published already. */
+static enum gm_code check_staged(struct gm_store *table, const struct gm_manifest_file *file, bool found,
+                                 struct gm_error *err)
 {
-	uint64_t bytes;
-	if (size_of(table, file->token, &bytes, err) == GM_OK && bytes != file->bytes) {
-		(void)gm_error_set(err, GM_CHANGED, "a staged file was changed before it was published");
-		return gm_error_object(err, GM_CHANGED, file->token, strlen(file->token));
-	}
+	uint64_t bytes = file->bytes, hash[2] = {file->hash[0], file->hash[1]};
+	enum gm_code rc =
+	    found ? hash_object(table, file->token, &bytes, hash, err) : size_of(table, file->token, &bytes, err);
+	if (rc == GM_NOT_FOUND) return GM_OK;
+	GM_TRY(rc);
+	if (bytes == file->bytes && hash[0] == file->hash[0] && hash[1] == file->hash[1]) return GM_OK;
+	(void)gm_error_set(err, GM_CHANGED, "a staged file was changed before it was published");
+	return gm_error_object(err, GM_CHANGED, file->token, strlen(file->token));
+}
+
+static enum gm_code publish_file(struct gm_store *table, const struct gm_manifest_file *file, bool found,
+                                 struct gm_error *err)
+{
+	GM_TRY(check_staged(table, file, found, err));
 	enum gm_code rc = gm_store_publish(table, file->token, file->path, err);
 	if (rc != GM_EXISTS && rc != GM_NOT_FOUND) return rc;
 	rc = compare_published(table, file, err);
@@ -79,14 +94,37 @@ static enum gm_code publish_file(struct gm_store *table, const struct gm_manifes
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count, struct gm_error *err)
 {
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < manifests[i].file_count; k++) GM_TRY(publish_file(table, &manifests[i].files[k], err));
+		for (size_t k = 0; k < manifests[i].file_count; k++)
+			GM_TRY(publish_file(table, &manifests[i].files[k], manifests[i].found, err));
 	return GM_OK;
 }
 
 /* --- Manifests ---------------------------------------------------------------------------------------------------- */
 
-static bool is_of(const struct gm_plan_unit *unit, const struct gm_manifest *manifest)
+static void manifest_key(const struct gm_layout *layout, uint64_t number, size_t unit, char key[GM_KEY_BYTES])
 {
+	char suffix[32];
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.json", unit);
+	gm_layout_key(layout, key, "work", number, suffix);
+}
+
+/* Whatever plan of that number it is of. */
+static enum gm_code read_manifest(struct gm_store *table, const char *key, struct gm_manifest *manifest,
+                                  struct gm_error *err)
+{
+	json_t *json = NULL;
+	GM_TRY(gm_json_read(table, key, &json, err));
+	enum gm_code rc = gm_manifest_parse(json, manifest, err);
+	json_decref(json);
+	if (rc == GM_OK) manifest->found = true;
+	return rc == GM_CORRUPT ? gm_error_object(err, rc, key, strlen(key)) : rc;
+}
+
+/* Plans of one number there are when somebody removes one. */
+static bool is_of(const struct gm_plan *plan, size_t number, const struct gm_manifest *manifest)
+{
+	const struct gm_plan_unit *unit = &plan->units[number];
+	if (manifest->planned_us != INT64_MIN && manifest->planned_us != plan->created_us) return false;
 	if (manifest->object_count != unit->count) return false;
 	for (size_t i = 0; i < unit->count; i++)
 		if (strcmp(manifest->objects[i].key, unit->inputs[i].key) != 0) return false;
@@ -96,21 +134,16 @@ static bool is_of(const struct gm_plan_unit *unit, const struct gm_manifest *man
 enum gm_code gm_manifest_read(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
                               size_t unit, struct gm_manifest *manifest, struct gm_error *err)
 {
-	char key[GM_KEY_BYTES], suffix[32];
-	json_t *json = NULL;
-	(void)snprintf(suffix, sizeof suffix, "/%05zu.json", unit);
-	gm_layout_key(layout, key, "work", plan->number, suffix);
-	GM_TRY(gm_json_read(table, key, &json, err));
-	enum gm_code rc = gm_manifest_parse(json, manifest, err);
-	json_decref(json);
-	if (rc == GM_OK && !is_of(&plan->units[unit], manifest)) {
-		gm_manifest_release(manifest);
-		rc = gm_error_set(err, GM_CORRUPT, "the manifest does not match its plan");
-	}
-	return rc == GM_CORRUPT ? gm_error_object(err, rc, key, strlen(key)) : rc;
+	char key[GM_KEY_BYTES];
+	manifest_key(layout, plan->number, unit, key);
+	GM_TRY(read_manifest(table, key, manifest, err));
+	if (is_of(plan, unit, manifest)) return GM_OK;
+	gm_manifest_release(manifest);
+	(void)gm_error_set(err, GM_CORRUPT, "the manifest does not match its plan");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
 }
 
-/* --- Close and tidy ----------------------------------------------------------------------------------------------- */
+/* --- Tidy --------------------------------------------------------------------------------------------------------- */
 
 static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
@@ -126,30 +159,145 @@ enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout
 	return gm_store_list(table, prefix, remove_leftover, table, err);
 }
 
-enum undo { UNDO_STAGED, UNDO_PUBLISHED };
+/* --- Close -------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code undo_unit(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
-                              size_t unit, enum undo what, struct gm_error *err)
+/* The manifests in a plan's work folder, by the numbers of their units. */
+struct units {
+	uint64_t *number;
+	size_t count, room;
+};
+
+static enum gm_code note_unit(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
-	struct gm_manifest manifest;
-	enum gm_code rc = gm_manifest_read(table, layout, plan, unit, &manifest, err);
-	if (rc == GM_NOT_FOUND) return GM_OK;
-	GM_TRY(rc);
-	for (size_t i = 0; rc == GM_OK && i < manifest.file_count; i++)
-		rc = what == UNDO_STAGED ? gm_store_discard(table, manifest.files[i].token, err)
-		                         : gm_store_remove(table, manifest.files[i].path, err);
-	gm_manifest_release(&manifest);
+	struct units *units = context;
+	const char *name = strrchr(info->key, '/') + 1;
+	char *end;
+	if (*name < '0' || *name > '9') return GM_OK;
+	uint64_t number = strtoull(name, &end, 10);
+	if (strcmp(end, ".json") != 0) return GM_OK;
+	if (units->count == units->room) {
+		size_t room = units->room == 0 ? 64 : units->room * 2;
+		uint64_t *grown = realloc(units->number, room * sizeof *grown);
+		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for sweeping a run");
+		units->number = grown;
+		units->room = room;
+	}
+	units->number[units->count++] = number;
+	return GM_OK;
+}
+
+/* What is asked for by name: files of a unit whose manifest cannot be read. */
+struct wanted {
+	char prefix[64]; /* of their names: see file_path in output.c */
+	char found[GM_KEY_BYTES];
+};
+
+static enum gm_code note_published(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	struct wanted *wanted = context;
+	const char *name = strrchr(info->key, '/');
+	(void)err;
+	name = name != NULL ? name + 1 : info->key;
+	if (strncmp(name, wanted->prefix, strlen(wanted->prefix)) == 0)
+		(void)snprintf(wanted->found, sizeof wanted->found, "%s", info->key);
+	return GM_OK;
+}
+
+/* CORRUPT: files of the unit are published, and its manifest, which alone says that they are the unit's, is lost. */
+static enum gm_code check_unpublished(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                                      uint64_t unit, struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	struct wanted wanted = {.found = ""};
+	(void)snprintf(wanted.prefix, sizeof wanted.prefix, "%s-%08" PRIu64 "-%05" PRIu64 "-", layout->job8, number, unit);
+	GM_TRY(gm_store_list(table, "", note_published, &wanted, err));
+	if (wanted.found[0] == '\0') return GM_OK;
+	manifest_key(layout, number, unit, key);
+	(void)gm_error_set(err, GM_CORRUPT,
+	                   "the manifest cannot be read, and a file that it should name is published: %.300s",
+	                   wanted.found);
+	(void)gm_error_hint(err, GM_CORRUPT,
+	                    "restore the manifest from a copy; without one, remove by hand the files named %s*, and "
+	                    "give the run up: gristmill run JOB --abandon",
+	                    wanted.prefix);
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
+enum undo { UNDO_NOTHING, UNDO_STAGED, UNDO_PUBLISHED };
+
+static enum gm_code undo_files(struct gm_store *table, const struct gm_manifest *manifest, enum undo what,
+                               struct gm_error *err)
+{
+	for (size_t i = 0; i < manifest->file_count; i++) {
+		if (what == UNDO_STAGED) GM_TRY(gm_store_discard(table, manifest->files[i].token, err));
+		if (what == UNDO_PUBLISHED) GM_TRY(gm_store_remove(table, manifest->files[i].path, err));
+	}
+	return GM_OK;
+}
+
+static enum gm_code undo_units(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                               const struct units *units, enum undo what, struct gm_error *err)
+{
+	for (size_t i = 0; i < units->count; i++) {
+		char key[GM_KEY_BYTES];
+		struct gm_manifest manifest;
+		manifest_key(layout, number, units->number[i], key);
+		enum gm_code rc = read_manifest(table, key, &manifest, err);
+		/* It does not say what is staged: all of it goes, before it is asked what is published. */
+		if (rc == GM_CORRUPT && what == UNDO_STAGED) GM_TRY(gm_plan_tidy(table, layout, number, err));
+		if (rc == GM_CORRUPT && what != UNDO_STAGED)
+			GM_TRY(check_unpublished(table, layout, number, units->number[i], err));
+		if (rc == GM_CORRUPT || rc == GM_NOT_FOUND) continue;
+		GM_TRY(rc);
+		rc = undo_files(table, &manifest, what, err);
+		gm_manifest_release(&manifest);
+		GM_TRY(rc);
+	}
+	return GM_OK;
+}
+
+static enum gm_code find_units(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                               struct units *units, struct gm_error *err)
+{
+	char prefix[GM_KEY_BYTES];
+	*units = (struct units){0};
+	gm_layout_key(layout, prefix, "work", number, "/");
+	return gm_store_list(table, prefix, note_unit, units, err);
+}
+
+static bool contains(const struct units *units, uint64_t number)
+{
+	size_t i = 0;
+	while (i < units->count && units->number[i] != number) i++;
+	return i < units->count;
+}
+
+enum gm_code gm_plan_check_closable(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
+                                    size_t worked, struct gm_error *err)
+{
+	struct units units;
+	enum gm_code rc = find_units(table, layout, number, &units, err);
+	if (rc == GM_OK) rc = undo_units(table, layout, number, &units, UNDO_NOTHING, err);
+	for (size_t i = 0; rc == GM_OK && i < worked; i++)
+		if (!contains(&units, i)) rc = check_unpublished(table, layout, number, i, err);
+	free(units.number);
 	return rc;
 }
 
-enum gm_code gm_plan_close(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+enum gm_code gm_plan_close(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
                            struct gm_error *err)
 {
 	static const char text[] = "{\"format\":2}\n";
 	char key[GM_KEY_BYTES];
-	for (size_t i = 0; i < plan->unit_count; i++) GM_TRY(undo_unit(table, layout, plan, i, UNDO_STAGED, err));
-	for (size_t i = 0; i < plan->unit_count; i++) GM_TRY(undo_unit(table, layout, plan, i, UNDO_PUBLISHED, err));
-	gm_layout_key(layout, key, "plans", plan->number, ".closed");
-	enum gm_code rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
-	return rc == GM_OK || rc == GM_EXISTS ? gm_plan_tidy(table, layout, plan->number, err) : rc;
+	struct units units;
+	enum gm_code rc;
+	GM_TRY_OUT(find_units(table, layout, number, &units, err));
+	GM_TRY_OUT(undo_units(table, layout, number, &units, UNDO_STAGED, err));
+	GM_TRY_OUT(undo_units(table, layout, number, &units, UNDO_PUBLISHED, err));
+	gm_layout_key(layout, key, "plans", number, ".closed");
+	rc = gm_store_put(table, key, text, sizeof text - 1, true, err);
+	if (rc == GM_OK || rc == GM_EXISTS) rc = gm_plan_tidy(table, layout, number, err);
+out:
+	free(units.number);
+	return rc;
 }

@@ -1,5 +1,5 @@
-/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what each
- * step promises. */
+/* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
+ * each step promises. */
 #include "run/upgrade.h"
 
 #include <inttypes.h>
@@ -118,6 +118,9 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 		struct gm_plan *plan;
 		enum gm_code rc = gm_plan_read(runner->table, &runner->layout, history->open[i], &plan, err);
 		if (rc == GM_UNSUPPORTED) continue; /* of a newer engine, which will finish it or find it dead */
+		if (rc == GM_CORRUPT && history->open[i] > history->head)
+			gm_runner_notice(runner, "%s: %s; what it planned is planned again", err->object, err->message);
+		if (rc == GM_CORRUPT) continue; /* nothing of it is published, or its claim would have been settled */
 		GM_TRY(rc);
 		if (plan->parent == history->head && plan->unit_count > 0 &&
 		    gm_plan_is_ours(plan, runner->job, runner->env->engine_id)) {
@@ -140,7 +143,8 @@ struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 	                                .limit_objects = runner->options.limit_objects,
 	                                .engine = runner->env->engine_id,
 	                                .now_us = runner->env->now_us(runner->env->clock),
-	                                .full_us = history->full_us};
+	                                .full_us = history->full_us,
+	                                .replay = runner->options.replay ? &runner->replay : NULL};
 }
 
 /* Objects that are ignored are in each listing: they are told with the last. */
@@ -159,7 +163,7 @@ static void tell_changes(const struct gm_runner *runner, const struct gm_plan_li
 static void note_end(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_plan_listing *listing)
 {
 	runner->after[0] = '\0';
-	if (plan == NULL || listing->left == 0) return;
+	if (plan == NULL || listing->left == 0 || runner->options.replay) return;
 	(void)snprintf(runner->after, sizeof runner->after, "%s", plan->inputs[plan->input_count - 1].key);
 }
 
@@ -190,7 +194,9 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
-	return gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	if (rc != GM_OK) runner->after[0] = '\0';
+	return rc;
 }
 
 /* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
@@ -242,6 +248,12 @@ enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out,
 	return rc;
 }
 
+/* Is it a replay that somebody began and an ordinary run has taken up? It is not the run's failure if it fails. */
+static bool is_foreign_replay(const struct gm_runner *runner, const struct gm_plan *plan)
+{
+	return gm_plan_is_replay(plan) && !runner->options.replay;
+}
+
 /* Work, limits, publish, commit. LOST: another runner did it, or another plan came first. */
 static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *plan, struct gm_error *err)
 {
@@ -249,7 +261,7 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	struct gm_manifest *manifests = calloc(plan->unit_count + 1, sizeof *manifests);
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
 	enum gm_code rc = gm_runner_work(runner, plan, manifests, &done, err);
-	bool told = rc == GM_QUARANTINE || (rc == GM_OK && runner->options.dry_run);
+	bool told = rc == GM_QUARANTINE ? !is_foreign_replay(runner, plan) : rc == GM_OK && runner->options.dry_run;
 	if (told && gm_result_add_books(runner->result, manifests, done, rc == GM_OK ? err : NULL) != GM_OK) rc = GM_NOMEM;
 	if (rc == GM_OK && runner->options.dry_run) rc = gm_result_add_files(runner->result, manifests, done, err);
 	if (rc == GM_OK && !runner->options.dry_run) rc = gm_runner_finish(runner, plan, manifests, err);
@@ -272,6 +284,13 @@ enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_pla
 	return asked;
 }
 
+bool gm_runner_is_hopeless(const struct gm_plan *plan, enum gm_code rc)
+{
+	if (rc == GM_QUARANTINE || rc == GM_CHANGED) return true;
+	/* A replay is somebody's attempt: it must not be taken up for ever. */
+	return gm_plan_is_replay(plan) && (rc == GM_CORRUPT || rc == GM_UNSUPPORTED || rc == GM_VALUE);
+}
+
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why)
 {
 	struct gm_error err;
@@ -289,17 +308,41 @@ static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}
-	if (rc == GM_QUARANTINE || rc == GM_CHANGED) gm_runner_give_up(runner, plan, err);
-	if (rc != GM_CHANGED || ++*replans > REPLANS || runner->options.dry_run) return rc;
+	if (!gm_runner_is_hopeless(plan, rc)) return rc;
+	gm_runner_give_up(runner, plan, err);
+	bool again = rc == GM_CHANGED || is_foreign_replay(runner, plan);
+	if (!again || ++*replans > REPLANS || runner->options.dry_run) return rc;
 	gm_runner_notice(runner, "%s%s%s; planning again", err->object, err->object[0] != '\0' ? ": " : "", err->message);
+	return GM_OK;
+}
+
+/* What there is to replay, as of now. *any: the job has committed runs. */
+static enum gm_code choose_replay(struct gm_runner *runner, bool *any, struct gm_error *err)
+{
+	const struct gm_run_options *options = &runner->options;
+	GM_TRY(gm_runner_look_around(runner, err));
+	for (size_t i = 0; i < options->replay_run_count; i++) {
+		uint64_t run = options->replay_runs[i];
+		if (gm_bookmark_has_run(runner->history.bookmark, run)) continue;
+		(void)gm_error_set(err, GM_USAGE, "run %" PRIu64 " of job %s is not committed", run, runner->job->id);
+		return gm_error_hint(err, GM_USAGE, "'gristmill quarantine JOB list' shows the runs that rejected records");
+	}
+	runner->replay = (struct gm_replay_choice){.table = runner->table,
+	                                           .layout = &runner->layout,
+	                                           .until = runner->history.head,
+	                                           .runs = options->replay_runs,
+	                                           .run_count = options->replay_run_count};
+	*any = runner->history.head > 0;
 	return GM_OK;
 }
 
 static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 {
 	int replans = 0;
+	bool any = true;
 	if (runner->table != NULL && !runner->options.dry_run) GM_TRY(gm_upgrade(runner, err));
-	for (;;) {
+	if (runner->options.replay) GM_TRY(choose_replay(runner, &any, err));
+	while (any) {
 		struct gm_plan *plan;
 		gm_runner_phase(runner, "plan");
 		GM_TRY(gm_runner_next_plan(runner, &plan, err));
@@ -312,6 +355,7 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 		bool once = runner->options.dry_run || runner->options.limit_objects > 0;
 		if (once && (runner->options.dry_run || runner->result->run_count > committed)) return GM_OK;
 	}
+	return GM_OK;
 }
 
 /* --- Giving up ---------------------------------------------------------------------------------------------------- */
@@ -325,7 +369,11 @@ static enum gm_code find_pending(struct gm_runner *runner, struct gm_layout *lay
 	*out = NULL;
 	if (pending.number == 0) return GM_OK;
 	GM_TRY(gm_layout_init(layout, pending.job, err));
-	return gm_plan_read(runner->table, layout, pending.number, out, err);
+	GM_TRY(gm_plan_read(runner->table, layout, pending.number, out, err));
+	if (!pending.claimed) return GM_OK;
+	enum gm_code rc = gm_plan_check_closable(runner->table, layout, pending.number, (*out)->unit_count, err);
+	if (rc != GM_OK) gm_plan_free(*out);
+	return rc;
 }
 
 static enum gm_code abandon(struct gm_runner *runner, struct gm_error *err)
@@ -390,7 +438,8 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	struct gm_opened opened;
 	*result = (struct gm_run_result){0};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
-	enum gm_code rc = gm_env_open(&opened, job, options->dry_run ? GM_ENV_SOURCE : GM_ENV_SOURCE | GM_ENV_CREATE, err);
+	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
+	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	gm_env_close(&opened);
 	return rc;

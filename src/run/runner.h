@@ -24,7 +24,9 @@ struct gm_runner {
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
-	bool resumed; /* the plan in hand was there, unfinished */
+	bool resumed;         /* the plan in hand was there, unfinished */
+	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
+	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
 	char after[GM_KEY_MAX_BYTES + 1];
 };
@@ -43,7 +45,9 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share o
 enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
 /* The plan to work on: an unfinished one, or a new one that is written; NULL: nothing is new. */
 enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
-/* Ends a plan after a failure that trying it again cannot mend. */
+/* Is it of no use to try the plan again after this failure? */
+bool gm_runner_is_hopeless(const struct gm_plan *plan, enum gm_code rc);
+/* Ends a plan after such a failure. */
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
 /* After a failure with a plan: LOST or EXISTS if it came from another runner's having settled it. Where that cannot be
  * told, and the failure may come from it, the reason of that is told instead. */
@@ -61,6 +65,9 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* What a plan that nobody publishes yet has worked, and cannot be read, is worth nothing: CORRUPT becomes CHANGED, on
+ * which the plan is ended and made again. Other codes are passed on. */
+enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err) GM_CHECK;
 /* Do the books of all units balance, and is the quarantine limit held? */
 enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct gm_manifest *manifests, size_t count,
                                     struct gm_error *err) GM_CHECK;
@@ -82,8 +89,8 @@ enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan 
                                  struct gm_error *err) GM_CHECK;
 
 /* settle.c */
-/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST: it is
- * dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
+/* Claims, publishes and commits a plan whose units are done. OK: we committed it. EXISTS: another runner did. LOST:
+ * it is dead, another was committed in its place. CHANGED: it cannot be finished any more; it is still to be ended. */
 enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
                               struct gm_error *err) GM_CHECK;
 /* Finishes the plan that is claimed and not settled, whosever it is; *acted: there was one, so look again. */
@@ -91,8 +98,8 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 /* Commits a plan without units and with the same parent, and closes the plan. LOST: it was settled otherwise. */
 enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
                            const char *reason, struct gm_error *err) GM_CHECK;
-/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with its
- * parent is committed. */
+/* Commits a plan without units, under the next free number: OK also when another runner did. LOST: another plan with
+ * its parent is committed. */
 enum gm_code gm_runner_change(struct gm_runner *runner, const struct gm_layout *layout, struct gm_plan *plan,
                               struct gm_error *err) GM_CHECK;
 /* Who is at work, for the commits that say so: "user@host". */

@@ -1,4 +1,5 @@
-/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others left. */
+/* settle.c - bringing plans to their end: claim, publish, commit, or end and close; ours, and those that others
+ * left. */
 #include "run/runner.h"
 
 #include <inttypes.h>
@@ -26,6 +27,21 @@ static struct gm_commit commit_of(const struct gm_runner *runner, struct gm_tip 
 	                          .tip = tip,
 	                          .scratch = runner->env->scratch,
 	                          .memory_bytes = runner->options.memory_bytes / 8};
+}
+
+/* The state of a plan of any job. A parent that the log does not know even when it is read on, after the plan was read,
+ * will never be known. */
+static enum gm_code state_of(const struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
+                             const struct gm_plan *plan, const char *job_id, enum gm_plan_state *state,
+                             struct gm_error *err)
+{
+	for (int i = 0; i < 2; i++) {
+		if (i > 0) GM_TRY(gm_tip_advance(tip, err));
+		uint64_t head = gm_tip_head(tip, job_id);
+		GM_TRY(gm_plan_state(runner->table, layout, head, plan->number, plan->parent, state, err));
+		if (*state != GM_PLAN_AHEAD) return GM_OK;
+	}
+	return gm_history_forgotten(job_id, plan->parent, err);
 }
 
 /* --- Publish and commit ------------------------------------------------------------------------------------------- */
@@ -120,6 +136,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 {
 	char who[GM_WHO_BYTES];
 	struct gm_plan end = *plan;
+	GM_TRY(gm_plan_check_closable(runner->table, layout, plan->number, 0, err));
 	gm_runner_who(who);
 	end.kind = GM_PLAN_END;
 	end.unit_count = end.input_count = 0;
@@ -130,7 +147,7 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 	end.engine = runner->env->engine_id;
 	end.created_us = runner->env->now_us(runner->env->clock);
 	GM_TRY(gm_runner_change(runner, layout, &end, err));
-	return gm_plan_close(runner->table, layout, plan, err);
+	return gm_plan_close(runner->table, layout, plan->number, err);
 }
 
 /* --- Finish ------------------------------------------------------------------------------------------------------- */
@@ -142,8 +159,12 @@ static enum gm_code read_manifests(const struct gm_runner *runner, const struct 
 	for (*done = 0; *done < plan->unit_count; (*done)++) {
 		enum gm_code rc = gm_manifest_read(runner->table, layout, plan, *done, &manifests[*done], err);
 		if (rc == GM_NOT_FOUND) /* it named files that may be visible already, and nothing else does */
-			GM_FAIL(err, GM_CORRUPT, "the manifest of unit %zu of run %" PRIu64 ", which was being published, is gone",
-			        *done, plan->number);
+			rc = gm_error_set(err, GM_CORRUPT,
+			                  "the manifest of unit %zu of run %" PRIu64 ", which was being published, is gone", *done,
+			                  plan->number);
+		if (rc == GM_CORRUPT)
+			(void)gm_error_hint(err, rc,
+			                    "restore it from a copy of the table; or give the run up: gristmill run JOB --abandon");
 		GM_TRY(rc);
 	}
 	return GM_OK;
@@ -169,7 +190,8 @@ static enum gm_code account(struct gm_runner *runner, const struct gm_plan *plan
 	return gm_result_add_files(runner->result, manifests, plan->unit_count, err);
 }
 
-/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be done. */
+/* Finishes a claimed plan from its manifests, which needs nothing of its job's logic; ends it if that cannot be
+ * done. */
 static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip, const struct gm_layout *layout,
                                    const struct gm_plan *plan, uint64_t claim, struct gm_error *err)
 {
@@ -184,15 +206,30 @@ static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip,
 	if (rc == GM_OK && is_own(runner, plan->job)) rc = account(runner, plan, manifests, err);
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
 	free(manifests);
-	if (rc == GM_LOST) return gm_plan_close(runner->table, layout, plan, err);
+	if (rc == GM_LOST) return gm_plan_close(runner->table, layout, plan->number, err);
 	if (rc == GM_CHANGED) {
-		gm_runner_notice(runner, "run %" PRIu64 " of job %s cannot be finished: %s", plan->number, plan->job,
-		                 err->message);
+		gm_runner_notice(runner, "run %" PRIu64 " of job %s cannot be finished: %s%s%s", plan->number, plan->job,
+		                 err->object, err->object[0] != '\0' ? ": " : "", err->message);
 		struct gm_error why = *err;
 		rc = gm_runner_end(runner, layout, plan, why.message, err);
 		if (rc == GM_LOST) rc = GM_OK; /* settled otherwise, perhaps committed: look again */
 	}
 	return rc == GM_EXISTS ? GM_OK : rc;
+}
+
+static enum gm_code read_claimed_plan(const struct gm_runner *runner, const struct gm_layout *layout,
+                                      const struct gm_claim *claim, struct gm_plan **out, struct gm_error *err)
+{
+	char key[GM_KEY_BYTES];
+	enum gm_code rc = gm_plan_read(runner->table, layout, claim->plan, out, err);
+	if (rc == GM_NOT_FOUND) {
+		gm_layout_key(layout, key, "plans", claim->plan, ".json");
+		rc = gm_error_set(err, GM_CORRUPT, "the plan of a run that was being published is gone");
+		(void)gm_error_object(err, rc, key, strlen(key));
+	}
+	if (rc == GM_CORRUPT)
+		(void)gm_error_hint(err, rc, "restore the file from a copy of the table: no other run can be published before");
+	return rc;
 }
 
 /* Brings what a claim names to its end. *acted: it was not settled. */
@@ -205,14 +242,13 @@ static enum gm_code settle(struct gm_runner *runner, struct gm_tip *tip, const s
 	bool closed = false;
 	*acted = false;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
-	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
+	GM_TRY(read_claimed_plan(runner, &layout, claim, &plan, err));
+	enum gm_code rc = state_of(runner, tip, &layout, plan, claim->job, &state, err);
 	if (rc == GM_OK && state == GM_PLAN_DEAD)
 		rc = gm_plan_is_closed(runner->table, &layout, plan->number, &closed, err);
-	*acted = state == GM_PLAN_OPEN || state == GM_PLAN_AHEAD || (state == GM_PLAN_DEAD && !closed);
+	if (rc == GM_OK) *acted = state == GM_PLAN_OPEN || (state == GM_PLAN_DEAD && !closed);
 	if (rc == GM_OK && state == GM_PLAN_OPEN) rc = finish_claimed(runner, tip, &layout, plan, claim->k, err);
-	if (rc == GM_OK && state == GM_PLAN_DEAD && !closed) rc = gm_plan_close(runner->table, &layout, plan, err);
+	if (rc == GM_OK && state == GM_PLAN_DEAD && !closed) rc = gm_plan_close(runner->table, &layout, plan->number, err);
 	gm_plan_free(plan);
 	return rc;
 }
@@ -230,17 +266,16 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 }
 
 /* Is the plan that a claim names still to be finished? */
-static enum gm_code is_unsettled(struct gm_runner *runner, const struct gm_tip *tip, const struct gm_claim *claim,
+static enum gm_code is_unsettled(struct gm_runner *runner, struct gm_tip *tip, const struct gm_claim *claim,
                                  bool *unsettled, struct gm_error *err)
 {
 	struct gm_layout layout;
 	struct gm_plan *plan;
 	enum gm_plan_state state;
 	GM_TRY(gm_layout_init(&layout, claim->job, err));
-	GM_TRY(gm_plan_read(runner->table, &layout, claim->plan, &plan, err));
-	uint64_t head = gm_tip_head(tip, claim->job);
-	enum gm_code rc = gm_plan_state(runner->table, &layout, head, plan->number, plan->parent, &state, err);
-	*unsettled = state == GM_PLAN_OPEN;
+	GM_TRY(read_claimed_plan(runner, &layout, claim, &plan, err));
+	enum gm_code rc = state_of(runner, tip, &layout, plan, claim->job, &state, err);
+	*unsettled = rc == GM_OK && state == GM_PLAN_OPEN;
 	gm_plan_free(plan);
 	return rc;
 }
@@ -271,6 +306,7 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
 		struct gm_plan *plan;
 		enum gm_code rc = gm_plan_read(runner->table, &runner->layout, runner->history.open[i], &plan, err);
 		if (rc == GM_UNSUPPORTED) continue; /* of a newer version, which looks after it */
+		if (rc == GM_CORRUPT) continue;     /* nobody will take it up */
 		GM_TRY(rc);
 		if (plan->parent == runner->history.head && plan->unit_count > 0) pending->number = plan->number;
 		gm_plan_free(plan);
@@ -312,22 +348,34 @@ enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *pl
 
 /* --- Sweep -------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code close_if_dead(struct gm_runner *runner, uint64_t number, bool *closed, struct gm_error *err)
+/* An open plan below the head is dead, also when it cannot be read: the chain has gone past it. */
+static enum gm_code is_dead(struct gm_runner *runner, uint64_t number, bool *dead, bool *units, struct gm_error *err)
 {
 	struct gm_plan *plan;
 	enum gm_plan_state state;
-	*closed = false;
-	GM_TRY(gm_plan_read(runner->table, &runner->layout, number, &plan, err));
-	enum gm_code rc =
-	    gm_plan_state(runner->table, &runner->layout, runner->history.head, plan->number, plan->parent, &state, err);
-	if (rc == GM_OK && state == GM_PLAN_DEAD) {
-		rc = gm_plan_close(runner->table, &runner->layout, plan, err);
-		*closed = rc == GM_OK && plan->unit_count > 0;
-		/* The history in hand does not know it as settled: the next run would be the first to tidy up. */
-		if (rc == GM_OK) rc = gm_plan_tidy(runner->table, &runner->layout, plan->number, err);
-	}
+	uint64_t head = runner->history.head;
+	*dead = number < head;
+	*units = true;
+	enum gm_code rc = gm_plan_read(runner->table, &runner->layout, number, &plan, err);
+	if (rc == GM_CORRUPT) return GM_OK; /* told where a plan is looked for */
+	GM_TRY(rc);
+	*units = plan->unit_count > 0;
+	rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err);
+	*dead = rc == GM_OK && state == GM_PLAN_DEAD;
 	gm_plan_free(plan);
 	return rc;
+}
+
+static enum gm_code close_if_dead(struct gm_runner *runner, uint64_t number, bool *closed, struct gm_error *err)
+{
+	bool dead, units;
+	*closed = false;
+	GM_TRY(is_dead(runner, number, &dead, &units, err));
+	if (!dead) return GM_OK;
+	GM_TRY(gm_plan_close(runner->table, &runner->layout, number, err));
+	*closed = units;
+	/* The history in hand does not know it as settled: the next run would be the first to tidy up. */
+	return gm_plan_tidy(runner->table, &runner->layout, number, err);
 }
 
 void gm_runner_sweep(struct gm_runner *runner)
@@ -338,8 +386,8 @@ void gm_runner_sweep(struct gm_runner *runner)
 		bool closed;
 		enum gm_code rc = close_if_dead(runner, history->open[i], &closed, &err);
 		if (rc != GM_OK)
-			gm_runner_notice(runner, "could not look after unfinished run %" PRIu64 ": %s", history->open[i],
-			                 err.message);
+			gm_runner_notice(runner, "could not look after unfinished run %" PRIu64 ": %s%s%s", history->open[i],
+			                 err.object, err.object[0] != '\0' ? ": " : "", err.message);
 		else if (closed)
 			gm_runner_notice(runner, "swept what run %" PRIu64 " had left unfinished", history->open[i]);
 	}
@@ -352,8 +400,7 @@ enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *p
 	enum gm_plan_state state;
 	*over = false;
 	GM_TRY(open_tip(runner, &tip, err));
-	uint64_t head = gm_tip_head(&tip, plan->job);
-	enum gm_code rc = gm_plan_state(runner->table, &runner->layout, head, plan->number, plan->parent, &state, err);
+	enum gm_code rc = state_of(runner, &tip, &runner->layout, plan, plan->job, &state, err);
 	gm_tip_release(&tip);
 	*over = rc == GM_OK && (state == GM_PLAN_COMMITTED || state == GM_PLAN_DEAD);
 	return rc;

@@ -132,9 +132,11 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, const struct gm_source_range *range,
                             gm_source_object_fn *each, void *context, struct gm_error *err)
 {
-	struct listing listing = {.bookmark = bookmark, .range = *range, .each = each, .context = context};
+	static const struct gm_source_range all = {.since_us = INT64_MIN};
+	struct listing listing = {
+	    .bookmark = bookmark, .range = range != NULL ? *range : all, .each = each, .context = context};
 	gm_bookmark_restart(bookmark);
-	if (range->since_us == INT64_MIN && range->after == NULL)
+	if (listing.range.since_us == INT64_MIN && listing.range.after == NULL)
 		return gm_store_list(source, "", note_object, &listing, err);
 	return gm_store_list_pruned(source, "", is_left_out, note_object, &listing, err);
 }

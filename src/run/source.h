@@ -24,7 +24,7 @@ struct gm_source_range {
 	int64_t since_us;  /* folders named by a time that ended then or before are left out; INT64_MIN: none are */
 	const char *after; /* and all keys up to this one; NULL: none are */
 };
-/* Lists the source beside the bookmark. UNSUPPORTED: a key that is not UTF-8. */
+/* Lists the source beside the bookmark; range NULL: all of it. UNSUPPORTED: a key that is not UTF-8. */
 enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, const struct gm_source_range *range,
                             gm_source_object_fn *each, void *context, struct gm_error *err) GM_CHECK;
 

@@ -108,9 +108,7 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 	GM_TRY(
 	    gm_plan_state(runner->table, &runner->layout, runner->history.head, plan->number, plan->parent, &state, err));
 	*step = state == GM_PLAN_COMMITTED ? GM_STEP_COMMITTED : state == GM_PLAN_DEAD ? GM_STEP_DEAD : GM_STEP_DONE;
-	if (state != GM_PLAN_AHEAD) return GM_OK;
-	GM_FAIL(err, GM_CORRUPT, "the log does not know run %" PRIu64 ", which plan %" PRIu64 " follows", plan->parent,
-	        plan->number);
+	return state == GM_PLAN_AHEAD ? gm_history_forgotten(runner->job->id, plan->parent, err) : GM_OK;
 }
 
 /* After a failure: what the step means if the plan has been settled by others; else the failure, and a plan that cannot
@@ -118,11 +116,14 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 static enum gm_code judge(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc, enum gm_step *step,
                           struct gm_error *err)
 {
-	struct gm_error asked;
 	rc = gm_runner_look_behind(runner, plan, rc, err);
-	bool settled = rc == GM_LOST || rc == GM_EXISTS;
-	if (settled && ask_step(runner, plan, step, &asked) == GM_OK && *step != GM_STEP_DONE) return GM_OK;
-	if (rc != GM_QUARANTINE && rc != GM_CHANGED) return rc;
+	if (rc == GM_LOST || rc == GM_EXISTS) {
+		struct gm_error why = *err;
+		GM_TRY(ask_step(runner, plan, step, err));
+		if (*step != GM_STEP_DONE) return GM_OK;
+		*err = why;
+	}
+	if (!gm_runner_is_hopeless(plan, rc)) return rc;
 	gm_runner_give_up(runner, plan, err);
 	if (rc == GM_CHANGED) (void)gm_error_hint(err, rc, "the plan was given up: plan again");
 	return rc;
@@ -192,7 +193,8 @@ static enum gm_code read_manifests(struct gm_runner *runner, const struct gm_pla
 	enum gm_code rc = check_worked(plan, states, err);
 	free(states);
 	while (rc == GM_OK && *done < plan->unit_count) {
-		rc = gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err);
+		rc = gm_runner_unusable(gm_manifest_read(runner->table, &runner->layout, plan, *done, &manifests[*done], err),
+		                        err);
 		*done += rc == GM_OK;
 	}
 	return rc;

@@ -23,8 +23,8 @@ struct gm_tip {
 /* The log must outlive the tip; it may be NULL. */
 void gm_tip_init(struct gm_tip *tip, struct gm_store *table, const struct gm_delta_log *log, size_t memory_bytes);
 void gm_tip_release(struct gm_tip *tip);
-/* Reads the entries from version `first` (at most one beyond the newest seen) up to the newest and hands each to `each`.
- * CHANGED: they are gone, cleaned away while we were not looking. */
+/* Reads the entries from version `first` (at most one beyond the newest seen) up to the newest and hands each to
+ * `each`. CHANGED: they are gone, cleaned away while we were not looking. */
 enum gm_code gm_tip_read(struct gm_tip *tip, int64_t first, gm_delta_entry_fn *each, void *context,
                          struct gm_error *err) GM_CHECK;
 /* Goes on to the newest version; where its entries are gone, the log is read anew. */

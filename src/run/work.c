@@ -1,15 +1,13 @@
 /* work.c - the units of a plan: each becomes staged files, key hashes, and a manifest that names them. */
 #include "run/runner.h"
+#include "run/secret.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum { DEFAULT_QUARANTINE_RECORDS = 100 };
 static const double default_quarantine_percent = 1.0;
 static const uint64_t program_bytes = (uint64_t)20 << 20; /* code, libraries, and scratch that no share covers */
-static const char secret_key[] = "_gristmill/hash-key";
 
 /* --- Limits ------------------------------------------------------------------------------------------------------- */
 
@@ -47,25 +45,6 @@ enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct
 }
 
 /* --- Work --------------------------------------------------------------------------------------------------------- */
-
-static enum gm_code load_secret(struct gm_runner *runner, struct gm_error *err)
-{
-	size_t got = 0;
-	if (runner->table != NULL) {
-		enum gm_code rc = gm_store_read(runner->table, secret_key, 0, runner->secret, sizeof runner->secret, &got, err);
-		if (rc != GM_OK && rc != GM_NOT_FOUND) return rc;
-		if (rc == GM_OK && got == sizeof runner->secret) return GM_OK;
-		if (rc == GM_OK) {
-			(void)gm_error_set(err, GM_CORRUPT, "the table's hash key is cut short");
-			return gm_error_object(err, GM_CORRUPT, secret_key, sizeof secret_key - 1);
-		}
-	}
-	if (getrandom(runner->secret, sizeof runner->secret, 0) != sizeof runner->secret)
-		return gm_error_errno(err, errno, "getrandom", "cannot get random bytes");
-	if (runner->table == NULL || runner->options.dry_run) return GM_OK;
-	enum gm_code rc = gm_store_put(runner->table, secret_key, runner->secret, sizeof runner->secret, true, err);
-	return rc == GM_EXISTS ? load_secret(runner, err) : rc;
-}
 
 static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_log *log, struct gm_error *err)
 {
@@ -142,9 +121,9 @@ static enum gm_code store_keys(struct gm_runner *runner, const struct unit_keys 
 	return gm_store_discard(runner->table, result->keys_token, err);
 }
 
-/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also when
- * our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where it is,
- * for the put may yet take effect. */
+/* The key hashes first, the manifest last: it says that the unit is complete. A manifest that is there decides, also
+ * when our put was not answered: if it names another's staging, ours is dropped. If there is none, ours stays where
+ * it is, for the put may yet take effect. */
 static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                const struct unit_keys *keys, const struct gm_unit_result *result, const json_t *json,
                                struct gm_manifest *manifest, struct gm_error *err)
@@ -193,7 +172,7 @@ static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *pl
 	name_unit(runner, plan, number, &keys);
 	struct gm_unit_spec unit = spec_of(runner, plan, number, &keys);
 	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
-	json_t *json = gm_manifest_json(runner->job, &unit, &result);
+	json_t *json = gm_manifest_json(runner->job, plan, &unit, &result);
 	enum gm_code rc = json != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for a manifest");
 	if (rc == GM_OK && runner->options.dry_run)
 		rc = gm_manifest_parse(json, manifest, err);
@@ -218,19 +197,30 @@ static enum gm_code work_keys(struct gm_runner *runner, const struct gm_plan *pl
 	return rc;
 }
 
-/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND: there is
- * none. */
+enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err)
+{
+	if (rc != GM_CORRUPT) return rc;
+	err->code = GM_CHANGED;
+	return GM_CHANGED;
+}
+
+/* The manifest that an earlier attempt left of a unit; its keys are loaded for the units that follow. NOT_FOUND:
+ * there is none. */
 static enum gm_code resume_unit(struct gm_runner *runner, const struct gm_plan *plan, size_t number,
                                 struct gm_manifest *manifest, struct gm_error *err)
 {
 	struct unit_keys keys;
 	enum gm_code rc = GM_OK;
 	if (runner->options.dry_run) return GM_NOT_FOUND;
-	GM_TRY(gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err));
+	rc = gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err);
+	if (rc != GM_OK) return gm_runner_unusable(rc, err);
 	name_unit(runner, plan, number, &keys);
 	if (number + 1 < plan->unit_count) rc = gm_engine_load_keys(runner->engine, keys.keys, err);
-	if (rc == GM_NOT_FOUND) /* the caller takes NOT_FOUND for "no manifest" */
-		rc = gm_error_set(err, GM_CORRUPT, "the key file of finished unit %zu is gone", number);
+	if (rc == GM_NOT_FOUND) { /* the caller takes NOT_FOUND for "no manifest" */
+		rc = gm_error_set(err, GM_CORRUPT, "the list of keys of a finished unit is gone");
+		(void)gm_error_object(err, rc, keys.keys, strlen(keys.keys));
+	}
+	rc = gm_runner_unusable(rc, err);
 	if (rc != GM_OK) {
 		gm_manifest_release(manifest);
 		return rc;
@@ -271,7 +261,7 @@ static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *p
 	runner->done = (struct gm_engine_progress){0};
 	const struct gm_delta_log *log;
 	GM_TRY(open_log(runner, plan, &log, err));
-	GM_TRY(load_secret(runner, err));
+	GM_TRY(gm_secret_get(runner->table, !runner->options.dry_run, runner->secret, err));
 	GM_TRY(new_engine(runner, log, err));
 	gm_runner_phase(runner, "work");
 	return GM_OK;
@@ -364,7 +354,7 @@ static enum gm_code load_earlier_keys(struct gm_runner *runner, const struct gm_
 	struct unit_keys keys;
 	for (size_t i = 0; i < number; i++) {
 		name_unit(runner, plan, i, &keys);
-		GM_TRY(gm_engine_load_keys(runner->engine, keys.keys, err));
+		GM_TRY(gm_runner_unusable(gm_engine_load_keys(runner->engine, keys.keys, err), err));
 	}
 	return GM_OK;
 }
@@ -413,7 +403,8 @@ enum gm_code gm_runner_work_unit(struct gm_runner *runner, const struct gm_plan 
 	const struct gm_plan_unit *unit = &plan->units[number];
 	GM_TRY(check_unit(runner, plan, number, part, before, err));
 	if (*before && part == GM_WORK_KEYS) return GM_OK;
-	if (*before) return gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err);
+	if (*before)
+		return gm_runner_unusable(gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err), err);
 	for (size_t i = 0; i < unit->count; i++) bytes += unit->inputs[i].size;
 	enum gm_code rc = begin_work(runner, plan, unit->count, bytes, err);
 	if (rc == GM_OK)

@@ -267,6 +267,16 @@ static enum gm_code link_failed(struct gm_directory *dir, const char *key, int n
 	}
 }
 
+/* Linux lets nobody link a file of another user that he may not write to, also where he may make files
+ * (fs.protected_hardlinks), and says so with the same EPERM as a file system without links. */
+static enum gm_code publish_failed(struct gm_directory *dir, const char *key, const struct stat *staged, int number,
+                                   struct gm_error *err)
+{
+	if (number != EPERM || staged->st_uid == geteuid()) return link_failed(dir, key, number, err);
+	enum gm_code code = fail(dir, key, GM_DENIED, "another user staged it, and files of others cannot be linked", err);
+	return gm_error_hint(err, code, "run as the user who began the run, or let a group share the table (umask 002)");
+}
+
 /* link(), where a repeated call may find its own success. */
 static int link_again(int from_folder, const char *from, int to_folder, const char *to)
 {
@@ -468,7 +478,7 @@ static enum gm_code publish_into(struct gm_directory *dir, const char *token, in
 		if (number == ENOENT) /* the other runner has cleaned up meanwhile */
 			code = gm_directory_fail(dir, token, number, "publishing the staged file", err);
 		else if (number != EEXIST || !same_file(from, from_leaf, to, to_leaf))
-			code = link_failed(dir, final_key, number, err);
+			code = publish_failed(dir, final_key, &info, number, err);
 	}
 	if (code == GM_OK && !sync_folder(to))
 		code = gm_directory_fail(dir, final_key, errno, "flushing its folder to disk", err);

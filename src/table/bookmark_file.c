@@ -187,6 +187,7 @@ static enum gm_code out_of_memory(struct gm_error *err)
 static enum gm_code damaged(const struct gm_bookmark_reader *reader, const char *why, struct gm_error *err)
 {
 	(void)gm_error_set(err, GM_CORRUPT, "the bookmark is damaged: %s", why);
+	(void)gm_error_hint(err, GM_CORRUPT, "remove it: what it says is read from the plans, and it is made again");
 	return gm_error_object(err, GM_CORRUPT, reader->key, strlen(reader->key));
 }
 

@@ -2,8 +2,8 @@
  *
  * Writer version 2 asks for two things: appendOnly, which appending honours, and invariants, which need an SQL engine.
  * Everything else is asked for with a higher version and features. Tables that ask for it all the same, with the old
- * version, are refused, too: whoever set the property relies on it. Properties that only advise (file sizes, statistics,
- * codecs, ...) are not asked about. */
+ * version, are refused, too: whoever set the property relies on it. Properties that only advise (file sizes,
+ * statistics, codecs, ...) are not asked about. */
 #include "table/delta_internal.h"
 
 #include <stdlib.h>
@@ -167,6 +167,7 @@ bool gm_delta_checkpoint_due(const struct gm_delta_log *log)
 {
 	int64_t interval;
 	if (gm_delta_property_int(&log->head, "delta.checkpointInterval", 10, &interval, NULL) != GM_OK) interval = 10;
-	/* Whoever sees the table first at or after a multiple writes it: the runner that committed the multiple may be dead. */
+	/* Whoever sees the table first at or after a multiple writes it: the runner that committed the multiple may be
+	 * dead. */
 	return log->version - (log->checkpoint > 0 ? log->checkpoint : 0) >= interval;
 }

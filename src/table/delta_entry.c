@@ -111,6 +111,8 @@ enum gm_code gm_delta_blame(enum gm_code code, int64_t version, int line, struct
 		return code;
 	gm_delta_entry_key(version, key);
 	err->line = line;
+	if (code == GM_CORRUPT && err->hint[0] == '\0')
+		(void)gm_error_hint(err, code, "restore it from a copy of the table; until then nothing is written to it");
 	return gm_error_object(err, code, key, strlen(key));
 }
 

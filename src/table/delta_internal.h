@@ -15,11 +15,11 @@ enum { GM_DELTA_KEY_BYTES = 96 }; /* room for a key in the folder */
 
 enum gm_delta_listed_kind {
 	GM_DELTA_LISTED_ENTRY,      /* <v>.json */
-	GM_DELTA_LISTED_CHECKPOINT, /* <v>.checkpoint.parquet, or part 1 of a complete <v>.checkpoint.<part>.<parts>.parquet */
-	GM_DELTA_LISTED_PART,       /* any other part */
+	GM_DELTA_LISTED_CHECKPOINT, /* <v>.checkpoint.parquet, or part 1 of a set that is complete */
+	GM_DELTA_LISTED_PART,       /* <v>.checkpoint.<part>.<parts>.parquet, any other part */
 	GM_DELTA_LISTED_UUID,       /* <v>.checkpoint.<uuid>.parquet or .json: of checkpoints of the second kind */
 	GM_DELTA_LISTED_SUM,        /* <v>.crc: others' sums, worth nothing without their entry */
-	GM_DELTA_LISTED_COMPACTED, /* <v>.<w>.compacted.json: others' summaries of entries */
+	GM_DELTA_LISTED_COMPACTED,  /* <v>.<w>.compacted.json: others' summaries of entries */
 };
 struct gm_delta_listed {
 	int64_t version, mtime_us;
@@ -208,7 +208,8 @@ enum gm_code gm_delta_state_apply(struct gm_delta_state *state, const struct gm_
                                   struct gm_error *err) GM_CHECK;
 /* NOMEM if the state and this much more would be too large. */
 enum gm_code gm_delta_state_check(const struct gm_delta_state *state, size_t more, struct gm_error *err) GM_CHECK;
-/* The code of a text with its NUL, so that what the dictionary holds is a C string; 0: memory is gone, or it is none. */
+/* The code of a text with its NUL, so that what the dictionary holds is a C string; 0: memory is gone, or it is
+ * none. */
 uint32_t gm_delta_text_put(struct gm_dict *dict, const char *text);
 uint32_t gm_delta_text_find(const struct gm_dict *dict, const char *text);
 /* The record of a path; NULL: the log never named it. */
@@ -235,8 +236,8 @@ struct gm_delta_log {
 enum gm_code gm_delta_load(struct gm_store *table, const struct gm_delta_listing *listing, int64_t version,
                            unsigned wanted, size_t memory_bytes, struct gm_delta_log **out,
                            struct gm_error *err) GM_CHECK;
-/* Everything that the snapshot was read from once more, in order; *source, if not NULL, says what is being read. CHANGED:
- * some of it is gone. */
+/* Everything that the snapshot was read from once more, in order; *source, if not NULL, says what is being read.
+ * CHANGED: some of it is gone. */
 enum gm_code gm_delta_reread(const struct gm_delta_log *log, unsigned wanted, uint32_t *source,
                              gm_delta_action_fn *each, void *context, struct gm_error *err) GM_CHECK;
 size_t gm_delta_line_bytes_max(size_t memory_bytes);

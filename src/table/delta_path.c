@@ -1,12 +1,13 @@
 /* Paths and partitions of files in the log.
  *
- * A path is a URI relative to the table: percent-encoded UTF-8, so that a folder "day=2024-03-10T22%3A00" (Hive's escape
- * of a colon) stands in the log as "day=2024-03-10T22%253A00". What must not be escaped is not: letters, digits, "-._~",
- * and of the rest '/' and '='. Writers differ in what else they escape, so paths are compared unescaped.
+ * A path is a URI relative to the table: percent-encoded UTF-8, so that a folder "day=2024-03-10T22%3A00" (Hive's
+ * escape of a colon) stands in the log as "day=2024-03-10T22%253A00". What must not be escaped is not: letters,
+ * digits, "-._~", and of the rest '/' and '='. Writers differ in what else they escape, so paths are compared
+ * unescaped.
  *
- * partitionValues is a map. Its Hive path depends on the order of the table's partition columns, which the log may tell
- * after the file: so a partition is kept as a canonical path, with all names in bytewise order, until the whole log has
- * been read. */
+ * partitionValues is a map. Its Hive path depends on the order of the table's partition columns, which the log may
+ * tell after the file: so a partition is kept as a canonical path, with all names in bytewise order, until the whole
+ * log has been read. */
 #include "table/delta_internal.h"
 
 #include "base/hive.h"

@@ -1,5 +1,5 @@
-/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null in a
- * row; everything in them may be null, as Spark writes it.
+/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null in
+ * a row; everything in them may be null, as Spark writes it.
  *
  *     txn       appId, version, lastUpdated
  *     add       path, partitionValues, size, modificationTime, dataChange, stats, tags
@@ -9,8 +9,8 @@
  *     protocol  minReaderVersion, minWriterVersion
  *
  * partitionValues, tags, options and configuration are maps of strings, partitionColumns is a list of them. Times are
- * milliseconds, as in the entries. Rows are gathered column by column, as the writer takes them, and go out in row groups
- * of bounded size. */
+ * milliseconds, as in the entries. Rows are gathered column by column, as the writer takes them, and go out in row
+ * groups of bounded size. */
 #include "table/delta_internal.h"
 
 #include "parquet/writer.h"

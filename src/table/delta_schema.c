@@ -2,8 +2,8 @@
  *
  *     {"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{"comment":"..."}}, ...]}
  *
- * A type is a name, or an object for arrays, maps and structs, which only others' tables have. Columns are nullable even
- * where a job says "required": that is the job's rule for its rows, and another job's may be another. */
+ * A type is a name, or an object for arrays, maps and structs, which only others' tables have. Columns are nullable
+ * even where a job says "required": that is the job's rule for its rows, and another job's may be another. */
 #include "table/delta_internal.h"
 
 #include <stdlib.h>

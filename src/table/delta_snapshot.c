@@ -151,10 +151,12 @@ static enum gm_code explain_hole(const struct gm_delta_listing *listing, int64_t
 	if ((oldest >= 0 && version < oldest) || (checkpoint != NULL && version < checkpoint->version))
 		GM_FAIL(err, GM_CHANGED, "version %" PRId64 " can no longer be read: its log entries were cleaned away",
 		        version);
-	GM_FAIL(err, GM_CORRUPT,
-	        "the Delta log has a hole: of the entries up to version %" PRId64 " the last %" PRId64
-	        " are there, but no checkpoint that they build on",
-	        version, oldest >= 0 ? version - oldest + 1 : 0);
+	(void)gm_error_set(err, GM_CORRUPT,
+	                   "the Delta log has a hole: of the entries up to version %" PRId64 " the last %" PRId64
+	                   " are there, but no checkpoint that they build on",
+	                   version, oldest >= 0 ? version - oldest + 1 : 0);
+	(void)gm_error_hint(err, GM_CORRUPT, "restore the missing entries from a copy of the table");
+	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
 }
 
 enum gm_code gm_delta_load(struct gm_store *table, const struct gm_delta_listing *listing, int64_t version,
@@ -179,7 +181,8 @@ enum gm_code gm_delta_load(struct gm_store *table, const struct gm_delta_listing
 	}
 	if (first_code == GM_OK) return explain_hole(listing, version, err);
 	if (err != NULL) *err = first;
-	return first_code;
+	if (first_code != GM_CORRUPT) return first_code;
+	return gm_error_hint(err, first_code, "restore it, or the log's entries before it, from a copy of the table");
 }
 
 static enum gm_code choose_version(const struct gm_delta_listing *listing, int64_t wanted, int64_t *version,

@@ -37,6 +37,11 @@ struct gm_key_hasher {
 	uint32_t slots[];
 };
 
+uint64_t gm_key_secret_tag(const uint8_t secret[GM_KEY_SECRET_BYTES])
+{
+	return XXH3_64bits(secret, GM_KEY_SECRET_BYTES);
+}
+
 static struct gm_hash128 hash_bytes(const uint8_t *secret, const void *bytes, size_t n)
 {
 	XXH128_hash_t hash = XXH3_128bits_withSecret(bytes, n, secret, SECRET_PART);

@@ -1,11 +1,12 @@
 /* keyfile.c - see keyfile.h. All numbers are little-endian.
  *
- *   "GMKY"  u32 format, 1
+ *   "GMKY"  u32 format, 1     u64 tag of the secret that the keys are hashed with (gm_key_secret_tag)
  *   entries, 24 bytes each:   u64 low, u64 high of the key's hash (gm_key_hasher); u64 fingerprint (table/content.h)
  *   u64 number of entries     u64 XXH3-64 of everything before it
  *
  * The number stands at the end because the file is written while keys come; the checksum makes of a file that was cut
- * or damaged anywhere an error. */
+ * or damaged anywhere an error. The tag does so when a table's secret was lost and made anew: the hashes of then would
+ * meet none of those of now, and duplicates would pass. */
 #include "table/keyfile.h"
 
 #include <inttypes.h>
@@ -15,7 +16,7 @@
 
 enum {
 	FORMAT = 1,
-	HEAD_BYTES = 8,
+	HEAD_BYTES = 16,
 	ENTRY_BYTES = 24,
 	TAIL_BYTES = 16,
 	BUFFER_ENTRIES = GM_CHUNK_ROWS,
@@ -45,7 +46,7 @@ static uint64_t get_le(const uint8_t *in, size_t bytes)
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-enum gm_code gm_keyfile_new(struct gm_store *store, const char *final_key, const char *work_prefix,
+enum gm_code gm_keyfile_new(struct gm_store *store, uint64_t secret_tag, const char *final_key, const char *work_prefix,
                             struct gm_keyfile **out, struct gm_error *err)
 {
 	*out = NULL;
@@ -54,6 +55,7 @@ enum gm_code gm_keyfile_new(struct gm_store *store, const char *final_key, const
 	*file = (struct gm_keyfile){.store = store, .hash = XXH3_createState(), .used = HEAD_BYTES};
 	memcpy(file->buffer, magic, sizeof magic);
 	put_le(file->buffer + sizeof magic, FORMAT, 4);
+	put_le(file->buffer + 8, secret_tag, 8);
 	enum gm_code rc = GM_OK;
 	if (file->hash == NULL || XXH3_64bits_reset(file->hash) != XXH_OK)
 		rc = gm_error_set(err, GM_NOMEM, "out of memory for a key file");
@@ -131,7 +133,7 @@ static enum gm_code read_exactly(struct source *source, size_t bytes, struct gm_
 	return got == bytes ? GM_OK : damaged("is cut short", err);
 }
 
-static enum gm_code read_head(struct source *source, struct gm_error *err)
+static enum gm_code read_head(struct source *source, uint64_t secret_tag, struct gm_error *err)
 {
 	GM_TRY(read_exactly(source, HEAD_BYTES, err));
 	if (memcmp(source->buffer, magic, sizeof magic) != 0) return damaged("does not begin like one", err);
@@ -139,6 +141,8 @@ static enum gm_code read_head(struct source *source, struct gm_error *err)
 	if (format == 0) return damaged("does not begin like one", err);
 	if (format > FORMAT)
 		GM_FAIL(err, GM_UNSUPPORTED, "a list of keys has format %" PRIu64 ", this version knows %d", format, FORMAT);
+	if (get_le(source->buffer + 8, 8) != secret_tag)
+		return damaged("was hashed with another key than _gristmill/hash-key", err);
 	(void)XXH3_64bits_update(source->hash, source->buffer, HEAD_BYTES);
 	return GM_OK;
 }
@@ -161,13 +165,14 @@ static enum gm_code read_entries(struct source *source, uint64_t count, gm_keyse
 	return GM_OK;
 }
 
-static enum gm_code read_all(struct source *source, gm_keyset_fn *each, void *context, struct gm_error *err)
+static enum gm_code read_all(struct source *source, uint64_t secret_tag, gm_keyset_fn *each, void *context,
+                             struct gm_error *err)
 {
 	uint64_t size = source->reader->info.size;
 	if (size < HEAD_BYTES + TAIL_BYTES || (size - HEAD_BYTES - TAIL_BYTES) % ENTRY_BYTES != 0)
 		return damaged("is cut short", err);
 	uint64_t count = (size - HEAD_BYTES - TAIL_BYTES) / ENTRY_BYTES;
-	GM_TRY(read_head(source, err));
+	GM_TRY(read_head(source, secret_tag, err));
 	GM_TRY(read_entries(source, count, each, context, err));
 	GM_TRY(read_exactly(source, TAIL_BYTES, err));
 	if (get_le(source->buffer, 8) != count) return damaged("is cut short", err);
@@ -177,8 +182,8 @@ static enum gm_code read_all(struct source *source, gm_keyset_fn *each, void *co
 	return GM_OK;
 }
 
-enum gm_code gm_keyfile_read(struct gm_store *store, const char *key, gm_keyset_fn *each, void *context,
-                             struct gm_error *err)
+enum gm_code gm_keyfile_read(struct gm_store *store, uint64_t secret_tag, const char *key, gm_keyset_fn *each,
+                             void *context, struct gm_error *err)
 {
 	struct source source = {.hash = XXH3_createState()};
 	enum gm_code rc = GM_NOMEM;
@@ -190,7 +195,7 @@ enum gm_code gm_keyfile_read(struct gm_store *store, const char *key, gm_keyset_
 		goto out;
 	}
 	GM_TRY_OUT(gm_store_reader_open(store, key, &source.reader, err));
-	rc = read_all(&source, each, context, err);
+	rc = read_all(&source, secret_tag, each, context, err);
 	if (rc == GM_CORRUPT || rc == GM_UNSUPPORTED) (void)gm_error_object(err, rc, key, strlen(key));
 out:
 	gm_store_reader_close(source.reader);

@@ -11,6 +11,8 @@
 #include "column/vec.h"
 
 enum { GM_KEY_SECRET_BYTES = 192 };
+/* Tells secrets apart: hashes made with one mean nothing beside those made with another. */
+uint64_t gm_key_secret_tag(const uint8_t secret[GM_KEY_SECRET_BYTES]);
 
 /* Hashes partition path and key columns to chunk->key; sets chunk->no_key for rows with a null or empty key, and for
  * those that are not to be kept: it can be the `skip` of gm_keyset_add. Both arrays are made in chunk->arena. One

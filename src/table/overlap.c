@@ -13,6 +13,7 @@ enum { KEYS_SHARE = 2, READ_SHARE = 4 }; /* of the memory */
 
 struct gm_overlap {
 	struct gm_overlap_options options;
+	uint64_t secret_tag;
 	struct gm_key_hasher *hasher;
 	struct gm_keyset *set;
 	struct gm_hash128 keys[GM_CHUNK_ROWS];
@@ -26,6 +27,7 @@ enum gm_code gm_overlap_new(const struct gm_overlap_options *options, struct gm_
 	struct gm_overlap *overlap = calloc(1, sizeof *overlap);
 	if (overlap == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for comparing keys");
 	overlap->options = *options;
+	overlap->secret_tag = gm_key_secret_tag(options->key_secret);
 	enum gm_code rc = gm_key_hasher_new(options->key_secret, NULL, options->key_count, &overlap->hasher, err);
 	if (rc == GM_OK)
 		rc = gm_keyset_new(options->memory_bytes / KEYS_SHARE, options->spill_directory, &overlap->set, err);
@@ -58,7 +60,7 @@ static enum gm_code load_entries(void *context, const struct gm_key_entry *entri
 
 enum gm_code gm_overlap_load(struct gm_overlap *overlap, const char *key_file, struct gm_error *err)
 {
-	return gm_keyfile_read(overlap->options.table, key_file, load_entries, overlap, err);
+	return gm_keyfile_read(overlap->options.table, overlap->secret_tag, key_file, load_entries, overlap, err);
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */

@@ -113,6 +113,8 @@ bool sim_books_read(struct sim *sim, unsigned job, const char *key, struct sim_b
 	}
 	books->run = number(json, "run");
 	books->parent = number(json, "parent");
+	(void)snprintf(books->engine, sizeof books->engine, "%s", text(json, "engine"));
+	(void)snprintf(books->job_hash, sizeof books->job_hash, "%s", text(json, "job_hash"));
 	read_files(json_object_get(json, "files"), books);
 	bool good = read_inputs(sim, job, json_object_get(json, "inputs"), books);
 	json_decref(json);

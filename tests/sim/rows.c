@@ -9,6 +9,7 @@
 
 #include "parquet/reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,9 +100,17 @@ static bool take_twice(struct sim_row *row, const struct gm_vec *vec, uint32_t i
 	return vec->i64[i] == 2 * (2 * row->row + row->other);
 }
 
-/* Rows with their partition given: keys and contents are filled in. */
-static bool read_rows(const uint8_t *data, size_t bytes, struct sim_row *rows, size_t count)
+static void take_meta(const struct gm_parquet_reader *reader, const char *key, char *to, size_t room)
 {
+	const char *value = gm_parquet_reader_meta(reader, key);
+	(void)snprintf(to, room, "%s", value != NULL ? value : "");
+}
+
+/* Rows with their partition given: keys and contents are filled in. */
+static bool read_rows(const uint8_t *data, size_t bytes, struct sim_rows *out)
+{
+	struct sim_row *rows = out->rows;
+	size_t count = out->count;
 	struct gm_error err;
 	struct bytes file = {data, bytes};
 	struct gm_parquet_input input = {read_bytes, &file, bytes};
@@ -113,8 +122,10 @@ static bool read_rows(const uint8_t *data, size_t bytes, struct sim_row *rows, s
 	            read_column(reader, "k", take_key, rows, count, &err) &&
 	            read_column(reader, "p", take_part, rows, count, &err) &&
 	            read_column(reader, "n", take_content, rows, count, &err);
-	if (good && gm_parquet_reader_find(reader, &twice, 1) != SIZE_MAX)
-		good = read_column(reader, twice, take_twice, rows, count, &err);
+	out->twice = gm_parquet_reader_find(reader, &twice, 1) != SIZE_MAX;
+	if (good && out->twice) good = read_column(reader, twice, take_twice, rows, count, &err);
+	take_meta(reader, "gristmill.engine", out->engine, sizeof out->engine);
+	take_meta(reader, "gristmill.job_hash", out->job_hash, sizeof out->job_hash);
 	gm_parquet_reader_free(reader);
 	return good;
 }
@@ -145,21 +156,20 @@ static size_t count_keys(const uint8_t *data, size_t bytes)
 	return count;
 }
 
-bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_row **rows,
-                   size_t *count)
+bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out)
 {
 	unsigned part;
-	*rows = NULL;
-	*count = 0;
+	*out = (struct sim_rows){0};
 	if (!partition_of(path, &part)) {
 		sim_violation(sim, "%s lies in no partition of the jobs", path);
 		return false;
 	}
-	*count = bytes > 12 ? count_keys(data, bytes - 4) : 0;
-	*rows = calloc(*count + 1, sizeof **rows);
-	if (*rows == NULL) abort();
-	for (size_t i = 0; i < *count; i++) (*rows)[i].row = (uint16_t)part;
-	if (*count > 0 && read_rows(data, bytes, *rows, *count) && agree(data, bytes, part, *rows, *count)) return true;
+	out->count = bytes > 12 ? count_keys(data, bytes - 4) : 0;
+	out->rows = calloc(out->count + 1, sizeof *out->rows);
+	if (out->rows == NULL) abort();
+	for (size_t i = 0; i < out->count; i++) out->rows[i].row = (uint16_t)part;
+	if (out->count > 0 && read_rows(data, bytes, out) && agree(data, bytes, part, out->rows, out->count)) return true;
+	free(out->rows);
 	sim_violation(sim, "%s is visible and not what a run writes", path);
 	return false;
 }

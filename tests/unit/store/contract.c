@@ -71,6 +71,9 @@ static void what_was_put_is_read(void **state)
 	assert_string_equal(get_text(store, "a/b/c.txt"), "hello, world");
 	assert_string_equal(get_text(store, "empty"), "");
 	must(gm_store_stat(store, "a/b/c.txt", &info, &arena, &failure));
+	bool there = false;
+	must(gm_store_has(store, "a/b/c.txt", &there, &failure));
+	assert_true(there);
 	assert_string_equal(info.key, "a/b/c.txt");
 	assert_string_equal(info.etag, "");
 	assert_int_equal(info.size, 12);
@@ -98,7 +101,10 @@ static void absence_is_told(void **state)
 	gm_buf_init(&buf, 100);
 	static const char *const keys[] = {"no", "a", "a/no", "a/file/no"};
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		bool there = true;
 		assert_int_equal(gm_store_stat(store, keys[i], &info, &arena, &failure), GM_NOT_FOUND);
+		must(gm_store_has(store, keys[i], &there, &failure));
+		assert_false(there);
 		assert_int_equal(gm_store_read(store, keys[i], 0, piece, 8, &got, &failure), GM_NOT_FOUND);
 		assert_int_equal(gm_store_reader_open(store, keys[i], &reader, &failure), GM_NOT_FOUND);
 		assert_null(reader);

@@ -60,6 +60,44 @@ static void opening_tells_what_is_wrong(void **state)
 	assert_int_equal(gm_store_open("s3://bucket/x", true, &store, &failure), GM_UNSUPPORTED);
 }
 
+static void same(const char *location, const char *expected)
+{
+	char *text = gm_store_canonical(location);
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void a_place_has_one_canonical_name(void **state)
+{
+	struct place *place = *state;
+	char path[1024], link[512], expected[512];
+	char *real = realpath(place->folder, NULL);
+	assert_non_null(real);
+	put_text(place->store, "a/b", "x");
+	(void)snprintf(expected, sizeof expected, "%s/a", real);
+	static const char *const ways[] = {"%s/a", "%s/a/", "%s//a//", "%s/./a", "%s/a/../a", "file://%s/a/"};
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		(void)snprintf(path, sizeof path, ways[i], place->folder);
+		same(path, expected);
+	}
+	(void)snprintf(link, sizeof link, "%s/link", place->folder);
+	assert_int_equal(symlink(expected, link), 0);
+	same(link, expected);
+	/* What is not there cannot be looked at: its path is made absolute and no more. */
+	same("/no/such/folder//", "/no/such/folder");
+	char *here = getcwd(NULL, 0);
+	assert_non_null(here);
+	(void)snprintf(path, sizeof path, "%s/no-such-folder", here);
+	same("no-such-folder/", path);
+	free(here);
+	free(real);
+	same("/", "/");
+	same("s3://bucket/a/b//", "s3://bucket/a/b");
+	same("s3://bucket/", "s3://bucket");
+	same("s3://", "s3://");
+}
+
 static void reading_follows_links(void **state)
 {
 	struct place *place = *state;
@@ -455,6 +493,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    IN_PLACE(opening_tells_what_is_wrong),
+	    IN_PLACE(a_place_has_one_canonical_name),
 	    IN_PLACE(reading_follows_links),
 	    IN_PLACE(writing_does_not_follow_links),
 	    IN_PLACE(strange_files_do_no_harm),

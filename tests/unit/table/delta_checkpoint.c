@@ -1,4 +1,5 @@
-/* Checkpoints, _last_checkpoint, and cleaning. That others read what is written is for tests/test_delta_log.py to say. */
+/* Checkpoints, _last_checkpoint, and cleaning. That others read what is written is for tests/test_delta_log.py to
+ * say. */
 #include "delta_fixture.h"
 
 #include <unistd.h>

@@ -1,6 +1,7 @@
 /* Every store call, and every allocation, of a table's life fails once. What comes out is that failure; the log can be
  * read afterwards and holds whole commits, in order, and none twice; and whoever goes on ends where one without
- * failures does. The allocators of our code are wrapped by the linker (see meson.build), that of jansson is replaced. */
+ * failures does. The allocators of our code are wrapped by the linker (see meson.build), that of jansson is
+ * replaced. */
 #include "delta_fixture.h"
 
 static volatile uint64_t made, fail_at; /* volatile: the compiler knows malloc, and that it changes nothing */
@@ -98,7 +99,8 @@ static enum gm_code use(const struct gm_delta_log *log, struct gm_store *store, 
 	return GM_OK;
 }
 
-/* From wherever the log stands to its last version, with a checkpoint at the second, and what is before it cleaned away. */
+/* From wherever the log stands to its last version, with a checkpoint at the second, and what is before it cleaned
+ * away. */
 static enum gm_code live(struct gm_store *store, struct gm_error *err)
 {
 	int64_t version = -1;

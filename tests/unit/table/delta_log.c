@@ -170,6 +170,11 @@ static void the_newest_transaction_counts(void **state)
 	assert_int_equal(version, 1);
 	assert_false(gm_delta_txn(log, "b", &version));
 	assert_int_equal(version, 1);
+	assert_int_equal(gm_delta_txn_count(log), 2);
+	assert_string_equal(gm_delta_txn_at(log, 0).app_id, "a");
+	assert_true(gm_delta_txn_at(log, 0).version == INT64_MIN);
+	assert_string_equal(gm_delta_txn_at(log, 1).app_id, "");
+	assert_int_equal(gm_delta_txn_at(log, 1).version, 1);
 	gm_delta_free(log);
 	gm_store_close(store);
 }
@@ -346,8 +351,10 @@ static void changes_end_where_the_caller_says(void **state)
 	put_text(store, 2, "not read");
 	must_fail(gm_delta_entries(store, 0, refuse_second, &calls, &failure), GM_LOST, "seen enough");
 	assert_int_equal(calls, 2);
-	must_fail(gm_delta_entries(store, 0, collect_entry, &(struct gm_buf){.max_bytes = 1000}, &failure), GM_CORRUPT,
-	          "JSON");
+	struct gm_buf text;
+	gm_buf_init(&text, 1000);
+	must_fail(gm_delta_entries(store, 0, collect_entry, &text, &failure), GM_CORRUPT, "JSON");
+	gm_buf_release(&text);
 	gm_store_close(store);
 }
 

@@ -1,7 +1,9 @@
 /* Drives the Delta log for tests/test_delta_log.py: reads commands, one JSON object a line, and answers each with one.
  *
- *     {"put": {"version": 0, ...}}    {"checkpoint": {"now_ms": 0}}    {"clean": {"now_ms": 0}}    {"dump": {"version": -1}}
- *     {"entries": {"first": 0}}       {"schema": {"fields": [["id", "bigint", "a number"], ...]}}
+ *     {"put": {"version": 0, ...}}    {"checkpoint": {"now_ms": 0}}    {"clean": {"now_ms": 0}}
+ *     {"dump": {"version": -1}}       {"entries": {"first": 0}}
+ *     {"schema": {"fields": [["id", "bigint", "a number"], ...]}}
+ *     {"stats": {"rows": 3, "columns": [{"name": "id", "type": "bigint", "nulls": 0, "min": 1, "max": 3}, ...]}}
  *
  * usage: delta_tool TABLE */
 #include "table/delta.h"
@@ -227,6 +229,36 @@ static enum gm_code schema(const json_t *arguments, json_t *answer)
 	return code;
 }
 
+static enum gm_code stats(const json_t *arguments, json_t *answer)
+{
+	const json_t *list = json_object_get(arguments, "columns");
+	struct gm_delta_column_stats *columns = need(calloc(json_array_size(list) + 1, sizeof *columns));
+	struct gm_buf text;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *column = json_array_get(list, i), *min = json_object_get(column, "min");
+		const json_t *max = json_object_get(column, "max");
+		columns[i] = (struct gm_delta_column_stats){.name = text_of(column, "name", ""),
+		                                            .type = type_of(text_of(column, "type", "")),
+		                                            .nulls = (uint64_t)int_of(column, "nulls"),
+		                                            .has_bounds = min != NULL,
+		                                            .min_i64 = json_integer_value(min),
+		                                            .max_i64 = json_integer_value(max),
+		                                            .min_f64 = json_number_value(min),
+		                                            .max_f64 = json_number_value(max),
+		                                            .min_bytes = (const uint8_t *)json_string_value(min),
+		                                            .max_bytes = (const uint8_t *)json_string_value(max),
+		                                            .min_len = json_string_length(min),
+		                                            .max_len = json_string_length(max)};
+	}
+	gm_buf_init(&text, 1 << 20);
+	enum gm_code code =
+	    gm_delta_stats((uint64_t)int_of(arguments, "rows"), columns, json_array_size(list), &text, &err);
+	if (code == GM_OK) (void)json_object_set_new(answer, "stats", json_stringn((char *)text.data, text.len));
+	gm_buf_release(&text);
+	free(columns);
+	return code;
+}
+
 static enum gm_code run(const json_t *command, json_t *answer)
 {
 	const char *name = json_object_iter_key(json_object_iter((json_t *)command));
@@ -235,6 +267,7 @@ static enum gm_code run(const json_t *command, json_t *answer)
 	if (strcmp(name, "dump") == 0) return dump(arguments, answer);
 	if (strcmp(name, "entries") == 0) return entries(arguments, answer);
 	if (strcmp(name, "schema") == 0) return schema(arguments, answer);
+	if (strcmp(name, "stats") == 0) return stats(arguments, answer);
 	return keep_house(arguments, strcmp(name, "checkpoint") == 0);
 }
 

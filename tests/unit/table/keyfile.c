@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
+static const uint64_t TAG = 0x0123456789abcdef;
 static struct gm_error failure;
 
 #define must(call)                                                       \
@@ -28,7 +29,7 @@ static void write_file(struct gm_store *store, const char *key, uint64_t count, 
 	char token[GM_TOKEN_BYTES];
 	struct gm_key_entry *entries = malloc(step * sizeof *entries);
 	assert_non_null(entries);
-	must(gm_keyfile_new(store, key, "w/", &file, &failure));
+	must(gm_keyfile_new(store, TAG, key, "w/", &file, &failure));
 	for (uint64_t at = 0; at < count;) {
 		size_t n = 0;
 		while (n < step && at < count) entries[n++] = entry_of(at++);
@@ -71,11 +72,11 @@ static void what_is_written_comes_back(void **state)
 			uint64_t read = 0;
 			(void)snprintf(key, sizeof key, "%zu/%zu.keys", i, step);
 			write_file(store, key, counts[i], step);
-			must(gm_keyfile_read(store, key, check, &read, &failure));
+			must(gm_keyfile_read(store, TAG, key, check, &read, &failure));
 			assert_int_equal(read, counts[i]);
 		}
 	}
-	assert_int_equal(gm_keyfile_read(store, "none", ignore, NULL, &failure), GM_NOT_FOUND);
+	assert_int_equal(gm_keyfile_read(store, TAG, "none", ignore, NULL, &failure), GM_NOT_FOUND);
 	gm_store_close(store);
 }
 
@@ -88,7 +89,7 @@ static void put_le(uint8_t *out, uint64_t value, size_t bytes)
 static void the_bytes_are_those_of_the_description(void **state)
 {
 	(void)state;
-	enum { BYTES = 8 + 2 * 24 + 16 };
+	enum { BYTES = 16 + 2 * 24 + 16 };
 	struct gm_store *store;
 	uint8_t expected[BYTES], found[BYTES + 1];
 	size_t got;
@@ -97,14 +98,15 @@ static void the_bytes_are_those_of_the_description(void **state)
 	must(gm_store_read(store, "k", 0, found, sizeof found, &got, &failure));
 	assert_int_equal(got, BYTES);
 	memcpy(expected, "GMKY\1\0\0\0", 8);
+	put_le(expected + 8, TAG, 8);
 	for (size_t i = 0; i < 2; i++) {
 		struct gm_key_entry entry = entry_of(i);
-		put_le(expected + 8 + i * 24, entry.key.low, 8);
-		put_le(expected + 16 + i * 24, entry.key.high, 8);
-		put_le(expected + 24 + i * 24, entry.value, 8);
+		put_le(expected + 16 + i * 24, entry.key.low, 8);
+		put_le(expected + 24 + i * 24, entry.key.high, 8);
+		put_le(expected + 32 + i * 24, entry.value, 8);
 	}
-	put_le(expected + 56, 2, 8);
-	put_le(expected + 64, XXH3_64bits(expected, 64), 8);
+	put_le(expected + 64, 2, 8);
+	put_le(expected + 72, XXH3_64bits(expected, 72), 8);
 	assert_memory_equal(found, expected, BYTES);
 	gm_store_close(store);
 }
@@ -112,7 +114,7 @@ static void the_bytes_are_those_of_the_description(void **state)
 static void damage_is_told(void **state)
 {
 	(void)state;
-	enum { BYTES = 8 + 3 * 24 + 16 };
+	enum { BYTES = 16 + 3 * 24 + 16 };
 	struct gm_store *store;
 	uint8_t bytes[BYTES + 24] = {0};
 	size_t got;
@@ -122,21 +124,40 @@ static void damage_is_told(void **state)
 	for (size_t n = 0; n <= BYTES + 24; n++) { /* cut, or with something behind it */
 		if (n == BYTES) continue;
 		must(gm_store_put(store, "cut", bytes, n, false, &failure));
-		assert_int_equal(gm_keyfile_read(store, "cut", ignore, NULL, &failure), GM_CORRUPT);
+		assert_int_equal(gm_keyfile_read(store, TAG, "cut", ignore, NULL, &failure), GM_CORRUPT);
 		assert_string_equal(failure.object, "cut");
 	}
 	for (size_t i = 0; i < BYTES; i++) {
 		bytes[i] ^= 0x10;
 		must(gm_store_put(store, "bent", bytes, BYTES, false, &failure));
-		enum gm_code code = gm_keyfile_read(store, "bent", ignore, NULL, &failure);
+		enum gm_code code = gm_keyfile_read(store, TAG, "bent", ignore, NULL, &failure);
 		assert_int_equal(code, i >= 4 && i < 8 ? GM_UNSUPPORTED : GM_CORRUPT);
 		assert_string_equal(failure.object, "bent");
 		bytes[i] ^= 0x10;
 	}
 	bytes[4] = 2;
 	must(gm_store_put(store, "newer", bytes, BYTES, false, &failure));
-	assert_int_equal(gm_keyfile_read(store, "newer", ignore, NULL, &failure), GM_UNSUPPORTED);
+	assert_int_equal(gm_keyfile_read(store, TAG, "newer", ignore, NULL, &failure), GM_UNSUPPORTED);
 	assert_non_null(strstr(failure.message, "format 2"));
+	gm_store_close(store);
+}
+
+/* Whoever lost a table's secret and made a new one must not compare hashes of both. */
+static void another_secret_is_told(void **state)
+{
+	(void)state;
+	uint8_t secrets[2][GM_KEY_SECRET_BYTES] = {{0}};
+	struct gm_store *store;
+	must(gm_store_open_memory(&store, &failure));
+	write_file(store, "k", 3, 3);
+	assert_int_equal(gm_keyfile_read(store, TAG + 1, "k", ignore, NULL, &failure), GM_CORRUPT);
+	assert_string_equal(failure.object, "k");
+	assert_non_null(strstr(failure.message, "another key"));
+	for (size_t i = 0; i < GM_KEY_SECRET_BYTES; i++) {
+		secrets[1][i] = 1;
+		assert_true(gm_key_secret_tag(secrets[0]) != gm_key_secret_tag(secrets[1]));
+		secrets[1][i] = 0;
+	}
 	gm_store_close(store);
 }
 
@@ -147,10 +168,10 @@ static void what_is_not_finished_leaves_nothing(void **state)
 	struct gm_keyfile *file;
 	uint64_t read = 0;
 	must(gm_store_open_memory(&store, &failure));
-	must(gm_keyfile_new(store, "k", "w/", &file, &failure));
+	must(gm_keyfile_new(store, TAG, "k", "w/", &file, &failure));
 	gm_keyfile_free(file);
 	gm_keyfile_free(NULL);
-	assert_int_equal(gm_keyfile_read(store, "k", check, &read, &failure), GM_NOT_FOUND);
+	assert_int_equal(gm_keyfile_read(store, TAG, "k", check, &read, &failure), GM_NOT_FOUND);
 	gm_store_close(store);
 }
 
@@ -160,6 +181,7 @@ int main(void)
 	    cmocka_unit_test(what_is_written_comes_back),
 	    cmocka_unit_test(the_bytes_are_those_of_the_description),
 	    cmocka_unit_test(damage_is_told),
+	    cmocka_unit_test(another_secret_is_told),
 	    cmocka_unit_test(what_is_not_finished_leaves_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static void write_keys(struct gm_store *store, const char *path, const struct sh
 	for (uint32_t i = 0; i < count; i++) partitions[i] = partition;
 	make_chunk(&chunk, rows, partitions, count);
 	hash_chunk(shape, &chunk);
-	must(gm_keyfile_new(store, path, "w/", &file, &failure));
+	must(gm_keyfile_new(store, gm_key_secret_tag(secret()), path, "w/", &file, &failure));
 	for (uint32_t i = 0; i < count; i++) {
 		struct gm_key_entry entry = {chunk.key[i], chunk.content[i]};
 		if (chunk.no_key[i] == 0) must(gm_keyfile_add(file, &entry, 1, &failure));
