@@ -513,11 +513,11 @@ struct gm_why_result {
 	double seconds;
 	void *memory;
 };
-/* Says in which objects a key arrived, which record won and where its row is. Rows are found by statistics, bloom filters
- * and key columns; arrivals in the lists of duplicates and rejected records that are kept with each run, and in the
- * objects of the units that wrote the rows. If there is no row, and with options->all, every object of the source is
- * looked into: only so a filtered record is found. Writes nothing. USAGE: the job has no unique_by, or the key does not
- * fit it. */
+/* Says in which objects a key arrived, which record won and where its row is. Rows are found by statistics, bloom
+ * filters and key columns; arrivals in the lists of duplicates and rejected records that are kept with each run, and
+ * in the objects of the units that wrote the rows. If there is no row, and with options->all, every object of the
+ * source is looked into: only so a filtered record is found. Writes nothing. USAGE: the job has no unique_by, or the
+ * key does not fit it. */
 GM_API enum gm_code gm_why(const struct gm_job *job, const struct gm_why_options *options, struct gm_why_result *result,
                            struct gm_error *err) GM_CHECK;
 GM_API void gm_why_result_clear(struct gm_why_result *result);

@@ -1,8 +1,8 @@
 /* bounds.h - the bounds that are told of a column's values: by the log of a file, by the footer of a row group.
  *
- * Bounds may be wider than the values, and those of strings cut. The log tells times in milliseconds, and writers cut the
- * microseconds off the maximum, too: so that is taken to the end of its millisecond, as readers do. NaN is outside no
- * bound. */
+ * Bounds may be wider than the values, and those of strings cut. The log tells times in milliseconds, and writers cut
+ * the microseconds off the maximum, too: so that is taken to the end of its millisecond, as readers do. NaN is
+ * outside no bound. */
 #ifndef GM_RUN_BOUNDS_H
 #define GM_RUN_BOUNDS_H
 

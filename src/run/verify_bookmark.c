@@ -1,9 +1,9 @@
 /* verify_bookmark.c - is the bookmark what the plans on a job's chain make it?
  *
  * The plans are gone through from the newest to the oldest, so the first that speaks of an object speaks last: what
- * older ones say of it no longer counts. A plan that forgets makes objects of older plans unknown; one that rewinds does
- * so with all that were modified later than its time. Then every entry of the bookmark must be known, with its run, and
- * there must be as many. Objects are told apart by a hash, in a set that spills. */
+ * older ones say of it no longer counts. A plan that forgets makes objects of older plans unknown; one that rewinds
+ * does so with all that were modified later than its time. Then every entry of the bookmark must be known, with its
+ * run, and there must be as many. Objects are told apart by a hash, in a set that spills. */
 #include "run/verify_internal.h"
 
 #include <inttypes.h>

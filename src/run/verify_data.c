@@ -1,5 +1,5 @@
-/* verify_data.c - the bytes of a data file: its hash, its pages and their CRCs, its rows, the statistics that are told of
- * it, its keys.
+/* verify_data.c - the bytes of a data file: its hash, its pages and their CRCs, its rows, the statistics that are told
+ * of it, its keys.
  *
  * A file is read twice, once in order for its hashes and once by columns; the second time it lies in the page cache. Of
  * a damaged file the most precise finding is told: a page if one is, else that the bytes are others. */

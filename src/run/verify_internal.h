@@ -11,8 +11,8 @@
  *                                verify_stats.c), and keys (verify_keys.c)
  *   strays   (verify_strays.c)   what else a reader of the folders sees
  *
- * The table goes on living meanwhile. What looks wrong of a file's path only because of a commit that came later is asked
- * of the log once more (verify_trace.c) before it is reported. */
+ * The table goes on living meanwhile. What looks wrong of a file's path only because of a commit that came later is
+ * asked of the log once more (verify_trace.c) before it is reported. */
 #ifndef GM_RUN_VERIFY_INTERNAL_H
 #define GM_RUN_VERIFY_INTERNAL_H
 
@@ -79,8 +79,8 @@ struct gm_verifier {
 	struct timespec start, told;
 };
 
-/* What the checks may take of memory_bytes, as divisors. That of the bookmark, and a second log beside it, are given back
- * before files are read. */
+/* What the checks may take of memory_bytes, as divisors. That of the bookmark, and a second log beside it, are given
+ * back before files are read. */
 enum {
 	GM_VERIFY_LOG_SHARE = 4,
 	GM_VERIFY_BOOKS_SHARE = 4,

@@ -1,5 +1,5 @@
-/* verify_kept.c - what a run keeps beside its data files: are they there, whole, and do they hold as many entries as the
- * books say? */
+/* verify_kept.c - what a run keeps beside its data files: are they there, whole, and do they hold as many entries as
+ * the books say? */
 #include "run/verify_internal.h"
 
 #include "shred/inflate.h"

@@ -2,9 +2,10 @@
  *
  * Rows come in whatever order files do, so two sets that spill are asked. The first holds every key once, apart from
  * its partition, with the partition and file of the row that came first. A key that is there already, from the same
- * partition, is twice. From another partition it is elsewhere, which is allowed (`unique_within: partition`) and worth a
- * note; it goes to the second set, together with its partition, where a further one of the same partition meets it. So
- * the second set holds but the few keys that are in several partitions, and a row costs one question as a rule.
+ * partition, is twice. From another partition it is elsewhere, which is allowed (`unique_within: partition`) and
+ * worth a note; it goes to the second set, together with its partition, where a further one of the same partition
+ * meets it. So the second set holds but the few keys that are in several partitions, and a row costs one question as
+ * a rule.
  *
  * A row whose key is null or empty in a part has no key. */
 #include "column/text.h"

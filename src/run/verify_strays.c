@@ -156,8 +156,8 @@ static bool is_hidden_folder(void *context, const char *folder)
 	return is_hidden(folder);
 }
 
-/* In a folder, or where an unpartitioned table has its files; at the top of a partitioned one only what looks like data.
- */
+/* In a folder, or where an unpartitioned table has its files; at the top of a partitioned one only what looks like
+ * data. */
 static bool is_visible(const struct gm_verifier *verifier, const char *key)
 {
 	bool partitioned = verifier->log == NULL || gm_delta_metadata(verifier->log)->partition_count > 0;

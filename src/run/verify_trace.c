@@ -1,5 +1,5 @@
-/* verify_trace.c - what the log says last of paths that look wrong. There are few of them, as a rule, so the log is read
- * once more for some thousands at a time, instead of keeping what it once removed. */
+/* verify_trace.c - what the log says last of paths that look wrong. There are few of them, as a rule, so the log is
+ * read once more for some thousands at a time, instead of keeping what it once removed. */
 #include "run/verify_internal.h"
 
 #include <stdlib.h>

@@ -182,8 +182,8 @@ static enum gm_code load_alone(const struct proof *proof, const struct gm_delta_
 	return proof->report(proof->context, GM_DELTA_CHECKPOINT_DAMAGED, key, text, err);
 }
 
-/* The state that the checkpoint should have, from those before it and the entries since. NULL in *out: what it would take
- * is no longer there, or is damaged, which reading the entries shows. */
+/* The state that the checkpoint should have, from those before it and the entries since. NULL in *out: what it would
+ * take is no longer there, or is damaged, which reading the entries shows. */
 static enum gm_code load_around(const struct proof *proof, const struct gm_delta_listing *before, int64_t version,
                                 struct gm_delta_log **out, struct gm_error *err)
 {
