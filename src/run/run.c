@@ -300,10 +300,28 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 		gm_runner_notice(runner, "could not give up run %" PRIu64 ": %s", plan->number, err.message);
 }
 
+/* A file of the table is gone. If the newest log does not name it any more, somebody removed it by a commit, and planning
+ * again helps; else it is damage, which planning again would meet each time. */
+static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, struct gm_error *err)
+{
+	struct gm_delta_log *log;
+	struct gm_error ignored;
+	if (rc != GM_CHANGED || runner->table == NULL || err->object[0] == '\0') return rc;
+	if (gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK) return rc;
+	bool named = log != NULL && gm_delta_has(log, err->object), there = true;
+	gm_delta_free(log);
+	if (!named || gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
+	err->code = GM_CORRUPT;
+	return gm_error_hint(err, GM_CORRUPT,
+	                     "restore the file from a copy of the table, or remove it from the log by a commit; gristmill "
+	                     "verify names all that is missing");
+}
+
 /* A plan worked, published and committed; OK also when it is to be planned again. */
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
 	enum gm_code rc = gm_runner_look_behind(runner, plan, run_plan(runner, plan, err), err);
+	rc = look_for_file(runner, rc, err);
 	if (rc == GM_LOST || rc == GM_EXISTS) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
