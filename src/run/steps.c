@@ -123,7 +123,7 @@ static enum gm_code judge(struct gm_runner *runner, const struct gm_plan *plan, 
 		if (*step != GM_STEP_DONE) return GM_OK;
 		*err = why;
 	}
-	if (rc != GM_QUARANTINE && rc != GM_CHANGED) return rc;
+	if (!gm_runner_is_hopeless(plan, rc)) return rc;
 	gm_runner_give_up(runner, plan, err);
 	if (rc == GM_CHANGED) (void)gm_error_hint(err, rc, "the plan was given up: plan again");
 	return rc;

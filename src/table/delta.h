@@ -76,6 +76,9 @@ enum gm_code gm_delta_partition(const struct gm_delta_log *log, const char *part
                                 const struct gm_delta_file **files, size_t *count, struct gm_error *err) GM_CHECK;
 /* Is the file live? */
 bool gm_delta_has(const struct gm_delta_log *log, const char *path);
+/* A small number for a path that the log names, and the path again: for whoever must remember many files. */
+bool gm_delta_number(const struct gm_delta_log *log, const char *path, uint32_t *number);
+const char *gm_delta_numbered(const struct gm_delta_log *log, uint32_t number);
 /* Does the log speak of the file at all: live, or removed and not yet forgotten? */
 bool gm_delta_knows(const struct gm_delta_log *log, const char *path);
 /* How long the log remembers removed files: delta.deletedFileRetentionDuration. */
@@ -170,5 +173,25 @@ bool gm_delta_checkpoint_due(const struct gm_delta_log *log);
  * store, always leaving a checkpoint that can be read and every entry from it on. Honours
  * delta.enableExpiredLogCleanup. */
 enum gm_code gm_delta_clean(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err) GM_CHECK;
+
+/* --- Proof -------------------------------------------------------------------------------------------------------- */
+
+enum gm_delta_fault {
+	GM_DELTA_HOLE,               /* entries are missing between others */
+	GM_DELTA_CHECKPOINT_DAMAGED, /* it cannot be read */
+	GM_DELTA_CHECKPOINT_WRONG,   /* it is not what the entries and the checkpoint before it say */
+};
+/* object: the file's key; what: one line. */
+typedef enum gm_code gm_delta_fault_fn(void *context, enum gm_delta_fault fault, const char *object, const char *what,
+                                       struct gm_error *err);
+struct gm_delta_proof {
+	uint64_t entries, checkpoints; /* that are there and can be read */
+	uint64_t compared;             /* checkpoints for which all that they are made of is still there */
+	int64_t first;                 /* where to begin with gm_delta_entries to see all that can be seen; -1: nowhere */
+};
+/* Do the log's files agree with each other? Looks at all checkpoints, or at the newest version's alone, two states in
+ * memory_bytes. What it finds it reports; failures are those of the store, of memory, and of report. */
+enum gm_code gm_delta_prove(struct gm_store *table, bool all, size_t memory_bytes, gm_delta_fault_fn *report,
+                            void *context, struct gm_delta_proof *proof, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -184,6 +184,18 @@ bool gm_delta_has(const struct gm_delta_log *log, const char *path)
 	return record != NULL && record->partition != 0;
 }
 
+bool gm_delta_number(const struct gm_delta_log *log, const char *path, uint32_t *number)
+{
+	uint32_t code = gm_delta_text_find(log->state.paths, path);
+	*number = code - 1;
+	return code != 0;
+}
+
+const char *gm_delta_numbered(const struct gm_delta_log *log, uint32_t number)
+{
+	return gm_delta_state_path(&log->state, number);
+}
+
 bool gm_delta_knows(const struct gm_delta_log *log, const char *path)
 {
 	return gm_delta_state_find(&log->state, path) != NULL;
