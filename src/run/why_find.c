@@ -1,4 +1,5 @@
 /* why_find.c - which objects to look into for a key, and what became of the records that have it. */
+#include "run/replay.h"
 #include "run/source.h"
 #include "run/why_internal.h"
 
@@ -43,12 +44,14 @@ static enum gm_code note_match(void *context, const struct gm_why_match *match, 
 {
 	struct find *find = context;
 	struct gm_why_found *found;
-	GM_TRY(gm_why_find(find->why, find->input->key, match->record, &found, err));
+	GM_TRY(gm_why_find(find->why, match->object, match->record, &found, err));
 	if (found == NULL) return GM_OK;
 	struct gm_why_arrival *arrival = &found->arrival;
 	arrival->offset = match->offset;
 	GM_TRY(gm_why_keep(find->why, match->partition, strlen(match->partition), &arrival->partition, err));
-	if (found->told) return GM_OK; /* by what its run kept, or by a look before */
+	/* By what its run kept, or by a look before; but a record that was rejected and is replayed comes once more. */
+	bool again = gm_replay_key(find->input->key) != NULL && arrival->fate == GM_ARRIVAL_QUARANTINED;
+	if (found->told && !again) return GM_OK;
 	found->told = true;
 	arrival->run = find->run;
 	switch (match->fate) {
@@ -113,18 +116,29 @@ static enum gm_code look_into_unit(struct find *find, uint64_t run, uint64_t uni
 	return rc;
 }
 
-/* A duplicate's list tells its object and record, not where it begins. */
-static enum gm_code look_into_duplicate(struct find *find, const struct gm_why_arrival *arrival, struct gm_error *err)
+/* An input of a run, with the unit it was in. */
+static enum gm_code look_into_input(struct find *find, const char *key, uint64_t run, struct gm_error *err)
 {
 	struct gm_plan *plan;
 	struct gm_why *why = find->why;
-	GM_TRY(gm_plan_read(why->table, &why->layout, arrival->run, &plan, err));
-	size_t i = 0;
-	while (i < plan->input_count && strcmp(plan->inputs[i].key, arrival->object) != 0) i++;
+	GM_TRY(gm_plan_read(why->table, &why->layout, run, &plan, err));
 	enum gm_code rc = GM_OK;
-	if (i < plan->input_count) rc = look(find, &plan->inputs[i], arrival->run, UINT64_MAX, err);
+	for (size_t unit = 0; rc == GM_OK && unit < plan->unit_count; unit++)
+		for (size_t i = 0; rc == GM_OK && i < plan->units[unit].count; i++)
+			if (strcmp(plan->units[unit].inputs[i].key, key) == 0)
+				rc = look(find, &plan->units[unit].inputs[i], run, unit, err);
 	gm_plan_free(plan);
 	return rc;
+}
+
+/* A list of duplicates tells object and record, not where that begins. What was rejected may have been replayed since. */
+static enum gm_code look_into_arrival(struct find *find, const struct gm_why_found *found, struct gm_error *err)
+{
+	const struct gm_why_arrival *arrival = &found->arrival;
+	if (arrival->offset == UINT64_MAX && !arrival->gone && arrival->run > 0)
+		GM_TRY(look_into_input(find, arrival->object, arrival->run, err));
+	if (found->replayed_by == 0 || arrival->fate != GM_ARRIVAL_QUARANTINED) return GM_OK;
+	return look_into_input(find, found->replay, found->replayed_by, err);
 }
 
 enum gm_code gm_why_find_arrivals(struct gm_why *why, struct gm_why_scan *scan, struct gm_error *err)
@@ -135,11 +149,7 @@ enum gm_code gm_why_find_arrivals(struct gm_why *why, struct gm_why_scan *scan, 
 		if (row->run == 0 || strcmp(row->job, why->job->id) != 0 || !is_first_of_unit(why, i)) continue;
 		GM_TRY(look_into_unit(&find, row->run, row->unit, err));
 	}
-	for (size_t i = 0; i < why->found_count; i++) {
-		const struct gm_why_arrival *arrival = &why->found[i].arrival;
-		if (arrival->offset != UINT64_MAX || arrival->gone || arrival->run == 0) continue;
-		GM_TRY(look_into_duplicate(&find, arrival, err));
-	}
+	for (size_t i = 0; i < why->found_count; i++) GM_TRY(look_into_arrival(&find, &why->found[i], err));
 	return GM_OK;
 }
 

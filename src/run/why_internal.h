@@ -23,6 +23,9 @@ enum {
 struct gm_why_found {
 	struct gm_why_arrival arrival;
 	bool told; /* what became of it is known */
+	/* Of a rejected record: its quarantine file as a plan's input, and the run that replayed it; 0: none has. */
+	const char *replay;
+	uint64_t replayed_by;
 };
 
 struct gm_why {
@@ -76,7 +79,8 @@ enum gm_code gm_why_find_kept(struct gm_why *why, struct gm_why_scan *scan, stru
 
 /* --- why_scan.c --------------------------------------------------------------------------------------------------- */
 
-struct gm_why_match { /* a record with the key */
+struct gm_why_match {   /* a record with the key */
+	const char *object; /* of the source, also where it was read from quarantine */
 	uint64_t record, offset;
 	enum gm_fate fate;
 	const char *partition; /* "" unless it is to be kept */
@@ -86,7 +90,7 @@ typedef enum gm_code gm_why_match_fn(void *context, const struct gm_why_match *m
 
 enum gm_code gm_why_scan_new(struct gm_why *why, struct gm_why_scan **out, struct gm_error *err) GM_CHECK;
 void gm_why_scan_free(struct gm_why_scan *scan); /* NULL is allowed */
-/* Of an object, in the order of its records. *read false: it is gone, or has changed since it was processed as the
+/* Of an object, or of a quarantine file that is an input, in the order of its records. *read false: it is gone, or has changed since it was processed as the
  * input says; what was found until that was noticed has been told. */
 enum gm_code gm_why_scan_object(struct gm_why_scan *scan, const struct gm_input *input, gm_why_match_fn *each,
                                 void *context, bool *read, struct gm_error *err) GM_CHECK;

@@ -91,21 +91,29 @@ static enum gm_code read_group(struct gm_why *why, const struct gm_delta_file *f
 	return rc;
 }
 
+/* Bounds first, which the footer has; bloom filters have to be read. */
+static enum gm_code may_have(const struct gm_why *why, const struct gm_rows_file *rows_file, size_t group, bool *may,
+                             struct gm_error *err)
+{
+	struct gm_key_filter *filter;
+	GM_TRY(gm_key_filter_read(rows_file, group, why->key_count, &filter, err));
+	enum gm_code rc = GM_OK;
+	*may = filter == NULL || gm_key_filter_may_have(filter, why->key, 0);
+	if (filter != NULL && *may && gm_key_filter_has_more(filter)) {
+		rc = gm_key_filter_read_more(filter, rows_file, group, err);
+		*may = rc == GM_OK && gm_key_filter_may_have(filter, why->key, 0);
+	}
+	gm_key_filter_free(filter);
+	return rc;
+}
+
 static enum gm_code ask_group(struct gm_why *why, const struct gm_delta_file *file,
                               const struct gm_rows_file *rows_file, size_t group, struct gm_error *err)
 {
-	struct gm_key_filter *filter;
+	bool may;
 	for (size_t i = 0; i < why->key_count; i++)
 		if (gm_rows_file_leaf(rows_file, i) == SIZE_MAX) return GM_OK; /* its rows have no key */
-	GM_TRY(gm_key_filter_read(rows_file, group, why->key_count, &filter, err));
-	enum gm_code rc = GM_OK;
-	bool may = filter == NULL || gm_key_filter_may_have(filter, why->key, 0);
-	if (filter != NULL && may && gm_key_filter_has_more(filter)) {
-		rc = gm_key_filter_read_more(filter, rows_file, group, err);
-		may = gm_key_filter_may_have(filter, why->key, 0);
-	}
-	gm_key_filter_free(filter);
-	GM_TRY(rc);
+	GM_TRY(may_have(why, rows_file, group, &may, err));
 	return may ? read_group(why, file, rows_file, group, err) : GM_OK;
 }
 

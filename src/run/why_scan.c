@@ -2,6 +2,7 @@
  *
  * A span that the shredder rejects may yet hold the key: a record without a required column, say. It is read once more
  * by a second shredder, for which nothing is required and nothing is an error. */
+#include "run/replay.h"
 #include "run/why_internal.h"
 
 #include <stdlib.h>
@@ -15,6 +16,8 @@ struct gm_why_scan {
 	struct gm_deriver *deriver;
 	struct gm_vec_rows *columns; /* of the chunk in hand */
 	struct gm_store_reader *reader;
+	struct gm_replay *replay;
+	const struct gm_input *input; /* in hand */
 	gm_why_match_fn *each;
 	void *context;
 	const char *reasons[GM_CHUNK_ROWS]; /* of the rows of the chunk in hand that were rejected */
@@ -64,6 +67,7 @@ static enum gm_code init(struct gm_why_scan *scan, struct gm_error *err)
 	if (scan->pool == NULL || scan->columns == NULL) return out_of_memory(err);
 	GM_TRY(gm_shredder_new(leaves, count, &options, scan->pool, &scan->shredder, err));
 	GM_TRY(new_lenient(scan, &options, err));
+	GM_TRY(gm_replay_new(&scan->replay, err));
 	return gm_deriver_new(job, scan->why->memory_bytes / DERIVED_SHARE, &scan->deriver, err);
 }
 
@@ -86,12 +90,24 @@ void gm_why_scan_free(struct gm_why_scan *scan)
 	if (scan == NULL) return;
 	gm_shredder_free(scan->shredder);
 	gm_shredder_free(scan->lenient);
+	gm_replay_free(scan->replay);
 	gm_deriver_free(scan->deriver);
 	gm_chunk_pool_free(scan->pool);
 	gm_buf_release(&scan->span);
 	gm_buf_release(&scan->partition);
 	free(scan->columns);
 	free(scan);
+}
+
+static bool is_replay(const struct gm_why_scan *scan)
+{
+	return gm_replay_key(scan->input->key) != NULL;
+}
+
+static const char *object_of(const struct gm_why_scan *scan)
+{
+	const char *object = is_replay(scan) ? gm_replay_object(scan->replay) : NULL;
+	return object != NULL ? object : scan->input->key;
 }
 
 /* --- Chunks ------------------------------------------------------------------------------------------------------- */
@@ -121,7 +137,8 @@ static enum gm_code compare(struct gm_why_scan *scan, struct gm_chunk *chunk, bo
 
 static enum gm_code tell_row(struct gm_why_scan *scan, const struct gm_chunk *chunk, uint32_t row, struct gm_error *err)
 {
-	struct gm_why_match match = {.record = chunk->record[row],
+	struct gm_why_match match = {.object = object_of(scan),
+	                             .record = chunk->record[row],
 	                             .offset = chunk->offset[row],
 	                             .fate = (enum gm_fate)chunk->fate[row],
 	                             .partition = "",
@@ -205,7 +222,8 @@ static enum gm_code note_reject(void *context, const struct gm_reject *reject, c
 	scan->span.len = 0;
 	scan->span_lost = false;
 	if (!found) return GM_OK;
-	struct gm_why_match match = {.record = reject->record,
+	struct gm_why_match match = {.object = object_of(scan),
+	                             .record = reject->record,
 	                             .offset = reject->offset,
 	                             .fate = GM_FATE_QUARANTINED,
 	                             .partition = "",
@@ -221,15 +239,25 @@ static enum gm_code read_source(void *context, void *into, size_t bytes, size_t 
 	return gm_store_reader_read(scan->reader, into, bytes, got, err);
 }
 
+static enum gm_code next_chunk(struct gm_why_scan *scan, struct gm_chunk **chunk, struct gm_error *err)
+{
+	uint32_t extra = gm_program_extra_slots(scan->why->job->program);
+	if (is_replay(scan)) return gm_replay_next(scan->replay, extra, chunk, err);
+	return gm_shredder_next(scan->shredder, extra, chunk, err);
+}
+
 static enum gm_code read_records(struct gm_why_scan *scan, struct gm_error *err)
 {
 	enum gm_code rc;
 	struct gm_chunk *chunk = NULL;
 	scan->span.len = 0;
 	scan->span_lost = false;
-	gm_shredder_begin(scan->shredder, read_source, note_reject, scan);
+	if (is_replay(scan))
+		gm_replay_begin(scan->replay, scan->shredder, read_source, note_reject, scan);
+	else
+		gm_shredder_begin(scan->shredder, read_source, note_reject, scan);
 	do {
-		rc = gm_shredder_next(scan->shredder, gm_program_extra_slots(scan->why->job->program), &chunk, err);
+		rc = next_chunk(scan, &chunk, err);
 		if (rc != GM_OK || chunk == NULL) break;
 		rc = look_into(scan, chunk, err);
 		gm_chunk_unref(chunk);
@@ -239,17 +267,26 @@ static enum gm_code read_records(struct gm_why_scan *scan, struct gm_error *err)
 	return rc;
 }
 
+static enum gm_code open_input(struct gm_why_scan *scan, struct gm_error *err)
+{
+	const char *kept = gm_replay_key(scan->input->key);
+	if (kept != NULL) return gm_store_reader_open(scan->why->table, kept, &scan->reader, err);
+	return gm_store_reader_open(scan->why->source, scan->input->key, &scan->reader, err);
+}
+
 enum gm_code gm_why_scan_object(struct gm_why_scan *scan, const struct gm_input *input, gm_why_match_fn *each,
                                 void *context, bool *read, struct gm_error *err)
 {
 	*read = false;
-	enum gm_code rc = gm_store_reader_open(scan->why->source, input->key, &scan->reader, err);
+	scan->input = input;
+	scan->each = each;
+	scan->context = context;
+	enum gm_code rc = open_input(scan, err);
 	if (rc == GM_NOT_FOUND) return GM_OK;
 	GM_TRY(rc);
 	const struct gm_object_info *info = &scan->reader->info;
-	scan->each = each;
-	scan->context = context;
-	if (info->size == input->size && info->mtime_us == input->mtime_us) {
+	/* The time of a quarantine file is not part of what it is. */
+	if (info->size == input->size && (is_replay(scan) || info->mtime_us == input->mtime_us)) {
 		rc = read_records(scan, err);
 		*read = rc == GM_OK;
 	}
