@@ -36,17 +36,21 @@ static enum gm_code audit_reject(void *context, const struct gm_reject *reject, 
 	return GM_OK;
 }
 
-/* The books of any object, compressed and damaged ones as well. */
-static void check_books(const struct leaves *leaves, const struct gm_shred_options *options, const uint8_t *data,
-                        size_t n)
+/* The books of any object, compressed and damaged ones as well, or of any span cut out of one. */
+static void check_books(const struct leaves *leaves, const struct gm_shred_options *options, bool cut,
+                        const uint8_t *data, size_t n)
 {
+	static const struct gm_excerpt excerpt = {.record = 3, .offset = 1000};
 	struct audit audit = {{data, n, 0, 100}, 0, 0};
 	struct gm_chunk_pool *pool = gm_chunk_pool_new();
 	struct gm_shredder *shredder;
 	struct gm_error err;
 	uint64_t rows = 0;
 	if (pool == NULL || gm_shredder_new(leaves->leaf, leaves->count, options, pool, &shredder, &err) != GM_OK) abort();
-	gm_shredder_begin(shredder, object_source, audit_reject, &audit);
+	if (cut)
+		gm_shredder_begin_excerpt(shredder, &excerpt, object_source, audit_reject, &audit);
+	else
+		gm_shredder_begin(shredder, object_source, audit_reject, &audit);
 	for (;;) {
 		struct gm_chunk *chunk;
 		if (gm_shredder_next(shredder, 1, &chunk, &err) != GM_OK) abort();
@@ -59,6 +63,7 @@ static void check_books(const struct leaves *leaves, const struct gm_shred_optio
 	    books->quarantined_bytes != audit.bytes ||
 	    books->bytes_raw != books->record_bytes + books->separator_bytes + books->quarantined_bytes)
 		abort();
+	if (cut && (books->bytes_raw != n || books->bytes_in != n)) abort();
 	gm_shredder_free(shredder);
 	gm_chunk_pool_free(pool);
 }
@@ -87,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	leaves_init(&leaves, fuzz_wanted, sizeof fuzz_wanted / sizeof *fuzz_wanted);
 	struct gm_shred_options options = {
 	    .max_record_bytes = limits[choice >> 2 & 3], .window_bytes = windows[choice & 3], .dict_bytes_max = 1 << 20};
-	check_books(&leaves, &options, data, size);
+	check_books(&leaves, &options, false, data, size);
+	check_books(&leaves, &options, true, data, size);
 	if (!fit_for_reference(data, size)) return 0;
 	struct text got = {0}, expected = {0};
 	shred_with(&leaves, &options, data, size, steps[choice >> 4 & 3], &got);

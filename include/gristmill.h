@@ -121,6 +121,11 @@ struct gm_run_options {
 	const char *adopt; /* may be NULL */
 	bool as_new;
 	const char *reason; /* why: kept in the commit that abandons or adopts; may be NULL */
+	/* In place of the source's objects, what earlier runs rejected and no run has replayed yet: of all committed runs,
+	 * or of replay_runs alone. */
+	bool replay;
+	const uint64_t *replay_runs;
+	size_t replay_run_count;
 	/* More than max(quarantine_records, quarantine_percent of the records read) rejected records stop the run. With
 	 * quarantine_set false the limit is 1 % and at least 100; else whichever of the two is not 0 counts alone. */
 	bool quarantine_set;
@@ -140,7 +145,7 @@ struct gm_balance {
 	uint64_t duplicate_keys, invalid_utf8, converted_null;
 };
 struct gm_object_balance {
-	const char *key;
+	const char *key; /* relative to the source; of a replay '/' and the quarantine file's path in the table */
 	struct gm_balance balance;
 };
 struct gm_partition_value {
@@ -257,6 +262,45 @@ GM_API enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm
                                        const struct gm_run_options *options, struct gm_bookmark_edited *result,
                                        struct gm_error *err) GM_CHECK;
 
+/* --- The quarantine ----------------------------------------------------------------------------------------------- */
+
+/* What committed runs rejected. It is replayed by gm_run with options.replay. */
+struct gm_quarantine_filter {
+	uint64_t run;             /* 0: all */
+	const char *object;       /* NULL: all */
+	const char *reason;       /* a code such as "not_json"; NULL: all */
+	const volatile int *stop; /* may be NULL; not 0: INTERRUPTED */
+};
+/* The entries of one run with one reason. */
+struct gm_quarantine_group {
+	uint64_t run;
+	const char *reason;
+	uint64_t entries, bytes, objects;
+	uint64_t replayed_by; /* the run that took them up; 0: none has yet */
+};
+/* Return false to stop. */
+typedef bool gm_quarantine_group_fn(void *context, const struct gm_quarantine_group *group);
+/* Newest run first. Reads all entries that it counts. USAGE: filter->run is not committed, or there is no such reason.
+ * CORRUPT: a quarantine file is damaged; it is named. */
+GM_API enum gm_code gm_quarantine_list(const struct gm_job *job, const struct gm_quarantine_filter *filter,
+                                       gm_quarantine_group_fn *each, void *context, struct gm_error *err) GM_CHECK;
+
+struct gm_quarantine_entry {
+	uint64_t run, replayed_by; /* as above */
+	const char *object;        /* relative to the source */
+	uint64_t offset, record;   /* where it stands: in the inflated object; records are counted from 0 */
+	const char *reason;
+	const char *column, *detail; /* "" if none */
+	bool text;                   /* the bytes are UTF-8 and come in one piece */
+};
+/* The next piece of an entry's bytes, which may be larger than memory: pieces but for the last have a multiple of three
+ * bytes. `first` and `last` may both be true. Return false to stop. */
+typedef bool gm_quarantine_entry_fn(void *context, const struct gm_quarantine_entry *entry, const void *bytes, size_t n,
+                                    bool first, bool last);
+/* Newest run first, and in it as the records stood. Errors as above. */
+GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
+                                       gm_quarantine_entry_fn *each, void *context, struct gm_error *err) GM_CHECK;
+
 /* --- Status ------------------------------------------------------------------------------------------------------- */
 
 /* A commit of the job. */
@@ -319,6 +363,164 @@ typedef bool gm_row_fn(void *context, const char *const *names, const char *cons
 GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm_run_options *options,
                                gm_row_fn *row, void *context, struct gm_balance *balance,
                                struct gm_error *err) GM_CHECK;
+
+/* --- Proof -------------------------------------------------------------------------------------------------------- */
+
+/* What gm_verify can find; docs/verify.md says what to do about each. Codes stay what they are. A fault makes the proof
+ * fail, a note does not. X(NAME, kind, one factual line) */
+#define GM_FINDINGS(X)                                                                         \
+	X(LOG_DAMAGED, fault, "an entry of the table's log cannot be read")                        \
+	X(LOG_GAP, fault, "entries of the table's log are missing")                                \
+	X(LOG_ORDER, fault, "the log's transactions of a job are out of order")                    \
+	X(LOG_FORGOT, fault, "the log does not know a run that was committed")                     \
+	X(CHECKPOINT_DAMAGED, fault, "a checkpoint of the log cannot be read")                     \
+	X(CHECKPOINT_WRONG, fault, "a checkpoint of the log is not what the entries say")          \
+	X(PLAN_DAMAGED, fault, "the plan of a committed run is missing or damaged")                \
+	X(BOOKS_DAMAGED, fault, "the books of a committed run are missing or damaged")             \
+	X(BOOKS_HASH, fault, "the books of a run are not those that were committed")               \
+	X(BALANCE, fault, "the books of a run do not balance")                                     \
+	X(KEPT_FILE, fault, "a file kept with a run is missing, or not what the books say")        \
+	X(BOOKMARK, fault, "the bookmark is not what the committed runs make it")                  \
+	X(FILE_MISSING, fault, "a file of the table is gone")                                      \
+	X(FILE_SIZE, fault, "a file of the table has another size")                                \
+	X(FILE_HASH, fault, "a file of the table holds other bytes than were written")             \
+	X(FILE_DAMAGED, fault, "a file of the table is no readable Parquet file")                  \
+	X(PAGE_DAMAGED, fault, "a page of a file cannot be read, or its CRC is wrong")             \
+	X(FILE_ROWS, fault, "the numbers of a file's rows do not agree")                           \
+	X(FILE_STATS, fault, "the log's statistics of a file do not hold")                         \
+	X(FILE_PARTITION, fault, "a file lies in the folder of another partition")                 \
+	X(FILE_UNKNOWN, fault, "no books name a file that claims to be a run's")                   \
+	X(FILE_LOST, fault, "the table does not have a file that a commit added and none removed") \
+	X(FILE_NOT_CHECKED, note, "a file or column cannot be read by this version")               \
+	X(KEY_TWICE, fault, "a unique key occurs twice in a partition")                            \
+	X(KEY_IN_PARTITIONS, note, "a unique key occurs in more than one partition")               \
+	X(STRAY_CLAIMED, fault, "a file is visible whose run is being published, or died of it")   \
+	X(STRAY_DEAD, fault, "a file is visible of a run that was never committed")                \
+	X(STRAY_REMOVED, fault, "a file is visible that a commit removed")                         \
+	X(STRAY_FOREIGN, fault, "a file is visible that the table does not have")                  \
+	X(OBJECT_CHANGED, fault, "an object of the source was changed after it was processed")     \
+	X(OLD_FORMAT, note, "a job's runs are of a format that the next run takes over")           \
+	X(NEWER_FORMAT, note, "a file is of a newer gristmill and was not checked")
+enum gm_finding_code {
+#define X(name, kind, text) GM_FINDING_##name,
+	GM_FINDINGS(X)
+#undef X
+};
+/* "FILE_MISSING"; never NULL. */
+GM_API const char *gm_finding_name(enum gm_finding_code code);
+/* Is it a fault, or a note? */
+GM_API bool gm_finding_is_fault(enum gm_finding_code code);
+
+struct gm_finding { /* texts live during the call that tells it */
+	enum gm_finding_code code;
+	const char *object; /* the file in the table or the object of the source concerned; "" if none */
+	const char *detail; /* one factual line */
+	const char *advice; /* what to do; "" if there is nothing to say here */
+	const char *job;    /* whose run it is about; "" if of none */
+	uint64_t run;       /* 0: none */
+	int64_t version;    /* of the table, that it is about; -1: none */
+};
+typedef void gm_finding_fn(void *context, const struct gm_finding *finding);
+
+struct gm_verify_options {
+	uint64_t memory_bytes;    /* 0: 256 MiB */
+	bool quick;               /* leave out what needs the data read: content hashes, pages, statistics, keys */
+	const char *scratch;      /* local folder for spill files; NULL: /var/tmp */
+	const volatile int *stop; /* may be NULL; not 0: stop, INTERRUPTED */
+	gm_finding_fn *finding;   /* may be NULL */
+	gm_progress_fn *progress; /* may be NULL; called from the thread that called, a few times a second */
+	void *context;
+};
+struct gm_verify_result {
+	int64_t version; /* of the table that was proved; -1: it has no commit, or its log cannot be read */
+	uint64_t faults, notes;
+	bool complete;                 /* false: the log is so damaged that what follows from it was not looked at */
+	uint64_t commits, checkpoints; /* entries of the log that were read; checkpoints that were */
+	uint64_t runs;                 /* whose books were added up */
+	uint64_t files, foreign_files; /* live ones; those that no run wrote */
+	uint64_t rows, bytes;          /* of the live files, as the log says */
+	uint64_t keys;                 /* that were compared */
+	/* Objects of the source; 0 without a job file. */
+	uint64_t objects, processed, pending, unprocessed;
+	uint64_t gone; /* processed, and no longer in the source */
+	double seconds;
+};
+
+/* Proves a table: that its log is whole, every committed run's books balance and are those that were committed, every
+ * file is what the books say, no key occurs twice, no other file is visible, and the source's processed objects are
+ * what they were. Writes nothing. job may be NULL: then `table` says where the table lies, and there is no source to
+ * compare with; else table may be NULL. OK: the proof was made, and result->faults tells how it went. NOT_FOUND: there
+ * is no table. result is filled as far as things went. */
+GM_API enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct gm_verify_options *options,
+                              struct gm_verify_result *result, struct gm_error *err) GM_CHECK;
+
+/* --- Where a key came from ---------------------------------------------------------------------------------------- */
+
+/* What became of a record that brought a key. X(NAME, how it is told) */
+#define GM_ARRIVALS(X)                                                   \
+	X(WRITTEN, "written: it is the row")                                 \
+	X(DUPLICATE, "duplicate, dropped")                                   \
+	X(CONFLICT, "duplicate with other content, dropped")                 \
+	X(FILTERED, "filtered: the job's where does not hold")               \
+	X(QUARANTINED, "rejected, in quarantine")                            \
+	X(NOT_THERE, "kept when it came, and the table has no such row now") \
+	X(PENDING, "not processed yet")
+enum gm_arrival_fate {
+#define X(name, text) GM_ARRIVAL_##name,
+	GM_ARRIVALS(X)
+#undef X
+};
+/* "WRITTEN", and how it is told; never NULL. */
+GM_API const char *gm_arrival_name(enum gm_arrival_fate fate);
+GM_API const char *gm_arrival_text(enum gm_arrival_fate fate);
+
+struct gm_why_row { /* a row of the table with the key */
+	const char *path, *partition;
+	uint64_t group, row; /* the row group, and the row in it; both from 0 */
+	const char *job;     /* that wrote it; "": no job of gristmill did */
+	uint64_t run, unit;
+	int64_t version; /* whose commit added the file; -1: the log no longer tells */
+};
+struct gm_why_arrival {
+	const char *object; /* of the source */
+	uint64_t record;    /* its number in the object, from 0 */
+	uint64_t offset;    /* where it begins in the inflated object; UINT64_MAX: not known, for the object is gone */
+	enum gm_arrival_fate fate;
+	const char *partition; /* "" if not known */
+	const char *detail;    /* why it was rejected; "" otherwise */
+	uint64_t run;          /* that processed it; 0: none yet */
+	bool gone;             /* the object is gone, or has other content now */
+};
+struct gm_why_options {
+	const char *const *key; /* as text, in the order of unique_by: times and dates as ISO 8601 */
+	size_t key_count;
+	bool all;                 /* look into every object of the source, also when there is a row */
+	uint64_t memory_bytes;    /* 0: 256 MiB */
+	const volatile int *stop; /* may be NULL; not 0: stop, INTERRUPTED */
+	gm_progress_fn *progress; /* may be NULL */
+	void *context;
+};
+/* Owned by the caller: gm_why_result_clear. */
+struct gm_why_result {
+	const struct gm_why_row *rows;
+	size_t row_count;
+	const struct gm_why_arrival *arrivals; /* by run, then in plan order */
+	size_t arrival_count;
+	uint64_t more;         /* arrivals beyond those */
+	uint64_t objects_read; /* objects that were looked into */
+	uint64_t objects_gone; /* objects that should have been, and are gone or changed */
+	bool everywhere;       /* every object of the source was looked into, or tried */
+	double seconds;
+	void *memory;
+};
+/* Says in which objects a key arrived, which record won and where its row is. Rows are found by statistics, bloom
+ * filters and key columns; arrivals in the lists of duplicates and rejected records that are kept with each run, and
+ * in the objects of the units that wrote the rows. If there is no row, and with options->all, every object of the
+ * source is looked into: only so a filtered record is found. Writes nothing. USAGE: the job has no unique_by, or the
+ * key does not fit it. */
+GM_API enum gm_code gm_why(const struct gm_job *job, const struct gm_why_options *options, struct gm_why_result *result,
+                           struct gm_error *err) GM_CHECK;
+GM_API void gm_why_result_clear(struct gm_why_result *result);
 
 /* --- Sample input ------------------------------------------------------------------------------------------------- */
 

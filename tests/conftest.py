@@ -9,6 +9,7 @@ import harness
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "trino: needs a Trino server, which scripts/trino-server fetches")
 
 
 def pytest_sessionstart(session):

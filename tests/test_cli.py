@@ -17,8 +17,8 @@ import pytest
 import harness
 from harness import BINARY, MAIN_JOB, Process, gristmill
 
-COMMANDS = ["run", "check", "preview", "status", "bookmark", "plan", "work", "commit", "generate", "help"]
-PLANNED = ["verify", "quarantine", "doctor", "policy", "catalog", "watch"]
+COMMANDS = ["run", "check", "preview", "status", "bookmark", "quarantine", "verify", "why", "plan", "work", "commit", "generate", "help"]
+PLANNED = ["doctor", "policy", "catalog", "watch"]
 RUN_KEYS = ["run", "version", "committed", "runs", "inputs", "bytes_in", "bytes_raw", "records_read", "rows_written",
             "duplicates", "filtered", "quarantined", "files", "seconds"]
 
@@ -123,6 +123,10 @@ def test_manual_page_renders_without_complaint(tmp_path):
     (["run", "a", "--set", "1A=2"], "takes NAME=VALUE", ""),
     (["run", "a", "--source="], "--source takes a value that is not empty", ""),
     (["preview", "a", "--rows", "0"], "from 1 to 100000, not '0'", ""),
+    (["quarantine", "a", "replay", "--run", "0"], "--run takes a whole number, at least 1, not '0'", ""),
+    (["quarantine", "a", "replay", "--run", "1", "--run", "x"], "not 'x'", ""),
+    (["quarantine", "a", "show", "--raeson", "x"], "unknown flag --raeson", "did you mean --reason?"),
+    (["quarantine", "a", "replya"], "'replya' is not one of list, show or replay", "did you mean 'replay'?"),
     (["generate", "d", "--start", "2023-02-29"], "takes a time in UTC", ""),
     (["generate", "d", "--start", "yesterday"], "takes a time in UTC", ""),
     (["generate", "d", "--bad", "1.5"], "from 0 to 1, not '1.5'", ""),

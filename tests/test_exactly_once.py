@@ -123,3 +123,16 @@ def test_a_second_job_on_the_table(seed, quick):
     for job, world in zip(jobs, worlds):
         harness.run(job, world.source, world.table)
     judge.assert_complete(worlds[0].table, set(worlds[0].expected()) | set(worlds[1].expected()), f"seed {seed}")
+
+
+@pytest.mark.parametrize("number", ["18446744073709551615", "9223372036854775807", "99999999999999999999"])
+def test_a_plan_with_an_absurd_number_is_nobodys(number, tmp_path):
+    """The number after it would be 0, or less: the job would begin anew."""
+    world = World(tmp_path, 7)
+    world.arrive()
+    job = harness.write(tmp_path / "job.yaml", JOB.encode())
+    assert harness.run(job, world.source, world.table).json["run"] == 1
+    harness.write(world.table / "_gristmill" / "tiny" / "plans" / f"{number}.json", b"{}")
+    world.arrive()
+    assert harness.run(job, world.source, world.table).json["run"] == 2
+    judge.assert_complete(world.table, set(world.expected()), "absurd numbers")

@@ -1,4 +1,4 @@
-"""Bad records: what the quarantine holds, and the limit that stops a run."""
+"""Bad records: what the quarantine holds, and the limit that stops a run. Replay is in test_quarantine_replay.py."""
 import pytest
 
 import harness

@@ -254,7 +254,7 @@ def test_a_plan_of_another_engine(planned):
 def test_a_plan_that_cannot_be_read(content, state, advice, planned):
     (planned.table / "_gristmill/tiny/plans/00000002.json").write_bytes(content)
     pending = planned.pending()
-    assert pending["state"].startswith("it cannot be read: ") and state in pending["state"] and advice in pending["advice"]
+    assert pending["state"].startswith("it cannot be looked at: ") and state in pending["state"] and advice in pending["advice"]
     assert (pending["engine"], pending["units"]) == (None, 0)
 
 
@@ -302,7 +302,7 @@ def test_a_claimed_run_whose_manifest_is_gone(claimed):
 def test_a_claimed_run_whose_plan_is_gone(claimed):
     (claimed.table / "_gristmill/tiny/plans/00000002.json").unlink()
     pending = claimed.pending()
-    assert pending["claimed"] and pending["state"].startswith("it cannot be read: ")
+    assert pending["claimed"] and pending["state"].startswith("it cannot be looked at: ")
 
 
 def test_a_claimed_run_whose_staged_files_are_gone(place):
@@ -316,6 +316,23 @@ def test_a_claimed_run_whose_staged_files_are_gone(place):
     assert pending["claimed"] and "a staged file is gone: day=2024-03-10/" in pending["state"] and "plans its objects anew" in pending["advice"]
     assert place.run().json["rows_written"] == 10
     assert place.status()["pending"] == []
+
+
+def test_a_log_that_was_put_back_under_another_job(place):
+    """The claim of a run that was committed, and that the log has forgotten: no run waits for it for ever."""
+    place.put(0)
+    place.run()
+    other = harness.write(place.folder / "other.yaml", JOB.replace("job: tiny", "job: other").encode())
+    for number in (1, 2):
+        place.put(number)
+        harness.run(other, place.source, place.table, "--new")
+    for version in (2, 1):
+        (place.table / f"_delta_log/{version:020}.json").unlink()
+    pending = place.pending()
+    assert (pending["plan"], pending["job"], pending["claimed"]) == (2, "other", True)
+    assert "the log does not know run 1 of job other" in pending["state"] and "restore all of the table" in pending["advice"]
+    for flags in ([], ["--abandon"]):
+        assert "the log does not know run 1 of job other" in place.run(*flags, status=1, timeout=20).err
 
 
 def test_a_damaged_log_is_told_by_name(place):

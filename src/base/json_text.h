@@ -11,4 +11,7 @@
  * key.) */
 enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err) GM_CHECK;
 
+/* And back. CORRUPT says what is wrong with the text; flags are jansson's. */
+enum gm_code gm_json_parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err) GM_CHECK;
+
 #endif

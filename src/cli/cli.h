@@ -24,6 +24,7 @@ enum gm_cli_kind {
 	GM_CLI_SWITCH,  /* nothing; bool */
 	GM_CLI_TEXT,    /* const char * */
 	GM_CLI_COUNT,   /* an integer within low .. high; uint64_t */
+	GM_CLI_COUNTS,  /* the same, repeatable; struct gm_cli_counts */
 	GM_CLI_SIZE,    /* bytes, "256M"; uint64_t */
 	GM_CLI_DECIMAL, /* a number within low .. high; double */
 	GM_CLI_TIME,    /* ISO 8601, UTC; int64_t microseconds */
@@ -32,6 +33,10 @@ enum gm_cli_kind {
 };
 struct gm_cli_settings {
 	struct gm_setting *at;
+	size_t count;
+};
+struct gm_cli_counts {
+	uint64_t *at;
 	size_t count;
 };
 struct gm_cli_rejects {
@@ -90,23 +95,31 @@ int gm_cli_status(const struct gm_cli_command *command, char **arguments);
 int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
+int gm_cli_verify(const struct gm_cli_command *command, char **arguments);
+int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
-/* The words of bookmark. */
-extern const struct gm_cli_command gm_cli_bookmark_words[];
+/* The words of bookmark and quarantine. */
+extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
+int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
 	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5,
+	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
+	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
+	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
     gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
-    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS];
+    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS],
+    gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS], gm_cli_why_flags[GM_CLI_WHY_FLAGS],
+    gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -202,6 +215,8 @@ void gm_cli_progress_init(struct gm_cli_progress *progress, bool quiet);
 /* For gm_run_options and gm_generate_options: the context is a struct gm_cli_progress. */
 void gm_cli_progress_show(void *context, const struct gm_progress *progress);
 void gm_cli_progress_notice(void *context, const char *line);
+/* Removes the bar, for something else to be printed; it comes back. */
+void gm_cli_progress_pause(struct gm_cli_progress *progress);
 /* Removes the bar, or prints the last line. */
 void gm_cli_progress_end(struct gm_cli_progress *progress);
 /* Columns of the terminal behind a file descriptor; `otherwise` if it is none. */

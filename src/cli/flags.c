@@ -191,11 +191,18 @@ static bool read_setting(char *text, struct gm_cli_settings *settings)
 	return true;
 }
 
+static bool read_count(const struct gm_cli_flag *flag, const char *text, uint64_t *count)
+{
+	const char *end;
+	if (!read_integer(text, &end, count) || *end != '\0') return false;
+	return (double)*count >= flag->low && (flag->high <= 0 || (double)*count <= flag->high);
+}
+
 /* Puts a value where the flag's field lies; false if the text is none. */
 static bool read_value(const struct gm_cli_flag *flag, char *text, void *field)
 {
 	const char *end = text;
-	uint64_t count;
+	struct gm_cli_counts *counts = field;
 	double decimal;
 	switch (flag->kind) {
 	case GM_CLI_SWITCH: break; /* has none */
@@ -204,10 +211,8 @@ static bool read_value(const struct gm_cli_flag *flag, char *text, void *field)
 	case GM_CLI_TIME: return gm_cli_read_time(text, field);
 	case GM_CLI_SETTING: return read_setting(text, field);
 	case GM_CLI_REJECTS: return read_rejects(text, field);
-	case GM_CLI_COUNT:
-		if (!read_integer(text, &end, &count) || *end != '\0') return false;
-		*(uint64_t *)field = count;
-		return (double)count >= flag->low && (flag->high <= 0 || (double)count <= flag->high);
+	case GM_CLI_COUNT: return read_count(flag, text, field);
+	case GM_CLI_COUNTS: return read_count(flag, text, &counts->at[counts->count++]);
 	case GM_CLI_DECIMAL:
 		if (!read_decimal(text, &end, &decimal) || *end != '\0') return false;
 		*(double *)field = decimal;
@@ -226,6 +231,7 @@ static void describe(const struct gm_cli_flag *flag, char *text, size_t bytes)
 	case GM_CLI_SETTING: (void)snprintf(text, bytes, "takes NAME=VALUE, the name of letters, digits and _"); return;
 	case GM_CLI_REJECTS: (void)snprintf(text, bytes, "takes a number of records or a percentage such as 0.5%%"); return;
 	case GM_CLI_COUNT:
+	case GM_CLI_COUNTS:
 	case GM_CLI_DECIMAL:
 		if (flag->high > 0)
 			(void)snprintf(text, bytes, "takes %s from %.15g to %.15g", what, flag->low, flag->high);
@@ -268,15 +274,23 @@ const struct gm_cli_flag *gm_cli_find_flag(const struct gm_cli_command *command,
 	return NULL;
 }
 
-/* --settings need room that the first of them makes: for as many as there are arguments. */
+/* Flags that may be repeated need room, which the first of them makes: for as many as there are arguments. */
 static bool make_room(struct parser *parser, const struct gm_cli_flag *flag)
 {
-	struct gm_cli_settings *settings = (void *)((char *)parser->options + flag->offset);
-	if (flag->kind != GM_CLI_SETTING || settings->at != NULL) return true;
-	size_t count = 1;
-	while (parser->next[count - 1] != NULL) count++;
-	settings->at = calloc(count, sizeof *settings->at);
-	return settings->at != NULL;
+	void *field = (char *)parser->options + flag->offset;
+	struct gm_cli_settings *settings = field;
+	struct gm_cli_counts *counts = field;
+	size_t room = 1;
+	while (parser->next[room - 1] != NULL) room++;
+	if (flag->kind == GM_CLI_SETTING && settings->at == NULL) {
+		settings->at = calloc(room, sizeof *settings->at);
+		return settings->at != NULL;
+	}
+	if (flag->kind == GM_CLI_COUNTS && counts->at == NULL) {
+		counts->at = calloc(room, sizeof *counts->at);
+		return counts->at != NULL;
+	}
+	return true;
 }
 
 /* *parser->next is "--name", "--name=value" or "--name" before its value. */

@@ -80,6 +80,37 @@ const struct gm_cli_command gm_cli_commands[] = {
              "processes what is not in it.",
      .words = gm_cli_bookmark_words,
      .main = gm_cli_by_word},
+    {.name = "quarantine",
+     .operand = "JOB",
+     .brief = "list, show and replay records that could not be used",
+     .text =
+         "What a run could not use is kept with its commit: the bytes, where they stood, and why. Once the job file "
+         "is mended it can be replayed.",
+     .words = gm_cli_quarantine_words,
+     .main = gm_cli_by_word},
+    {.name = "verify",
+     .operand = "JOB|TABLE",
+     .brief = "prove that the table is what its runs made",
+     .text = "Proves that the log is whole, that the books of every committed run balance and are those that were "
+             "committed, that every file is there, byte by byte what its run wrote, that no unique key occurs twice, "
+             "that readers of the folders see nothing else, and that the source's processed objects are what they "
+             "were. Prints a line for each finding; the exit status is 1 if one of them is a fault. Writes nothing. "
+             "docs/verify.md explains the findings.",
+     .flags = gm_cli_verify_flags,
+     .flag_count = GM_CLI_VERIFY_FLAGS,
+     .main = gm_cli_verify},
+    {.name = "why",
+     .operand = "JOB",
+     .more = "KEY...",
+     .brief = "tell where a unique key came from, which record won, and where its row is",
+     .text =
+         "Takes the values of the unique_by columns, in their order; times and dates as ISO 8601. Finds the rows by "
+         "statistics, bloom filters and key columns; the arrivals in what each run kept of duplicates and rejected "
+         "records, and in the objects of the units that wrote the rows. A key without a row is looked for in every "
+         "object of the source. Writes nothing.",
+     .flags = gm_cli_why_flags,
+     .flag_count = GM_CLI_WHY_FLAGS,
+     .main = gm_cli_why},
     {.name = "generate",
      .operand = "DIR",
      .brief = "write realistic sample input",

@@ -256,6 +256,12 @@ void gm_cli_progress_notice(void *context, const char *line)
 	fputc('\n', stderr);
 }
 
+void gm_cli_progress_pause(struct gm_cli_progress *p)
+{
+	clear_bar(p);
+	fflush(stderr);
+}
+
 void gm_cli_progress_end(struct gm_cli_progress *p)
 {
 	if (p->bar) clear_bar(p);

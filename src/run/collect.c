@@ -69,7 +69,7 @@ static void keep_sample(struct gm_engine *engine, const char *key, const struct 
 
 static enum gm_code collect_reject(struct gm_engine *engine, size_t object, struct gm_item *item, struct gm_error *err)
 {
-	const char *key = engine->unit->inputs[object].key;
+	const char *key = item->object != NULL ? item->object : engine->unit->inputs[object].key;
 	item->reject.column = item->column;
 	item->reject.detail = item->detail;
 	if (item->last) keep_sample(engine, key, &item->reject);

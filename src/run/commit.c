@@ -284,6 +284,7 @@ static bool describe(struct entry *entry, const struct gm_commit *commit, const 
 		}
 		return ok;
 	}
+	if (gm_plan_is_replay(plan)) ok = ok && parameter(entry, "replay", "true");
 	return ok && parameter(entry, "mode", "Append") && number(entry, "claim", commit->claim) &&
 	       parameter(entry, "jobHash", plan->job_hash) && parameter(entry, "engine", plan->engine) &&
 	       parameter(entry, "books", gm_arena_strndup(&entry->arena, books, strlen(books)));

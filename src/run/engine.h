@@ -20,7 +20,7 @@
 #include "table/quarantine.h"
 
 struct gm_input {    /* an object as the plan saw it */
-	const char *key; /* relative to the source */
+	const char *key; /* relative to the source; with '/' before it a quarantine file of the table: see replay.h */
 	uint64_t size;
 	int64_t mtime_us;
 	const char *etag;
@@ -33,8 +33,8 @@ struct gm_engine_options {
 	uint64_t memory_bytes;
 	const char *scratch;       /* local folder for spill files */
 	const uint8_t *key_secret; /* GM_KEY_SECRET_BYTES */
-	/* What the table held at the version that the plan was made at, and where its files are, in a dry run too; log
-	 * NULL: nothing. Both must outlive the engine. */
+	/* What the table held at the version that the plan was made at (NULL: nothing), and where its files and quarantine
+	 * files are, in a dry run too. Both must outlive the engine. */
 	const struct gm_delta_log *log;
 	struct gm_store *log_store;
 	uint64_t quarantine_max;  /* UINT64_MAX: none; more stop the work at once */

@@ -3,6 +3,7 @@
 #define GM_RUN_ENGINE_INTERNAL_H
 
 #include "run/dedupe.h"
+#include "run/replay.h"
 
 /* What a worker hands to the collector: a chunk, or a piece of a rejected span. */
 struct gm_item {
@@ -13,6 +14,7 @@ struct gm_item {
 	struct gm_reject reject;
 	bool last;
 	char column[128], detail[256];
+	const char *object; /* that it comes from, behind the data; NULL: the input */
 	size_t data_bytes;
 	uint8_t data[];
 };
@@ -38,7 +40,9 @@ struct gm_worker {
 	struct gm_vec *loaded_vecs;
 	size_t slice_room;
 	struct gm_store_reader *reader;
-	size_t object; /* in hand; NO_OBJECT */
+	struct gm_replay *replay; /* NULL until a quarantine file comes */
+	bool replaying;           /* the object in hand is one */
+	size_t object;            /* in hand; NO_OBJECT */
 	uint64_t nulled_before;
 	struct gm_balance rejected; /* derive's rejects of the object in hand: rows and bytes */
 };

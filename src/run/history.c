@@ -194,23 +194,31 @@ static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *e
 	return gm_bookmark_add(adoption->bookmark, &copy, err);
 }
 
-/* What another job had processed up to a run of its own. */
-static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
-                          struct gm_error *err)
+/* What a job had processed up to a run of its own. */
+static enum gm_code bookmark_of(struct gm_store *table, const char *job_id, uint64_t run, int depth,
+                                struct gm_bookmark **out, struct gm_error *err)
 {
 	struct gm_layout layout;
 	struct numbers written = {0};
-	struct gm_bookmark *other = NULL;
-	struct adoption adoption = {bookmark, plan->number};
 	int64_t full_us;
 	uint64_t runs;
-	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", plan->adopts);
-	GM_TRY(gm_layout_init(&layout, plan->adopts, err));
+	*out = NULL;
+	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", job_id);
+	GM_TRY(gm_layout_init(&layout, job_id, err));
 	enum gm_code rc = list_bookmarks(table, &layout, &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, plan->ends, &written, depth + 1, &other, &full_us, &runs, err);
-	if (rc == GM_OK) rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
-	gm_bookmark_free(other);
+	if (rc == GM_OK) rc = load_bookmark(table, &layout, run, &written, depth + 1, out, &full_us, &runs, err);
 	free(written.value);
+	return rc;
+}
+
+static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, int depth, struct gm_bookmark *bookmark,
+                          struct gm_error *err)
+{
+	struct gm_bookmark *other;
+	struct adoption adoption = {bookmark, plan->number};
+	GM_TRY(bookmark_of(table, plan->adopts, plan->ends, depth, &other, err));
+	enum gm_code rc = gm_bookmark_each(other, adopt_entry, &adoption, err);
+	gm_bookmark_free(other);
 	return rc;
 }
 
@@ -286,6 +294,12 @@ static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout
 		gm_bookmark_free(bookmark);
 	}
 	return rc;
+}
+
+enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uint64_t run, struct gm_bookmark **out,
+                                 struct gm_error *err)
+{
+	return bookmark_of(table, job_id, run, 1, out, err);
 }
 
 /* --- Everything --------------------------------------------------------------------------------------------------- */

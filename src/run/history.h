@@ -30,6 +30,9 @@ enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t 
 /* Of a table that does not exist yet. */
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err) GM_CHECK;
 void gm_history_release(struct gm_history *history);
+/* What a job had processed up to a committed run of its. */
+enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uint64_t run, struct gm_bookmark **out,
+                                 struct gm_error *err) GM_CHECK;
 
 /* The newest log; *out NULL: none. */
 enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,

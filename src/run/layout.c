@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -48,6 +49,30 @@ void gm_job8(const char *job_id, char out[GM_JOB8_BYTES])
 	(void)snprintf(out, GM_JOB8_BYTES, "%08" PRIx32, (uint32_t)XXH3_64bits(job_id, strlen(job_id)));
 }
 
+/* A part of a name that ends with the character `end`: at least `least` digits; hexadecimal ones, exactly as many. */
+static bool take(const char **at, size_t least, bool hexadecimal, char end)
+{
+	size_t n = strspn(*at, hexadecimal ? "0123456789abcdef" : "0123456789");
+	if (n < least || (hexadecimal && n != least) || (*at)[n] != end) return false;
+	*at += n + 1;
+	return true;
+}
+
+bool gm_file_name_parse(const char *path, struct gm_file_name *out)
+{
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *at = name, *run, *unit;
+	if (!take(&at, GM_JOB8_BYTES - 1, true, '-')) return false;
+	run = at;
+	if (!take(&at, 8, false, '-')) return false;
+	unit = at;
+	if (!take(&at, 5, false, '-') || !take(&at, 4, false, '-') || !take(&at, 16, true, '.')) return false;
+	memcpy(out->job8, name, GM_JOB8_BYTES - 1);
+	out->job8[GM_JOB8_BYTES - 1] = '\0';
+	out->run = strtoull(run, NULL, 10);
+	out->unit = strtoull(unit, NULL, 10);
+	return true;
+}
+
 void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
                    const char *suffix)
 {
@@ -64,6 +89,9 @@ void gm_app_id(char app[GM_APP_BYTES], const char *job_id)
 	(void)snprintf(app, GM_APP_BYTES, "gristmill/%s", job_id);
 }
 
+/* Far beyond what is ever reached, and far from where the next number, or the log's signed one, would overflow. */
+static const uint64_t numbers_max = UINT64_C(1000000000000000);
+
 uint64_t gm_layout_number(const char *key, const char *suffix)
 {
 	const char *name = strrchr(key, '/');
@@ -71,7 +99,7 @@ uint64_t gm_layout_number(const char *key, const char *suffix)
 	name = name != NULL ? name + 1 : key;
 	if (*name < '0' || *name > '9') return 0;
 	uint64_t n = strtoull(name, &end, 10);
-	return strcmp(end, suffix) == 0 ? n : 0;
+	return strcmp(end, suffix) == 0 && n <= numbers_max ? n : 0;
 }
 
 static bool has_suffix(const char *text, const char *suffix)
@@ -95,7 +123,10 @@ static enum gm_code decompress(const char *key, struct gm_buf *buf, struct gm_er
 	struct gm_buf plain;
 	gm_buf_init(&plain, max_json_bytes);
 	enum gm_code rc = gm_buf_reserve(&plain, (size_t)bytes + 1, err);
-	if (rc == GM_OK && ZSTD_decompress(plain.data, plain.cap, buf->data, buf->len) != bytes)
+	size_t got = rc == GM_OK ? ZSTD_decompress(plain.data, plain.cap, buf->data, buf->len) : 0;
+	if (rc == GM_OK && ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation)
+		rc = gm_error_set(err, GM_NOMEM, "out of memory for decompressing JSON");
+	else if (rc == GM_OK && got != bytes)
 		rc = corrupt(key, err, "its zstd frame cannot be read");
 	if (rc == GM_OK) {
 		plain.len = (size_t)bytes;
@@ -118,19 +149,23 @@ static enum gm_code check_format(const char *key, const json_t *value, struct gm
 	return gm_error_object(err, GM_UNSUPPORTED, key, strlen(key));
 }
 
+static enum gm_code parse(const char *key, const struct gm_buf *buf, json_t **out, struct gm_error *err)
+{
+	struct gm_error why;
+	enum gm_code rc = gm_json_parse((const char *)buf->data, buf->len, JSON_REJECT_DUPLICATES, out, &why);
+	if (rc == GM_OK) return check_format(key, *out, err);
+	return rc == GM_CORRUPT ? corrupt(key, err, why.message) : gm_error_set(err, rc, "%s", why.message);
+}
+
 enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out, struct gm_error *err)
 {
 	struct gm_buf buf;
-	json_error_t problem;
 	json_t *value = NULL;
 	gm_buf_init(&buf, max_json_bytes);
 	enum gm_code rc = gm_store_get(store, key, &buf, err);
 	if (rc == GM_OK && has_suffix(key, ".zst")) rc = decompress(key, &buf, err);
 	if (rc == GM_OK && buf.len == 0) rc = corrupt(key, err, "it is empty");
-	if (rc == GM_OK) {
-		value = json_loadb((const char *)buf.data, buf.len, JSON_REJECT_DUPLICATES, &problem);
-		rc = value != NULL ? check_format(key, value, err) : corrupt(key, err, problem.text);
-	}
+	if (rc == GM_OK) rc = parse(key, &buf, &value, err);
 	gm_buf_release(&buf);
 	if (rc == GM_OK)
 		*out = value;

@@ -35,6 +35,13 @@ struct gm_layout {
 };
 
 enum gm_code gm_layout_init(struct gm_layout *layout, const char *job_id, struct gm_error *err) GM_CHECK;
+/* What the name of a data file says of who wrote it: "<job8>-<run>-<unit>-<seq>-<h16>.<extension>". */
+struct gm_file_name {
+	char job8[GM_JOB8_BYTES];
+	uint64_t run, unit;
+};
+/* False: the path's last part is no such name. */
+bool gm_file_name_parse(const char *path, struct gm_file_name *out);
 /* "_gristmill/<job>/<folder>/<n><suffix>" */
 void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
                    const char *suffix);

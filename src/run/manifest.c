@@ -40,7 +40,7 @@ static enum gm_code parse_count(const json_t *json, const char *field, uint64_t 
 	return gm_member_number(json, field, count, err);
 }
 
-static enum gm_code parse_balance(const json_t *json, struct gm_balance *balance, struct gm_error *err)
+enum gm_code gm_balance_parse(const json_t *json, struct gm_balance *balance, struct gm_error *err)
 {
 #define X(field) GM_TRY(parse_count(json, #field, &balance->field, err));
 	BALANCE_FIELDS(X)
@@ -255,7 +255,7 @@ static enum gm_code parse_objects(const json_t *json, struct gm_manifest *manife
 		struct gm_object_balance *object = &manifest->objects[manifest->object_count++];
 		const json_t *item = json_array_get(objects, i);
 		GM_TRY(copy_string(&manifest->arena, item, "key", &object->key, err));
-		GM_TRY(parse_balance(json_object_get(item, "balance"), &object->balance, err));
+		GM_TRY(gm_balance_parse(json_object_get(item, "balance"), &object->balance, err));
 	}
 	return GM_OK;
 }

@@ -36,6 +36,7 @@ enum gm_code gm_manifest_parse(const json_t *json, struct gm_manifest *manifest,
 void gm_manifest_release(struct gm_manifest *manifest);
 /* A balance as JSON and back. */
 json_t *gm_balance_json(const struct gm_balance *balance);
+enum gm_code gm_balance_parse(const json_t *json, struct gm_balance *balance, struct gm_error *err) GM_CHECK;
 /* UNBALANCED unless read = written + duplicates + filtered + quarantined, and the bytes add up. */
 enum gm_code gm_balance_check(const struct gm_balance *balance, const char *what, struct gm_error *err) GM_CHECK;
 void gm_balance_add(struct gm_balance *total, const struct gm_balance *more);

@@ -1,4 +1,5 @@
 #include "run/plan_internal.h"
+#include "run/replay.h"
 
 #include "base/utf8.h"
 
@@ -148,7 +149,8 @@ enum gm_code gm_plan_make(const struct gm_plan_request *request, struct gm_plan 
 	struct gm_plan *plan;
 	*out = NULL;
 	GM_TRY(gm_plan_empty(request, GM_PLAN_RUN, &plan, err));
-	enum gm_code rc = gm_plan_list(plan, request, err);
+	bool replay = request->replay != NULL;
+	enum gm_code rc = replay ? gm_plan_list_replay(plan, request, err) : gm_plan_list(plan, request, err);
 	if (rc == GM_OK && plan->input_count > 0) rc = cut_units(plan, err);
 	if (rc == GM_OK && plan->input_count > 0)
 		*out = plan;
@@ -162,4 +164,9 @@ bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job, const
 	char hash[GM_HEX128_BYTES];
 	gm_hex128(job->hash, hash);
 	return plan->job[0] != '\0' && strcmp(plan->engine, engine) == 0 && strcmp(plan->job_hash, hash) == 0;
+}
+
+bool gm_plan_is_replay(const struct gm_plan *plan)
+{
+	return plan->input_count > 0 && gm_replay_key(plan->inputs[0].key) != NULL;
 }

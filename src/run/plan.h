@@ -60,6 +60,15 @@ struct gm_plan {
 	uint64_t bytes; /* stored bytes of all inputs */
 };
 
+/* Quarantine files that a plan takes in place of the source's objects. */
+struct gm_replay_choice {
+	struct gm_store *table;
+	const struct gm_layout *layout;
+	uint64_t until;       /* of runs up to this one: what a replay itself rejects again is not its own input */
+	const uint64_t *runs; /* of these alone */
+	size_t run_count;     /* 0: of all */
+};
+
 struct gm_plan_request {
 	const struct gm_job *job;
 	struct gm_store *source;
@@ -70,14 +79,16 @@ struct gm_plan_request {
 	/* full_us: of the plan that was committed last; 0: none, or it is not known. With source.lookback the source is
 	 * listed in full when that is a day ago. */
 	int64_t now_us, full_us;
-	struct gm_plan_listing *listing; /* filled, also when nothing is new; may be NULL */
+	const char *after; /* list only what comes after this key, and no more than fills the plan; NULL: all */
+	const struct gm_replay_choice *replay; /* NULL: an ordinary run */
+	struct gm_plan_listing *listing;       /* filled, also when nothing is new; may be NULL */
 };
 
 /* What the listing of the source came to. */
 struct gm_plan_listing {
 	bool full;            /* all of the source was listed */
 	uint64_t objects;     /* that were listed and not skipped */
-	uint64_t left;        /* new ones that the plan has no room for */
+	uint64_t left;        /* new ones that the plan has no room for; with `after` the first one ends the listing */
 	uint64_t changed;     /* processed with other content than they have now: */
 	uint64_t reprocessed; /* of these, inputs of the plan again; the others are ignored */
 };
@@ -100,5 +111,7 @@ enum gm_code gm_plan_read(struct gm_store *table, const struct gm_layout *layout
 void gm_plan_free(struct gm_plan *plan); /* NULL is allowed */
 /* Was it made by this engine for this job? */
 bool gm_plan_is_ours(const struct gm_plan *plan, const struct gm_job *job, const char *engine);
+/* Are its inputs quarantine files? */
+bool gm_plan_is_replay(const struct gm_plan *plan);
 
 #endif

@@ -19,7 +19,22 @@ json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata);
 enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err) GM_CHECK;
 /* What the object is worth when units are cut. Only the plan knows it by its name: reading tells by magic bytes. */
 uint64_t gm_plan_raw_estimate(const struct gm_input *input);
+/* Inputs on their way into a plan. */
+struct gm_plan_intake {
+	const struct gm_plan_request *request;
+	struct gm_plan *plan;
+	size_t room;
+	uint64_t raw_bytes;
+};
+/* Is the plan as large as the job and the request allow? */
+bool gm_plan_is_full(const struct gm_plan_intake *intake);
+/* One more; the key is copied. */
+enum gm_code gm_plan_append(struct gm_plan_intake *intake, const char *key, const struct gm_object_info *info,
+                            struct gm_error *err) GM_CHECK;
 /* Lists the source and gives the plan its inputs, and its full_us; no inputs: nothing is new. */
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err) GM_CHECK;
+/* The same of the quarantine files that request->replay chooses. */
+enum gm_code gm_plan_list_replay(struct gm_plan *plan, const struct gm_plan_request *request,
+                                 struct gm_error *err) GM_CHECK;
 
 #endif

@@ -29,10 +29,9 @@ uint64_t gm_plan_raw_estimate(const struct gm_input *input)
 
 struct listing {
 	const struct gm_plan_request *request;
-	struct gm_plan *plan;
+	struct gm_plan_intake intake;
 	struct gm_plan_listing sums;
-	size_t room;
-	uint64_t raw_bytes;
+	bool ended; /* early, because the plan is full */
 	/* on_change: fail. The first of the changed objects, which the failure will be about. */
 	char first[GM_KEY_MAX_BYTES + 1], how[256];
 	uint64_t processed_by;
@@ -40,47 +39,48 @@ struct listing {
 
 /* --- Inputs ------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code append_input(struct listing *listing, const struct gm_object_info *info, struct gm_error *err)
+enum gm_code gm_plan_append(struct gm_plan_intake *intake, const char *key, const struct gm_object_info *info,
+                            struct gm_error *err)
 {
-	struct gm_plan *plan = listing->plan;
-	if (plan->input_count == listing->room) {
-		size_t room = listing->room == 0 ? 64 : listing->room * 2;
+	struct gm_plan *plan = intake->plan;
+	if (plan->input_count == intake->room) {
+		size_t room = intake->room == 0 ? 64 : intake->room * 2;
 		struct gm_input *grown = gm_arena_alloc(&plan->arena, room * sizeof *grown);
 		if (grown == NULL) return out_of_memory(err);
 		if (plan->input_count > 0) memcpy(grown, plan->inputs, plan->input_count * sizeof *grown);
 		plan->inputs = grown;
-		listing->room = room;
+		intake->room = room;
 	}
 	struct gm_input *input = &plan->inputs[plan->input_count];
-	*input = (struct gm_input){.key = gm_arena_strndup(&plan->arena, info->key, strlen(info->key)),
+	*input = (struct gm_input){.key = gm_arena_strndup(&plan->arena, key, strlen(key)),
 	                           .size = info->size,
 	                           .mtime_us = info->mtime_us,
 	                           .etag = gm_arena_strndup(&plan->arena, info->etag, strlen(info->etag))};
 	if (input->key == NULL || input->etag == NULL) return out_of_memory(err);
-	listing->raw_bytes += gm_plan_raw_estimate(input);
+	intake->raw_bytes += gm_plan_raw_estimate(input);
 	plan->bytes += input->size;
 	plan->input_count++;
 	return GM_OK;
 }
 
-static bool is_full(const struct listing *listing)
+bool gm_plan_is_full(const struct gm_plan_intake *intake)
 {
-	const struct gm_job *job = listing->request->job;
-	size_t count = listing->plan->input_count;
+	const struct gm_job *job = intake->request->job;
+	size_t count = intake->plan->input_count;
 	return (job->source.plan_objects > 0 && count >= (size_t)job->source.plan_objects) ||
-	       (job->source.plan_bytes > 0 && listing->raw_bytes >= job->source.plan_bytes) ||
-	       (listing->request->limit_objects > 0 && count >= listing->request->limit_objects);
+	       (job->source.plan_bytes > 0 && intake->raw_bytes >= job->source.plan_bytes) ||
+	       (intake->request->limit_objects > 0 && count >= intake->request->limit_objects);
 }
 
 /* Objects are taken in order: none behind one that had no room. */
 static enum gm_code take(struct listing *listing, const struct gm_object_info *info, bool changed, struct gm_error *err)
 {
-	if (listing->sums.left > 0 || is_full(listing)) {
+	if (listing->sums.left > 0 || gm_plan_is_full(&listing->intake)) {
 		listing->sums.left++;
 		return GM_OK;
 	}
 	listing->sums.reprocessed += changed;
-	return append_input(listing, info, err);
+	return gm_plan_append(&listing->intake, info->key, info, err);
 }
 
 /* --- Objects that have changed ------------------------------------------------------------------------------------ */
@@ -137,8 +137,19 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 {
 	struct listing *listing = context;
 	listing->sums.objects++;
-	if (known == NULL) return take(listing, info, false, err);
-	return gm_source_is_changed(info, known) ? note_change(listing, info, known, err) : GM_OK;
+	if (known == NULL)
+		GM_TRY(take(listing, info, false, err));
+	else if (gm_source_is_changed(info, known))
+		GM_TRY(note_change(listing, info, known, err));
+	listing->ended = listing->request->after != NULL && listing->sums.left > 0;
+	return listing->ended ? GM_EXISTS : GM_OK;
+}
+
+static enum gm_code list_range(struct listing *listing, const struct gm_source_range *range, struct gm_error *err)
+{
+	const struct gm_plan_request *request = listing->request;
+	enum gm_code rc = gm_source_list(request->source, request->bookmark, range, note_object, listing, err);
+	return listing->ended && rc == GM_EXISTS ? GM_OK : rc;
 }
 
 /* The times of objects and folders are the source's own; that the listings in full are a day apart is a matter of two
@@ -165,11 +176,11 @@ static int64_t full_us_after(const struct gm_plan_request *request, const struct
 
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err)
 {
-	struct listing listing = {.request = request, .plan = plan};
-	int64_t since_us;
-	GM_TRY(gm_plan_listed_since(request, &since_us, err));
-	listing.sums.full = since_us == INT64_MIN;
-	GM_TRY(gm_source_list(request->source, request->bookmark, since_us, note_object, &listing, err));
+	struct listing listing = {.request = request, .intake = {.request = request, .plan = plan}};
+	struct gm_source_range range = {.after = request->after};
+	GM_TRY(gm_plan_listed_since(request, &range.since_us, err));
+	listing.sums.full = range.since_us == INT64_MIN && range.after == NULL;
+	GM_TRY(list_range(&listing, &range, err));
 	if (request->listing != NULL) *request->listing = listing.sums;
 	plan->full_us = full_us_after(request, &listing.sums);
 	bool fails = listing.sums.changed > 0 && request->job->source.on_change == GM_ON_CHANGE_FAIL;

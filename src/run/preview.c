@@ -1,13 +1,11 @@
 /* preview.c - the first rows a run would write, as text, with nothing written anywhere. */
 #include "run/plan.h"
 
-#include "base/time.h"
+#include "column/text.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
-enum { NUMBER_BYTES = GM_TIME_TEXT_BYTES > 40 ? GM_TIME_TEXT_BYTES : 40, CHUNK_WINDOW_BYTES = 256 * 1024 };
+enum { CHUNK_WINDOW_BYTES = 256 * 1024 };
 
 struct preview {
 	const struct gm_job *job;
@@ -25,7 +23,7 @@ struct preview {
 	size_t count;
 	const char **names, **values;
 	size_t *bytes;
-	char (*numbers)[NUMBER_BYTES];
+	char (*numbers)[GM_VALUE_TEXT_BYTES];
 };
 
 static enum gm_code read_source(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
@@ -50,35 +48,6 @@ static enum gm_code count_rejected_row(void *context, struct gm_chunk *chunk, ui
 	return GM_OK;
 }
 
-static void format_value(const struct gm_vec *vec, uint32_t row, char text[NUMBER_BYTES], const char **value,
-                         size_t *bytes)
-{
-	uint32_t len;
-	*value = text;
-	*bytes = 0;
-	if (gm_vec_is_null(vec, row)) {
-		*value = NULL;
-		return;
-	}
-	switch (vec->repr) {
-	case GM_REPR_DICT:
-	case GM_REPR_PLAIN:
-		*value = (const char *)gm_vec_string(vec, row, &len);
-		*bytes = len;
-		return;
-	case GM_REPR_BOOL: (void)snprintf(text, NUMBER_BYTES, "%s", vec->boolean[row] != 0 ? "true" : "false"); break;
-	case GM_REPR_F64: (void)snprintf(text, NUMBER_BYTES, "%.17g", vec->f64[row]); break;
-	default:
-		if (vec->type == GM_TYPE_TIMESTAMP)
-			(void)gm_time_format_iso(vec->i64[row], 6, text);
-		else if (vec->type == GM_TYPE_DATE)
-			(void)gm_date_format_iso(vec->i64[row], text);
-		else
-			(void)snprintf(text, NUMBER_BYTES, "%" PRId64, vec->i64[row]);
-	}
-	*bytes = strlen(text);
-}
-
 static enum gm_code show_row(struct preview *preview, const struct gm_chunk *chunk, uint32_t row,
                              struct gm_arena *arena, struct gm_error *err)
 {
@@ -87,8 +56,8 @@ static enum gm_code show_row(struct preview *preview, const struct gm_chunk *chu
 	size_t part_count;
 	uint32_t len;
 	for (size_t i = 0; i < job->column_count; i++)
-		format_value(&chunk->vec[gm_program_column_slot(job->program, i)], row, preview->numbers[i],
-		             &preview->values[i], &preview->bytes[i]);
+		gm_vec_text(&chunk->vec[gm_program_column_slot(job->program, i)], row, preview->numbers[i], &preview->values[i],
+		            &preview->bytes[i]);
 	const uint8_t *path = gm_vec_string(&chunk->partition, row, &len);
 	gm_arena_reset(arena);
 	GM_TRY(gm_partition_parse((const char *)path, len, arena, &parts, &part_count, err));

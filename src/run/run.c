@@ -143,7 +143,8 @@ struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 	                                .limit_objects = runner->options.limit_objects,
 	                                .engine = runner->env->engine_id,
 	                                .now_us = runner->env->now_us(runner->env->clock),
-	                                .full_us = history->full_us};
+	                                .full_us = history->full_us,
+	                                .replay = runner->options.replay ? &runner->replay : NULL};
 }
 
 /* Objects that are ignored are in each listing: they are told with the last. */
@@ -158,20 +159,44 @@ static void tell_changes(const struct gm_runner *runner, const struct gm_plan_li
 		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
 }
 
+/* Where the next plan goes on: listing all of a large source for each plan would cost the square of its objects. */
+static void note_end(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_plan_listing *listing)
+{
+	runner->after[0] = '\0';
+	if (plan == NULL || listing->left == 0 || runner->options.replay) return;
+	(void)snprintf(runner->after, sizeof runner->after, "%s", plan->inputs[plan->input_count - 1].key);
+}
+
+/* Nothing is new only if it was looked for everywhere: behind the plan before, then in all of the source. */
+static enum gm_code list_plan(struct gm_runner *runner, struct gm_plan_listing *listing, struct gm_plan **out,
+                              struct gm_error *err)
+{
+	struct gm_plan_request request = gm_runner_request(runner);
+	request.listing = listing;
+	request.after = runner->after[0] != '\0' ? runner->after : NULL;
+	GM_TRY(gm_plan_make(&request, out, err));
+	if (*out == NULL && request.after != NULL) {
+		request.after = NULL;
+		GM_TRY(gm_plan_make(&request, out, err));
+	}
+	note_end(runner, *out, listing);
+	return GM_OK;
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	struct gm_plan_listing listing;
 	const struct gm_history *history = &runner->history;
-	struct gm_plan_request request = gm_runner_request(runner);
-	request.listing = &listing;
-	GM_TRY(gm_plan_make(&request, out, err));
+	GM_TRY(list_plan(runner, &listing, out, err));
 	tell_changes(runner, &listing, *out == NULL);
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
-	return gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	if (rc != GM_OK) runner->after[0] = '\0';
+	return rc;
 }
 
 /* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
@@ -223,6 +248,12 @@ enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out,
 	return rc;
 }
 
+/* Is it a replay that somebody began and an ordinary run has taken up? It is not the run's failure if it fails. */
+static bool is_foreign_replay(const struct gm_runner *runner, const struct gm_plan *plan)
+{
+	return gm_plan_is_replay(plan) && !runner->options.replay;
+}
+
 /* Work, limits, publish, commit. LOST: another runner did it, or another plan came first. */
 static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *plan, struct gm_error *err)
 {
@@ -230,7 +261,7 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	struct gm_manifest *manifests = calloc(plan->unit_count + 1, sizeof *manifests);
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
 	enum gm_code rc = gm_runner_work(runner, plan, manifests, &done, err);
-	bool told = rc == GM_QUARANTINE || (rc == GM_OK && runner->options.dry_run);
+	bool told = rc == GM_QUARANTINE ? !is_foreign_replay(runner, plan) : rc == GM_OK && runner->options.dry_run;
 	if (told && gm_result_add_books(runner->result, manifests, done, rc == GM_OK ? err : NULL) != GM_OK) rc = GM_NOMEM;
 	if (rc == GM_OK && runner->options.dry_run) rc = gm_result_add_files(runner->result, manifests, done, err);
 	if (rc == GM_OK && !runner->options.dry_run) rc = gm_runner_finish(runner, plan, manifests, err);
@@ -253,6 +284,13 @@ enum gm_code gm_runner_look_behind(struct gm_runner *runner, const struct gm_pla
 	return asked;
 }
 
+bool gm_runner_is_hopeless(const struct gm_plan *plan, enum gm_code rc)
+{
+	if (rc == GM_QUARANTINE || rc == GM_CHANGED) return true;
+	/* A replay is somebody's attempt: it must not be taken up for ever. */
+	return gm_plan_is_replay(plan) && (rc == GM_CORRUPT || rc == GM_UNSUPPORTED || rc == GM_VALUE);
+}
+
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why)
 {
 	struct gm_error err;
@@ -270,17 +308,41 @@ static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
 	}
-	if (rc == GM_QUARANTINE || rc == GM_CHANGED) gm_runner_give_up(runner, plan, err);
-	if (rc != GM_CHANGED || ++*replans > REPLANS || runner->options.dry_run) return rc;
+	if (!gm_runner_is_hopeless(plan, rc)) return rc;
+	gm_runner_give_up(runner, plan, err);
+	bool again = rc == GM_CHANGED || is_foreign_replay(runner, plan);
+	if (!again || ++*replans > REPLANS || runner->options.dry_run) return rc;
 	gm_runner_notice(runner, "%s%s%s; planning again", err->object, err->object[0] != '\0' ? ": " : "", err->message);
+	return GM_OK;
+}
+
+/* What there is to replay, as of now. *any: the job has committed runs. */
+static enum gm_code choose_replay(struct gm_runner *runner, bool *any, struct gm_error *err)
+{
+	const struct gm_run_options *options = &runner->options;
+	GM_TRY(gm_runner_look_around(runner, err));
+	for (size_t i = 0; i < options->replay_run_count; i++) {
+		uint64_t run = options->replay_runs[i];
+		if (gm_bookmark_has_run(runner->history.bookmark, run)) continue;
+		(void)gm_error_set(err, GM_USAGE, "run %" PRIu64 " of job %s is not committed", run, runner->job->id);
+		return gm_error_hint(err, GM_USAGE, "'gristmill quarantine JOB list' shows the runs that rejected records");
+	}
+	runner->replay = (struct gm_replay_choice){.table = runner->table,
+	                                           .layout = &runner->layout,
+	                                           .until = runner->history.head,
+	                                           .runs = options->replay_runs,
+	                                           .run_count = options->replay_run_count};
+	*any = runner->history.head > 0;
 	return GM_OK;
 }
 
 static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 {
 	int replans = 0;
+	bool any = true;
 	if (runner->table != NULL && !runner->options.dry_run) GM_TRY(gm_upgrade(runner, err));
-	for (;;) {
+	if (runner->options.replay) GM_TRY(choose_replay(runner, &any, err));
+	while (any) {
 		struct gm_plan *plan;
 		gm_runner_phase(runner, "plan");
 		GM_TRY(gm_runner_next_plan(runner, &plan, err));
@@ -289,9 +351,11 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 		enum gm_code rc = do_plan(runner, plan, &replans, err);
 		gm_plan_free(plan);
 		GM_TRY(rc);
+		if (runner->result->run_count == committed) runner->after[0] = '\0'; /* its objects are new again */
 		bool once = runner->options.dry_run || runner->options.limit_objects > 0;
 		if (once && (runner->options.dry_run || runner->result->run_count > committed)) return GM_OK;
 	}
+	return GM_OK;
 }
 
 /* --- Giving up ---------------------------------------------------------------------------------------------------- */
@@ -374,7 +438,8 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	struct gm_opened opened;
 	*result = (struct gm_run_result){0};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
-	enum gm_code rc = gm_env_open(&opened, job, options->dry_run ? GM_ENV_SOURCE : GM_ENV_SOURCE | GM_ENV_CREATE, err);
+	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
+	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	gm_env_close(&opened);
 	return rc;

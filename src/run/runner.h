@@ -24,7 +24,11 @@ struct gm_runner {
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
-	bool resumed; /* the plan in hand was there, unfinished */
+	bool resumed;         /* the plan in hand was there, unfinished */
+	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
+	struct gm_replay_choice replay;
+	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
+	char after[GM_KEY_MAX_BYTES + 1];
 };
 
 /* run.c */
@@ -41,7 +45,9 @@ size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share o
 enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
 /* The plan to work on: an unfinished one, or a new one that is written; NULL: nothing is new. */
 enum gm_code gm_runner_next_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err) GM_CHECK;
-/* Ends a plan after a failure that trying it again cannot mend. */
+/* Is it of no use to try the plan again after this failure? */
+bool gm_runner_is_hopeless(const struct gm_plan *plan, enum gm_code rc);
+/* Ends a plan after such a failure. */
 void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_error *why);
 /* After a failure with a plan: LOST or EXISTS if it came from another runner's having settled it. Where that cannot be
  * told, and the failure may come from it, the reason of that is told instead. */

@@ -135,11 +135,14 @@ static enum gm_code describe(struct gm_status_part *part, const struct gm_layout
 static enum gm_code tell_unreadable(struct gm_status_part *part, const struct gm_error *why, struct gm_status_plan *out,
                                     struct gm_error *err)
 {
-	out->state = gm_arena_printf(part->arena, "it cannot be read: %s%s%s", why->object,
+	out->state = gm_arena_printf(part->arena, "it cannot be looked at: %s%s%s", why->object,
 	                             why->object[0] != '\0' ? ": " : "", why->message);
-	out->advice = why->code == GM_UNSUPPORTED ? "leave it to the version that made it, or use that"
-	                                          : "restore the files below _gristmill/ from a copy";
-	return out->state != NULL ? GM_OK : out_of_memory(err);
+	out->advice = "restore the files below _gristmill/ from a copy";
+	if (why->code == GM_UNSUPPORTED)
+		out->advice = "leave it to the version that made it, or use that";
+	else if (why->hint[0] != '\0')
+		out->advice = gm_status_text(part, why->hint);
+	return out->state != NULL && out->advice != NULL ? GM_OK : out_of_memory(err);
 }
 
 /* Is there one among the plans before it that will be committed in its place? */
@@ -179,21 +182,38 @@ static enum gm_code add_plan(struct gm_status_part *part, struct gm_status_plan 
 	return GM_OK;
 }
 
+/* The plan that is claimed; *claim: which, if there is one. */
+static enum gm_code add_claimed(struct gm_status_part *part, struct gm_status_plan *plans, struct gm_claim *claim,
+                                struct gm_error *err)
+{
+	bool claimed;
+	struct gm_error why;
+	*claim = (struct gm_claim){0};
+	enum gm_code rc = gm_runner_claimed(part->runner, claim, &claimed, &why);
+	if (rc != GM_OK && (rc == GM_NOMEM || claim->plan == 0)) {
+		*err = why;
+		return rc;
+	}
+	if (rc == GM_OK && !claimed) claim->plan = 0;
+	if (claim->plan == 0) return GM_OK;
+	if (rc == GM_OK) return add_plan(part, plans, claim->job, claim->plan, true, err);
+	struct gm_status_plan *out = &plans[part->status->plan_count++];
+	*out = (struct gm_status_plan){
+	    .plan = claim->plan, .job = gm_status_text(part, claim->job), .engine = "", .claimed = true};
+	return out->job != NULL ? tell_unreadable(part, &why, out, err) : out_of_memory(err);
+}
+
 enum gm_code gm_status_plans(struct gm_status_part *part, struct gm_error *err)
 {
 	const struct gm_history *history = &part->runner->history;
-	struct gm_claim claim = {0};
+	struct gm_claim claim;
 	struct gm_status_plan *plans = gm_arena_zalloc(part->arena, (history->open_count + 2) * sizeof *plans);
-	bool claimed;
 	if (plans == NULL) return out_of_memory(err);
 	part->status->plans = plans;
-	enum gm_code rc = gm_runner_claimed(part->runner, &claim, &claimed, err);
-	if (rc != GM_OK && (rc == GM_NOMEM || claim.plan == 0)) return rc;
-	claimed |= rc != GM_OK; /* its plan cannot be read, which will be told */
-	if (claimed) GM_TRY(add_plan(part, plans, claim.job, claim.plan, true, err));
+	GM_TRY(add_claimed(part, plans, &claim, err));
 	for (size_t i = 0; i < history->open_count; i++) {
 		uint64_t number = history->open[i];
-		bool told = claimed && claim.plan == number && strcmp(claim.job, part->runner->job->id) == 0;
+		bool told = claim.plan == number && strcmp(claim.job, part->runner->job->id) == 0;
 		if (!told) GM_TRY(add_plan(part, plans, part->runner->job->id, number, false, err));
 	}
 	return GM_OK;

@@ -116,11 +116,14 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 static enum gm_code judge(struct gm_runner *runner, const struct gm_plan *plan, enum gm_code rc, enum gm_step *step,
                           struct gm_error *err)
 {
-	struct gm_error asked;
 	rc = gm_runner_look_behind(runner, plan, rc, err);
-	bool settled = rc == GM_LOST || rc == GM_EXISTS;
-	if (settled && ask_step(runner, plan, step, &asked) == GM_OK && *step != GM_STEP_DONE) return GM_OK;
-	if (rc != GM_QUARANTINE && rc != GM_CHANGED) return rc;
+	if (rc == GM_LOST || rc == GM_EXISTS) {
+		struct gm_error why = *err;
+		GM_TRY(ask_step(runner, plan, step, err));
+		if (*step != GM_STEP_DONE) return GM_OK;
+		*err = why;
+	}
+	if (!gm_runner_is_hopeless(plan, rc)) return rc;
 	gm_runner_give_up(runner, plan, err);
 	if (rc == GM_CHANGED) (void)gm_error_hint(err, rc, "the plan was given up: plan again");
 	return rc;

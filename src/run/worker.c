@@ -50,6 +50,7 @@ void gm_worker_release(struct gm_worker *worker)
 	gm_content_hasher_free(worker->content);
 	gm_parquet_encoder_free(worker->encoder);
 	gm_store_reader_close(worker->reader);
+	gm_replay_free(worker->replay);
 	free(worker->slices);
 	free(worker->loaded);
 	free(worker->loaded_vecs);
@@ -130,9 +131,13 @@ static enum gm_code reject_span(void *context, const struct gm_reject *reject, c
 {
 	struct gm_worker *worker = context;
 	GM_TRY(check_stop(worker, err)); /* an object that is all rejects is one turn */
-	struct gm_item *item = malloc(sizeof *item + bytes);
+	const char *object = worker->replaying ? gm_replay_object(worker->replay) : NULL;
+	size_t name_bytes = object != NULL ? strlen(object) + 1 : 0;
+	struct gm_item *item = malloc(sizeof *item + bytes + name_bytes);
 	if (item == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a rejected record of %zu bytes", bytes);
-	*item = (struct gm_item){.bytes = sizeof *item + bytes, .reject = *reject, .last = last, .data_bytes = bytes};
+	*item = (struct gm_item){
+	    .bytes = sizeof *item + bytes + name_bytes, .reject = *reject, .last = last, .data_bytes = bytes};
+	if (object != NULL) item->object = memcpy(item->data + bytes, object, name_bytes);
 	copy_text(item->column, sizeof item->column, reject->column);
 	copy_text(item->detail, sizeof item->detail, reject->detail);
 	if (bytes > 0) memcpy(item->data, data, bytes);
@@ -155,26 +160,66 @@ static enum gm_code reject_row(void *context, struct gm_chunk *chunk, uint32_t r
 	return reject_span(worker, &reject, gm_shredder_raw(worker->shredder, chunk, row), chunk->length[row], true, err);
 }
 
+/* What a message about the object in hand names. */
+static enum gm_code name_object(const struct gm_worker *worker, enum gm_code rc, struct gm_error *err)
+{
+	const char *key = worker->engine->unit->inputs[worker->object].key, *file = gm_replay_key(key);
+	const char *object = worker->replaying ? gm_replay_object(worker->replay) : NULL;
+	if (file != NULL) key = rc == GM_VALUE && object != NULL ? object : file;
+	return err->object[0] == '\0' ? gm_error_object(err, rc, key, strlen(key)) : rc;
+}
+
 static enum gm_code changed_input(const struct gm_input *input, struct gm_error *err)
 {
+	const char *file = gm_replay_key(input->key), *key = file != NULL ? file : input->key;
 	(void)gm_error_set(err, GM_CHANGED, "the object is not what it was when the run was planned");
-	(void)gm_error_object(err, GM_CHANGED, input->key, strlen(input->key));
+	(void)gm_error_object(err, GM_CHANGED, key, strlen(key));
+	if (file != NULL) return GM_CHANGED;
 	return gm_error_hint(err, GM_CHANGED, "write inputs under a temporary name and rename them when they are complete");
+}
+
+/* A quarantine file's key comes from a plan, which is input: it must not lead out of the table. */
+static enum gm_code open_input(const struct gm_engine *engine, const struct gm_input *input,
+                               struct gm_store_reader **out, struct gm_error *err)
+{
+	const char *file = gm_replay_key(input->key);
+	if (file == NULL) return gm_store_reader_open(engine->options.source, input->key, out, err);
+	if (engine->options.log_store != NULL && gm_store_key_valid(file))
+		return gm_store_reader_open(engine->options.log_store, file, out, err);
+	(void)gm_error_set(err, GM_CORRUPT, "the plan names an input that is no quarantine file");
+	return gm_error_object(err, GM_CORRUPT, input->key, strlen(input->key));
+}
+
+/* Whatever the object is, its rejects come to reject_span. */
+static enum gm_code begin_reading(struct gm_worker *worker, const struct gm_input *input, struct gm_error *err)
+{
+	worker->replaying = gm_replay_key(input->key) != NULL;
+	if (!worker->replaying) {
+		gm_shredder_begin(worker->shredder, read_source, reject_span, worker);
+		return GM_OK;
+	}
+	if (worker->replay == NULL) GM_TRY(gm_replay_new(&worker->replay, err));
+	gm_replay_begin(worker->replay, worker->shredder, read_source, reject_span, worker);
+	return GM_OK;
+}
+
+static const struct gm_shred_books *books_of(const struct gm_worker *worker)
+{
+	return worker->replaying ? gm_replay_books(worker->replay) : gm_shredder_books(worker->shredder);
 }
 
 static enum gm_code open_object(struct gm_worker *worker, size_t object, struct gm_error *err)
 {
 	struct gm_engine *engine = worker->engine;
 	const struct gm_input *input = &engine->unit->inputs[object];
-	enum gm_code rc = gm_store_reader_open(engine->options.source, input->key, &worker->reader, err);
+	enum gm_code rc = open_input(engine, input, &worker->reader, err);
 	if (rc == GM_NOT_FOUND) return changed_input(input, err);
 	GM_TRY(rc);
 	const struct gm_object_info *info = &worker->reader->info;
 	if (info->size != input->size || info->mtime_us != input->mtime_us) return changed_input(input, err);
 	worker->rejected = (struct gm_balance){0};
 	worker->nulled_before = gm_deriver_nulled(worker->deriver);
-	gm_shredder_begin(worker->shredder, read_source, reject_span, worker);
-	return GM_OK;
+	return begin_reading(worker, input, err);
 }
 
 /* The object is read to its end: its books, as far as the worker knows them. */
@@ -187,7 +232,7 @@ static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
 	worker->reader = NULL;
 	if (rc == GM_CHANGED || rc == GM_NOT_FOUND) return changed_input(&engine->unit->inputs[worker->object], err);
 	GM_TRY(rc);
-	const struct gm_shred_books *books = gm_shredder_books(worker->shredder);
+	const struct gm_shred_books *books = books_of(worker);
 	struct gm_balance *balance = &work->balance;
 	balance->records_read = books->read;
 	balance->quarantined = books->quarantined + worker->rejected.quarantined;
@@ -207,15 +252,20 @@ static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
 	return GM_OK;
 }
 
+static enum gm_code next_chunk(struct gm_worker *worker, struct gm_chunk **out, struct gm_error *err)
+{
+	uint32_t slots = gm_program_extra_slots(worker->engine->options.job->program);
+	return worker->replaying ? gm_replay_next(worker->replay, slots, out, err)
+	                         : gm_shredder_next(worker->shredder, slots, out, err);
+}
+
 /* A chunk of the object in hand: shredded, derived, hashed, queued. */
 static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 {
 	struct gm_engine *engine = worker->engine;
-	const struct gm_program *program = engine->options.job->program;
-	const char *key = engine->unit->inputs[worker->object].key;
 	struct gm_chunk *chunk = NULL;
-	uint64_t raw_before = gm_shredder_books(worker->shredder)->bytes_raw;
-	enum gm_code rc = gm_shredder_next(worker->shredder, gm_program_extra_slots(program), &chunk, err);
+	uint64_t raw_before = books_of(worker)->bytes_raw;
+	enum gm_code rc = next_chunk(worker, &chunk, err);
 	if (rc == GM_OK && chunk == NULL) return end_object(worker, err);
 	if (rc == GM_OK) rc = gm_deriver_run(worker->deriver, chunk, reject_row, worker, err);
 	if (rc == GM_OK && worker->hasher != NULL) rc = gm_key_hasher_run(worker->hasher, chunk, err);
@@ -224,16 +274,14 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 	if (rc == GM_OK && item == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a chunk");
 	if (rc != GM_OK) {
 		gm_chunk_unref(chunk);
-		if (err->object[0] == '\0') (void)gm_error_object(err, rc, key, strlen(key));
-		return rc;
+		return name_object(worker, rc, err);
 	}
 	gm_chunk_built(chunk);
 	uint64_t filtered = 0;
 	for (uint32_t row = 0; row < chunk->rows; row++) filtered += chunk->fate[row] == GM_FATE_FILTERED;
 	engine->objects[worker->object].balance.filtered += filtered;
 	__atomic_add_fetch(&engine->progress.records, chunk->rows, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&engine->progress.bytes_raw, gm_shredder_books(worker->shredder)->bytes_raw - raw_before,
-	                   __ATOMIC_RELAXED);
+	__atomic_add_fetch(&engine->progress.bytes_raw, books_of(worker)->bytes_raw - raw_before, __ATOMIC_RELAXED);
 	*item = (struct gm_item){.chunk = chunk, .bytes = gm_chunk_memory_bytes(chunk)};
 	enqueue(engine, worker->object, item);
 	return GM_OK;

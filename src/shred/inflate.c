@@ -98,6 +98,12 @@ void gm_inflate_begin(struct gm_inflate *inflate, gm_source_fn *source, void *co
 	inflate->failure = (struct gm_error){.code = GM_OK};
 }
 
+void gm_inflate_begin_plain(struct gm_inflate *inflate, gm_source_fn *source, void *context)
+{
+	gm_inflate_begin(inflate, source, context);
+	inflate->stage = STAGE_BODY;
+}
+
 static uint64_t compressed_offset(const struct gm_inflate *inflate)
 {
 	return inflate->taken - (inflate->len - inflate->pos);

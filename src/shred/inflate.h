@@ -13,6 +13,8 @@ struct gm_inflate *gm_inflate_new(void);
 void gm_inflate_free(struct gm_inflate *inflate);
 /* Starts an object. */
 void gm_inflate_begin(struct gm_inflate *inflate, gm_source_fn *source, void *context);
+/* The same for bytes that are plain, whatever they begin with. */
+void gm_inflate_begin_plain(struct gm_inflate *inflate, gm_source_fn *source, void *context);
 /* Up to `bytes` inflated bytes; *got == 0 with OK is the end of a sound object. CORRUPT: the stream is damaged or cut
  * (err->message says how and at which compressed offset); everything given before stays valid, nothing more comes. */
 enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got,

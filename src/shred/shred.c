@@ -30,6 +30,7 @@ enum place {
 	PLACE_NEXT,  /* behind a comma of an array */
 	PLACE_AFTER, /* behind an element */
 	PLACE_LOOSE, /* in an array that had a broken element */
+	PLACE_CUT,   /* at the start of an excerpt: a value stands here, and a '[' is one */
 };
 
 struct gm_shredder {
@@ -42,6 +43,8 @@ struct gm_shredder {
 	size_t max_record_bytes;
 	struct gm_shred_books books;
 	enum place place;
+	bool excerpt; /* not a whole object: its records have all the number `number` */
+	uint64_t number;
 	bool begun;    /* the object's first bytes have been looked at */
 	bool ended;    /* nothing more comes from this object */
 	bool skipping; /* inside a rejected span, `entry` */
@@ -53,14 +56,24 @@ struct gm_shredder {
 	struct gm_leaf **required;   /* NULL-terminated */
 };
 
+static const char *const reason_codes[] = {
+#define X(name, code, text) [GM_REASON_##name] = (code),
+    GM_REASONS(X)
+#undef X
+};
+
 const char *gm_reason_code(enum gm_reason reason)
 {
-	static const char *const codes[] = {
-#define X(name, code, text) [GM_REASON_##name] = (code),
-	    GM_REASONS(X)
-#undef X
-	};
-	return codes[reason];
+	return reason_codes[reason];
+}
+
+bool gm_reason_of(const char *code, enum gm_reason *reason)
+{
+	for (size_t i = 0; i < sizeof reason_codes / sizeof *reason_codes; i++) {
+		*reason = (enum gm_reason)i;
+		if (strcmp(reason_codes[i], code) == 0) return true;
+	}
+	return false;
 }
 
 enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_count,
@@ -107,16 +120,32 @@ void gm_shredder_free(struct gm_shredder *shredder)
 	free(shredder);
 }
 
-void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context)
+static void begin(struct gm_shredder *shredder, uint64_t base, gm_reject_fn *reject, void *context)
 {
-	gm_inflate_begin(shredder->inflate, source, context);
-	gm_window_begin(&shredder->window);
+	gm_window_begin(&shredder->window, base);
 	gm_unclosed_clear(&shredder->unclosed);
 	shredder->reject = reject;
 	shredder->context = context;
 	shredder->books = (struct gm_shred_books){0};
 	shredder->place = PLACE_TOP;
+	shredder->excerpt = false;
 	shredder->begun = shredder->ended = shredder->skipping = shredder->damage_told = false;
+}
+
+void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context)
+{
+	gm_inflate_begin(shredder->inflate, source, context);
+	begin(shredder, 0, reject, context);
+}
+
+void gm_shredder_begin_excerpt(struct gm_shredder *shredder, const struct gm_excerpt *excerpt, gm_source_fn *source,
+                               gm_reject_fn *reject, void *context)
+{
+	gm_inflate_begin_plain(shredder->inflate, source, context);
+	begin(shredder, excerpt->offset, reject, context);
+	shredder->place = PLACE_CUT;
+	shredder->excerpt = true;
+	shredder->number = excerpt->record;
 }
 
 const struct gm_shred_books *gm_shredder_books(const struct gm_shredder *shredder)
@@ -134,17 +163,24 @@ static uint64_t offset_of(const struct gm_shredder *shredder, const uint8_t *p)
 	return shredder->window.base + (uint64_t)(p - shredder->window.data);
 }
 
+/* Of the next record. */
+static uint64_t record_number(const struct gm_shredder *shredder)
+{
+	return shredder->excerpt ? shredder->number : shredder->books.read;
+}
+
 /* --- Rejected spans ----------------------------------------------------------------------------------------------- */
 
 /* Opens an entry for a record that begins at pos. */
 static void open_entry(struct gm_shredder *shredder, enum gm_reason reason, uint64_t damage_offset, const char *column)
 {
 	shredder->entry = (struct gm_reject){.reason = reason,
-	                                     .record = shredder->books.read++,
+	                                     .record = record_number(shredder),
 	                                     .offset = shredder->window.base + shredder->window.pos,
 	                                     .damage_offset = damage_offset,
 	                                     .column = column,
 	                                     .detail = shredder->detail};
+	shredder->books.read++;
 	shredder->books.quarantined++;
 }
 
@@ -252,7 +288,7 @@ static enum gm_code fail_value(const struct gm_shredder *shredder, const struct 
 	                   leaf->spec.name,
 	                   leaf->fault == GM_FAULT_RANGE ? "the timestamp is outside the years 0001 to 9999"
 	                                                 : "the value cannot be converted",
-	                   shredder->books.read, offset);
+	                   record_number(shredder), offset);
 	if (err != NULL) err->offset = offset;
 	return gm_error_hint(err, GM_VALUE, "on_error: null or quarantine lets the run go on");
 }
@@ -296,7 +332,8 @@ static enum gm_code take_row(struct gm_shredder *shredder, const uint8_t *p, siz
 	struct gm_shred_books *books = &shredder->books;
 	count_faults(shredder);
 	books->duplicate_keys += shredder->parser.duplicates;
-	if (!gm_columns_advance(&shredder->parser.columns, books->read, offset_of(shredder, p), (uint32_t)length))
+	uint64_t number = record_number(shredder);
+	if (!gm_columns_advance(&shredder->parser.columns, number, offset_of(shredder, p), (uint32_t)length))
 		GM_FAIL(err, GM_NOMEM, "out of memory for a dictionary");
 	books->read++;
 	books->record_bytes += length;
@@ -399,6 +436,7 @@ static enum gm_code take_value(struct gm_shredder *shredder, bool *more, struct 
 		return GM_OK;
 	}
 	if (shredder->place == PLACE_FIRST || shredder->place == PLACE_NEXT) shredder->place = PLACE_AFTER;
+	if (shredder->place == PLACE_CUT) shredder->place = PLACE_LOOSE;
 	if (object) return take_row(shredder, p, length, err);
 	(void)snprintf(shredder->detail, sizeof shredder->detail, "an object was expected");
 	open_entry(shredder, GM_REASON_NOT_OBJECT, offset_of(shredder, p), "");
@@ -486,7 +524,8 @@ static enum gm_code finish_object(struct gm_shredder *shredder, struct gm_error 
 		open_entry(shredder, GM_REASON_DAMAGED, end, "");
 		return pass_on(shredder, 0, true, err);
 	}
-	if (!window->damaged && shredder->place != PLACE_TOP && shredder->place != PLACE_LOOSE) {
+	bool inside = shredder->place != PLACE_TOP && shredder->place != PLACE_LOOSE;
+	if (inside && !window->damaged && !shredder->excerpt) {
 		(void)snprintf(shredder->detail, sizeof shredder->detail, "the object ends inside an array");
 		open_entry(shredder, GM_REASON_TRUNCATED, end, "");
 		return pass_on(shredder, 0, true, err);
@@ -499,7 +538,7 @@ static enum gm_code refill(struct gm_shredder *shredder, struct gm_error *err)
 	struct gm_window *window = &shredder->window;
 	GM_TRY(gm_window_refill(window, shredder->inflate, err));
 	gm_columns_begin(&shredder->parser.columns);
-	if (!shredder->begun && window->len >= 3 && memcmp(window->data, "\xEF\xBB\xBF", 3) == 0) {
+	if (!shredder->begun && !shredder->excerpt && window->len >= 3 && memcmp(window->data, "\xEF\xBB\xBF", 3) == 0) {
 		window->pos = 3;
 		shredder->books.separator_bytes = 3;
 	}

@@ -5,7 +5,8 @@
  * quarantine callback, in the order in which they stand in the object.
  *
  * Format and rules: strict RFC 8259; documents separated by nothing or white space; top-level arrays are sequences of
- * records; a BOM at the start is skipped (a separator); conversions and quarantine as docs/input.md says. */
+ * records; a BOM at the start is skipped (a separator); conversions as docs/input.md says, reasons as
+ * docs/quarantine.md. */
 #ifndef GM_SHRED_SHRED_H
 #define GM_SHRED_SHRED_H
 
@@ -45,6 +46,8 @@ enum gm_reason {
 #undef X
 };
 const char *gm_reason_code(enum gm_reason reason);
+/* The reason that the code stands for; false: none. */
+bool gm_reason_of(const char *code, enum gm_reason *reason);
 
 /* One rejected span. It may be larger than memory, so its bytes come in pieces: data is called one or more times with
  * last = true at the end. offset is in the inflated object; record counts every record read, from 0; detail may be "".
@@ -84,6 +87,14 @@ enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_cou
 void gm_shredder_free(struct gm_shredder *shredder);
 /* Starts an object, whatever became of the one before. `context` is given to both functions. */
 void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context);
+/* Starts a span that was cut out of an object's inflated bytes: where a record could not be used. It is read like what
+ * follows a broken document of an array: first a value, then more of them, with commas, a closing bracket or nothing in
+ * between. All its records have the number `record`, and offsets are those in the object. */
+struct gm_excerpt {
+	uint64_t record, offset;
+};
+void gm_shredder_begin_excerpt(struct gm_shredder *shredder, const struct gm_excerpt *excerpt, gm_source_fn *source,
+                               gm_reject_fn *reject, void *context);
 /* The next chunk, with vec[0 .. leaf_count) filled, room for extra_slots more, record, offset, length, weight and fate
  * (KEEP) set; *out == NULL at the end of the object. All rejects that come before the chunk's end have been reported.
  * The raw bytes of its records stay readable through gm_shredder_raw until the next call.

@@ -10,7 +10,7 @@ enum { KEEP_REFILLS = 16 };
 void gm_window_init(struct gm_window *window, size_t size, size_t max)
 {
 	*window = (struct gm_window){.size = size, .max = max < size ? size : max};
-	gm_window_begin(window);
+	gm_window_begin(window, 0);
 }
 
 void gm_window_release(struct gm_window *window)
@@ -20,10 +20,10 @@ void gm_window_release(struct gm_window *window)
 	window->cap = 0;
 }
 
-void gm_window_begin(struct gm_window *window)
+void gm_window_begin(struct gm_window *window, uint64_t base)
 {
 	window->len = window->pos = 0;
-	window->base = 0;
+	window->base = base;
 	window->before = '\n';
 	window->ended = window->damaged = false;
 	window->target = window->size;

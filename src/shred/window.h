@@ -25,8 +25,8 @@ struct gm_window {
 /* Nothing is allocated before the first refill. */
 void gm_window_init(struct gm_window *window, size_t size, size_t max);
 void gm_window_release(struct gm_window *window);
-/* Starts an object. */
-void gm_window_begin(struct gm_window *window);
+/* Starts an object; base: where it begins in the object that it was cut out of, 0 if it is whole. */
+void gm_window_begin(struct gm_window *window, uint64_t base);
 /* Moves what lies behind pos to the front and fills the window; with pos == 0 and a full window it grows. Sets `ended`
  * when the object is used up or damaged; other failures of the source are returned. */
 enum gm_code gm_window_refill(struct gm_window *window, struct gm_inflate *inflate, struct gm_error *err) GM_CHECK;

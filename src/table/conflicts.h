@@ -3,6 +3,7 @@
  * In <unit>.ndjson.gz, which is kept with the commit, one JSON object a line:
  *   {"object":KEY,"record":N,"offset":N,"partition":PATH,"key":[...],"winner":FILE|"run"}
  * object (and "object_base64" if its name is not UTF-8), record and offset say where the record that was dropped lies;
+ * of a replay object is the quarantine file, and record and offset are those that its entry has;
  * key has the values of the unique key; winner is the table's file that holds the row that was kept, or "run" if that
  * came with the same run. A string of the key beyond GM_CONFLICT_TEXT_BYTES is cut; dates and times are ISO 8601. */
 #ifndef GM_TABLE_CONFLICTS_H

@@ -41,13 +41,16 @@ struct gm_delta_file {
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-/* The state at one version. Memory grows with the files of the table by about a hundred bytes each: statistics and tags
- * are left where they are and read again by gm_delta_each_file. One thread at a time. */
+/* The state at one version. Memory grows with the files of the table, and with those removed that the log still
+ * remembers, by about a hundred bytes each: statistics and tags are left where they are and read again by
+ * gm_delta_each_file. One thread at a time. */
 struct gm_delta_log;
 
 enum { GM_DELTA_NEWEST = -1 };
-/* Opens the newest version, or that one. NOT_FOUND: there is no log. CHANGED: that version can no longer be read, its
- * log entries are gone. CORRUPT and UNSUPPORTED name the entry. The store must outlive the log. */
+/* Opens the newest version, or that one. NOT_FOUND: there is no log, or no such version yet. CHANGED: that version can
+ * no longer be read, its log entries are gone. CORRUPT and UNSUPPORTED name the entry or checkpoint; a checkpoint that
+ * cannot be read is done without if older entries are there. NOMEM: memory_bytes do not do. The store must outlive the
+ * log. */
 enum gm_code gm_delta_open(struct gm_store *table, int64_t version, size_t memory_bytes, struct gm_delta_log **out,
                            struct gm_error *err) GM_CHECK;
 void gm_delta_free(struct gm_delta_log *log); /* NULL is allowed */
@@ -73,12 +76,15 @@ enum gm_code gm_delta_partition(const struct gm_delta_log *log, const char *part
                                 const struct gm_delta_file **files, size_t *count, struct gm_error *err) GM_CHECK;
 /* Is the file live? */
 bool gm_delta_has(const struct gm_delta_log *log, const char *path);
+/* A small number for a path that the log names, and the path again: for whoever must remember many files. */
+bool gm_delta_number(const struct gm_delta_log *log, const char *path, uint32_t *number);
+const char *gm_delta_numbered(const struct gm_delta_log *log, uint32_t number);
 /* Does the log speak of the file at all: live, or removed and not yet forgotten? */
 bool gm_delta_knows(const struct gm_delta_log *log, const char *path);
 /* How long the log remembers removed files: delta.deletedFileRetentionDuration. */
 int64_t gm_delta_removed_retention_ms(const struct gm_delta_log *log);
-/* All live files with everything the log says of them, each valid during its call; streamed, in no order that
- * counts. */
+/* All live files with everything the log says of them, each valid during its call; streamed, in no order that counts.
+ * CHANGED: what the log was read from has been cleaned away. */
 typedef enum gm_code gm_delta_file_fn(void *context, const struct gm_delta_file *file, struct gm_error *err);
 enum gm_code gm_delta_each_file(const struct gm_delta_log *log, gm_delta_file_fn *each, void *context,
                                 struct gm_error *err) GM_CHECK;
@@ -95,11 +101,12 @@ struct gm_delta_entry {
 	size_t add_count, remove_count;
 };
 typedef enum gm_code gm_delta_entry_fn(void *context, const struct gm_delta_entry *entry, struct gm_error *err);
-/* The commits with first <= version, ascending, up to the newest. NOT_FOUND: entry `first` does not exist but later
- * ones do: it was cleaned away. */
+/* The commits with first <= version, ascending, up to the newest; none if first is newer. NOT_FOUND: entry `first`
+ * does not exist but later ones do, or there is a hole behind it: it was cleaned away. CHANGED: a later one was,
+ * meanwhile. A path that is no key of the table's store stands as the log spells it. */
 enum gm_code gm_delta_entries(struct gm_store *table, int64_t first, gm_delta_entry_fn *each, void *context,
                               struct gm_error *err) GM_CHECK;
-/* The oldest version whose JSON entry still exists; NOT_FOUND: none. */
+/* The oldest version whose JSON entry still exists, with all after it up to the newest; NOT_FOUND: none. */
 enum gm_code gm_delta_oldest(struct gm_store *table, int64_t *version, struct gm_error *err) GM_CHECK;
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
@@ -133,9 +140,9 @@ enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *
 enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, char **out,
                              struct gm_error *err) GM_CHECK;
 /* Does the table's metadata allow these columns and partitions? *changed: it must be rewritten first, with *schema
- * (NULL otherwise; free() it): new columns are added behind the table's, comments follow the job, columns that the
- * job no longer has stay. UNSUPPORTED: a type differs, both are named; another partitioning; a column that must not
- * be null. */
+ * (NULL otherwise; free() it): new columns are added behind the table's, comments follow the job where it has one,
+ * columns that the job no longer has stay. UNSUPPORTED: a type differs, both are named; another partitioning; a column
+ * that must not be null. */
 enum gm_code gm_delta_schema_merge(const struct gm_delta_metadata *metadata, const struct gm_delta_field *fields,
                                    size_t count, const char *const *partition_columns, size_t partition_count,
                                    bool *changed, char **schema, struct gm_error *err) GM_CHECK;
@@ -151,17 +158,40 @@ struct gm_delta_column_stats {
 	const uint8_t *min_bytes, *max_bytes;
 	size_t min_len, max_len;
 };
-/* The "stats" text of an add: numRecords, and bounds and null counts of the first 32 columns. Appends to out. */
+/* The "stats" text of an add: numRecords, and bounds and null counts of the first 32 columns, which are the table's
+ * without its partition columns. Appends to out. */
 enum gm_code gm_delta_stats(uint64_t rows, const struct gm_delta_column_stats *columns, size_t count,
                             struct gm_buf *out, struct gm_error *err) GM_CHECK;
 
 /* Writes the checkpoint of the log's version, if it is not there, and moves _last_checkpoint forward to it (never
- * back). Streams: memory as for opening. now_ms decides which removes are expired. */
+ * back, unless it points to nothing). Streams: memory as for opening. now_ms decides which removes are expired.
+ * CHANGED: what the log was read from has been cleaned away. */
 enum gm_code gm_delta_checkpoint(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err) GM_CHECK;
 /* Have ten versions, or delta.checkpointInterval, come since the last checkpoint? */
 bool gm_delta_checkpoint_due(const struct gm_delta_log *log);
-/* Removes log entries older than the table's retention (30 days; never under 7), always leaving a checkpoint and every
- * entry from it on. Honours delta.enableExpiredLogCleanup. */
+/* Removes log entries older than the table's retention (30 days; never under 7) by the times of their files in the
+ * store, always leaving a checkpoint that can be read and every entry from it on. Honours
+ * delta.enableExpiredLogCleanup. */
 enum gm_code gm_delta_clean(const struct gm_delta_log *log, int64_t now_ms, struct gm_error *err) GM_CHECK;
+
+/* --- Proof -------------------------------------------------------------------------------------------------------- */
+
+enum gm_delta_fault {
+	GM_DELTA_HOLE,               /* entries are missing between others */
+	GM_DELTA_CHECKPOINT_DAMAGED, /* it cannot be read */
+	GM_DELTA_CHECKPOINT_WRONG,   /* it is not what the entries and the checkpoint before it say */
+};
+/* object: the file's key; what: one line. */
+typedef enum gm_code gm_delta_fault_fn(void *context, enum gm_delta_fault fault, const char *object, const char *what,
+                                       struct gm_error *err);
+struct gm_delta_proof {
+	uint64_t entries, checkpoints; /* that are there and can be read */
+	uint64_t compared;             /* checkpoints for which all that they are made of is still there */
+	int64_t first;                 /* where to begin with gm_delta_entries to see all that can be seen; -1: nowhere */
+};
+/* Do the log's files agree with each other? Looks at all checkpoints, or at the newest version's alone, two states in
+ * memory_bytes. What it finds it reports; failures are those of the store, of memory, and of report. */
+enum gm_code gm_delta_prove(struct gm_store *table, bool all, size_t memory_bytes, gm_delta_fault_fn *report,
+                            void *context, struct gm_delta_proof *proof, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -1,11 +1,11 @@
 /* Writing a checkpoint, and _last_checkpoint.
  *
- * The file is staged and published, so that it is whole or not there; whoever is second finds it there. What goes
- * into it is read from the log a second time: of each file the action that counts, removes until they have expired,
- * every application's transaction, and the head.
+ * The file is staged and published, so that it is whole or not there; whoever is second finds it there. What goes into
+ * it is read from the log a second time: of each file the action that counts, removes until they have expired, every
+ * application's transaction, and the head.
  *
- * _last_checkpoint is overwritten, after a look at what it says: it moves to newer checkpoints only. Two who do so
- * at once may leave the older one there, which costs a reader time and nothing else: all of the log is found by
+ * _last_checkpoint is overwritten, after a look at what it says: it moves to newer checkpoints only. Two who do so at
+ * once may leave the older one there, which costs a reader time and nothing else: all of the log is found by
  * listing. */
 #include "table/delta_internal.h"
 

@@ -1,10 +1,10 @@
 /* Reading a checkpoint: the Parquet file that delta_rows.c describes, as ours or as Spark, delta-rs, Trino and others
  * write it. Columns are found by their names; one that is missing is null in every row; how maps and lists call their
- * inner groups does not matter. Only the columns of what is wanted are read, row group by row group, all of them
- * side by side.
+ * inner groups does not matter. Only the columns of what is wanted are read, row group by row group, all of them side
+ * by side.
  *
- * A checkpoint of the second kind says so in a row of its own (checkpointMetadata) and keeps files elsewhere (sidecar):
- * it is refused. */
+ * A checkpoint of the second kind says so in a row of its own (checkpointMetadata) and keeps files elsewhere
+ * (sidecar): it is refused. */
 #include "table/delta_internal.h"
 
 #include "parquet/reader.h"

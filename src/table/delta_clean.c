@@ -1,14 +1,14 @@
 /* Cleaning: entries and checkpoints that are older than the table's retention are removed.
  *
- * The newest entry that is as old, with all before it, is where history may be cut; the newest checkpoint up to
- * there is kept, with its entry and everything after it, and everything before it is removed. The age of an entry is
- * that of its file in the store: the protocol has it so, and time travel by time follows it. (The writers' own
- * clocks, which commitInfo tells, may be anything; a table that is copied becomes young, and keeps more.) Since
- * those times need not ascend, an entry counts as old only if all before it are.
+ * The newest entry that is as old, with all before it, is where history may be cut; the newest checkpoint up to there
+ * is kept, with its entry and everything after it, and everything before it is removed. The age of an entry is that of
+ * its file in the store: the protocol has it so, and time travel by time follows it. (The writers' own clocks, which
+ * commitInfo tells, may be anything; a table that is copied becomes young, and keeps more.) Since those times need not
+ * ascend, an entry counts as old only if all before it are.
  *
- * Before anything is removed the checkpoint that will bear the history is read: whatever it is that cannot be read must
- * not become the only one. Files go in the order of their versions, so that who dies here leaves a history that begins
- * later, never one with a hole. */
+ * Before anything is removed the checkpoint that will bear the history is read: whatever it is that cannot be read
+ * must not become the only one. Files go in the order of their versions, so that who dies here leaves a history that
+ * begins later, never one with a hole. */
 #include "table/delta_internal.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The head of a snapshot: its metaData and protocol, and the properties among its configuration.
  *
- * Of the protocol we read version 1. What a reader must know for more (column mapping, deletion vectors, a second
- * kind of checkpoints, ...) would change which rows the files hold, so such a table is not opened at all. */
+ * Of the protocol we read version 1. What a reader must know for more (column mapping, deletion vectors, a second kind
+ * of checkpoints, ...) would change which rows the files hold, so such a table is not opened at all. */
 #include "table/delta_internal.h"
 
 #include <stdlib.h>

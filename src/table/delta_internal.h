@@ -15,12 +15,11 @@ enum { GM_DELTA_KEY_BYTES = 96 }; /* room for a key in the folder */
 
 enum gm_delta_listed_kind {
 	GM_DELTA_LISTED_ENTRY,      /* <v>.json */
-	/* <v>.checkpoint.parquet, or part 1 of a complete <v>.checkpoint.<part>.<parts>.parquet */
-	GM_DELTA_LISTED_CHECKPOINT,
-	GM_DELTA_LISTED_PART,       /* any other part */
+	GM_DELTA_LISTED_CHECKPOINT, /* <v>.checkpoint.parquet, or part 1 of a set that is complete */
+	GM_DELTA_LISTED_PART,       /* <v>.checkpoint.<part>.<parts>.parquet, any other part */
 	GM_DELTA_LISTED_UUID,       /* <v>.checkpoint.<uuid>.parquet or .json: of checkpoints of the second kind */
 	GM_DELTA_LISTED_SUM,        /* <v>.crc: others' sums, worth nothing without their entry */
-	GM_DELTA_LISTED_COMPACTED, /* <v>.<w>.compacted.json: others' summaries of entries */
+	GM_DELTA_LISTED_COMPACTED,  /* <v>.<w>.compacted.json: others' summaries of entries */
 };
 struct gm_delta_listed {
 	int64_t version, mtime_us;

@@ -5,9 +5,9 @@
  * digits, "-._~", and of the rest '/' and '='. Writers differ in what else they escape, so paths are compared
  * unescaped.
  *
- * partitionValues is a map. Its Hive path depends on the order of the table's partition columns, which the log may tell
- * after the file: so a partition is kept as a canonical path, with all names in bytewise order, until the whole log has
- * been read. */
+ * partitionValues is a map. Its Hive path depends on the order of the table's partition columns, which the log may
+ * tell after the file: so a partition is kept as a canonical path, with all names in bytewise order, until the whole
+ * log has been read. */
 #include "table/delta_internal.h"
 
 #include "base/hive.h"

@@ -1,5 +1,5 @@
-/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null
- * in a row; everything in them may be null, as Spark writes it.
+/* The Parquet file of a checkpoint: one action a row. Each kind of action is a group, of which all but one are null in
+ * a row; everything in them may be null, as Spark writes it.
  *
  *     txn       appId, version, lastUpdated
  *     add       path, partitionValues, size, modificationTime, dataChange, stats, tags

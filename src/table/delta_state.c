@@ -1,8 +1,8 @@
 /* The files and applications of a snapshot, while the log is replayed and after.
  *
  * For each path the log names there is one record, also when the file was removed: the record then says which source
- * (checkpoint or entry) removed it last. So a second reading of the same sources can tell for every action whether
- * it is the one that counts, and nothing else of it need be kept in memory. */
+ * (checkpoint or entry) removed it last. So a second reading of the same sources can tell for every action whether it
+ * is the one that counts, and nothing else of it need be kept in memory. */
 #include "table/delta_internal.h"
 
 #include <stdlib.h>
@@ -182,6 +182,18 @@ bool gm_delta_has(const struct gm_delta_log *log, const char *path)
 {
 	const struct gm_delta_record *record = gm_delta_state_find(&log->state, path);
 	return record != NULL && record->partition != 0;
+}
+
+bool gm_delta_number(const struct gm_delta_log *log, const char *path, uint32_t *number)
+{
+	uint32_t code = gm_delta_text_find(log->state.paths, path);
+	*number = code - 1;
+	return code != 0;
+}
+
+const char *gm_delta_numbered(const struct gm_delta_log *log, uint32_t number)
+{
+	return gm_delta_state_path(&log->state, number);
 }
 
 bool gm_delta_knows(const struct gm_delta_log *log, const char *path)

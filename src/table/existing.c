@@ -198,14 +198,6 @@ static enum gm_code check_stop(const struct gm_existing *existing, struct gm_err
 	return GM_OK;
 }
 
-static void drop_filter(struct gm_existing *existing, struct group *group)
-{
-	if (group->filter == NULL) return;
-	existing->filter_bytes -= gm_key_filter_bytes(group->filter);
-	gm_key_filter_free(group->filter);
-	group->filter = NULL;
-}
-
 static enum gm_code load_group(struct gm_existing *existing, size_t index, struct gm_keyset *set, struct gm_error *err)
 {
 	struct group *group = &existing->groups[index];
@@ -223,7 +215,6 @@ static enum gm_code load_group(struct gm_existing *existing, size_t index, struc
 		GM_TRY_OUT(gm_keyset_put(set, existing->keys, existing->no_key, count, index, err));
 		existing->counts.rows_loaded += count;
 	} while (count > 0);
-	drop_filter(existing, group);
 	group->loaded = true;
 	partition->pending--;
 	existing->counts.groups_loaded++;
@@ -254,26 +245,50 @@ static void keep_filter(struct gm_existing *existing, struct group *group, struc
 	gm_key_filter_free(filter);
 }
 
+/* Bounds are at hand; bloom filters are read, once, when these do not exclude all of the chunk's keys. */
+static enum gm_code ask_filter(struct gm_existing *existing, const struct group *group, struct gm_key_filter *filter,
+                               const struct gm_vec_rows *columns, bool *may, struct gm_error *err)
+{
+	const struct partition *partition = &existing->partitions[group->partition];
+	*may = may_have_any(existing, partition, filter, columns);
+	if (!*may || !gm_key_filter_has_more(filter)) return GM_OK;
+	GM_TRY(open_file(existing, group->file, err));
+	GM_TRY(gm_key_filter_read_more(filter, existing->file, group->number, err));
+	*may = may_have_any(existing, partition, filter, columns);
+	return GM_OK;
+}
+
+/* The filter of a row group, to be kept or freed; *out NULL: there is none. */
+static enum gm_code take_filter(struct gm_existing *existing, struct group *group, struct gm_key_filter **out,
+                                struct gm_error *err)
+{
+	*out = group->filter;
+	if (*out != NULL) {
+		existing->filter_bytes -= gm_key_filter_bytes(*out);
+		group->filter = NULL;
+		return GM_OK;
+	}
+	if (group->spent > group->key_bytes) return GM_OK;
+	GM_TRY(open_file(existing, group->file, err));
+	return gm_key_filter_read(existing->file, group->number, existing->options.key_count, out, err);
+}
+
 /* Loads a row group, unless it has nothing that the chunk's rows ask for. */
 static enum gm_code ask_group(struct gm_existing *existing, size_t index, const struct gm_vec_rows *columns,
                               struct gm_keyset *set, struct gm_error *err)
 {
 	struct group *group = &existing->groups[index];
-	const struct partition *partition = &existing->partitions[group->partition];
-	if (group->loaded) return GM_OK;
-	if (group->filter != NULL) {
-		if (!may_have_any(existing, partition, group->filter, columns)) return GM_OK;
-		return load_group(existing, index, set, err);
-	}
-	if (group->spent > group->key_bytes) return load_group(existing, index, set, err);
 	struct gm_key_filter *filter;
-	GM_TRY(open_file(existing, group->file, err));
-	GM_TRY(gm_key_filter_read(existing->file, group->number, existing->options.key_count, &filter, err));
-	if (filter != NULL && !may_have_any(existing, partition, filter, columns)) {
+	bool may = true;
+	if (group->loaded) return GM_OK;
+	GM_TRY(take_filter(existing, group, &filter, err));
+	enum gm_code rc = filter != NULL ? ask_filter(existing, group, filter, columns, &may, err) : GM_OK;
+	if (rc == GM_OK && !may) {
 		keep_filter(existing, group, filter);
 		return GM_OK;
 	}
 	gm_key_filter_free(filter);
+	GM_TRY(rc);
 	return load_group(existing, index, set, err);
 }
 

@@ -14,6 +14,7 @@ enum { BOUND_BYTES_MAX = 1024 }; /* longer ones are not kept */
 
 struct column {
 	struct gm_bloom bloom; /* words NULL: none */
+	bool has_bloom;        /* the file has one, whether it was read or not */
 	bool narrow;           /* the file stores 4 bytes */
 	bool has_bounds;
 	int64_t min, max;
@@ -23,6 +24,7 @@ struct column {
 
 struct gm_key_filter {
 	size_t column_count, bytes;
+	bool has_more; /* bloom filters to be read */
 	struct column columns[];
 };
 
@@ -72,13 +74,10 @@ static enum gm_code read_column(const struct gm_rows_file *file, size_t group, s
 	const struct gm_parquet_file_info *info = gm_rows_file_info(file);
 	const struct gm_parquet_leaf *leaf = &info->leaves[leaf_index];
 	const struct gm_parquet_chunk_info *chunk = &info->groups[group].chunks[leaf_index];
-	GM_TRY(read_bounds(chunk, leaf->type, column, err));
-	if (chunk->bloom_offset == 0 || !leaf->as_stored) return GM_OK;
-	if (!is_number(leaf->type) && leaf->type != GM_TYPE_STRING) return GM_OK;
+	column->has_bloom =
+	    chunk->bloom_offset != 0 && leaf->as_stored && (is_number(leaf->type) || leaf->type == GM_TYPE_STRING);
 	column->narrow = is_number(leaf->type) && plain_bytes(leaf->type) == 4;
-	enum gm_code rc = gm_rows_file_bloom(file, group, leaf_index, &column->bloom, err);
-	/* One that this version cannot read or hold is as good as none. */
-	return rc == GM_NOT_FOUND || rc == GM_UNSUPPORTED ? GM_OK : rc;
+	return read_bounds(chunk, leaf->type, column, err);
 }
 
 enum gm_code gm_key_filter_read(const struct gm_rows_file *file, size_t group, size_t key_count,
@@ -97,13 +96,34 @@ enum gm_code gm_key_filter_read(const struct gm_rows_file *file, size_t group, s
 			gm_key_filter_free(filter);
 			return rc;
 		}
-		filter->bytes += column->bloom.bytes + column->min_bytes + column->max_bytes;
-		excludes |= column->has_bounds || column->bloom.words != NULL;
+		filter->bytes += column->min_bytes + column->max_bytes;
+		filter->has_more |= column->has_bloom;
+		excludes |= column->has_bounds || column->has_bloom;
 	}
 	if (excludes)
 		*out = filter;
 	else
 		gm_key_filter_free(filter);
+	return GM_OK;
+}
+
+bool gm_key_filter_has_more(const struct gm_key_filter *filter)
+{
+	return filter->has_more;
+}
+
+enum gm_code gm_key_filter_read_more(struct gm_key_filter *filter, const struct gm_rows_file *file, size_t group,
+                                     struct gm_error *err)
+{
+	for (size_t i = 0; i < filter->column_count; i++) {
+		struct column *column = &filter->columns[i];
+		if (!column->has_bloom || column->bloom.words != NULL) continue;
+		enum gm_code rc = gm_rows_file_bloom(file, group, gm_rows_file_leaf(file, i), &column->bloom, err);
+		/* One that this version cannot read or hold is as good as none. */
+		if (rc != GM_NOT_FOUND && rc != GM_UNSUPPORTED) GM_TRY(rc);
+		filter->bytes += column->bloom.bytes;
+	}
+	filter->has_more = false;
 	return GM_OK;
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL_BYTES = 256 << 10 };
+enum { SMALL_BYTES = GM_QUARANTINE_TEXT_BYTES };
 
 struct gm_quarantine {
 	struct gm_ndjson *file;

@@ -1,4 +1,4 @@
-/* quarantine.h - writes rejected records as <unit>.ndjson.gz.
+/* quarantine.h - writes rejected records as <unit>.ndjson.gz; quarantine_reader.h reads them back.
  *
  * One JSON object a line: {"object":KEY,"offset":N,"record":N,"reason":CODE,"column":..,"detail":SENTENCE,
  * "encoding":"utf-8"|"base64","raw":...,"bytes":N}. Written in plan order, deterministic bytes (zlib, fixed level, no
@@ -9,6 +9,8 @@
 
 #include "shred/shred.h"
 #include "store/store.h"
+
+enum { GM_QUARANTINE_TEXT_BYTES = 256 << 10 }; /* at most so many bytes of an entry are text */
 
 struct gm_quarantine;
 /* Nothing is staged before the first entry. */

@@ -13,10 +13,10 @@
 
 /* What a commit says. */
 struct entry {
-	json_t *info, *adds; /* adds: an array */
+	json_t *info, *metadata, *adds; /* metadata NULL: unchanged; adds: an array */
 	uint64_t txn[SIM_JOBS], claim;
 	bool has_txn[SIM_JOBS];
-	size_t removes;
+	json_t *removes; /* an array, too */
 };
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
@@ -40,15 +40,18 @@ static void read_action(json_t *action, struct entry *entry)
 {
 	json_t *part;
 	if ((part = json_object_get(action, "commitInfo")) != NULL) entry->info = json_incref(part);
+	if ((part = json_object_get(action, "metaData")) != NULL) entry->metadata = json_incref(part);
 	if ((part = json_object_get(action, "add")) != NULL) (void)json_array_append(entry->adds, part);
 	if ((part = json_object_get(action, "txn")) != NULL) read_txn(part, entry);
-	entry->removes += json_object_get(action, "remove") != NULL;
+	if ((part = json_object_get(action, "remove")) != NULL) (void)json_array_append(entry->removes, part);
 }
 
 static void entry_release(struct entry *entry)
 {
 	json_decref(entry->info);
+	json_decref(entry->metadata);
 	json_decref(entry->adds);
+	json_decref(entry->removes);
 }
 
 static bool read_entry(struct sim *sim, const char *key, struct entry *entry)
@@ -56,7 +59,7 @@ static bool read_entry(struct sim *sim, const char *key, struct entry *entry)
 	struct gm_buf bytes;
 	json_error_t problem;
 	bool good = true;
-	*entry = (struct entry){.adds = json_array()};
+	*entry = (struct entry){.adds = json_array(), .removes = json_array()};
 	if (!sim_object_bytes(sim->table, key, &bytes)) good = false;
 	for (size_t at = 0; good && at < bytes.len;) {
 		const char *line = (const char *)bytes.data + at, *end = memchr(line, '\n', bytes.len - at);
@@ -172,6 +175,7 @@ static void check_data_file(struct sim *sim, const struct sim_books *books, cons
 		sim_violation(sim, "%s is not what its books say", named->path);
 	if (file->row_count != named->rows)
 		sim_violation(sim, "%s holds %zu keys in %" PRIu64 " rows", named->path, file->row_count, named->rows);
+	if (file->twice && !sim->oracle->twice) sim_violation(sim, "%s has a column that the table has not", named->path);
 	if (strcmp(file->engine, books->engine) != 0 || strcmp(file->job_hash, books->job_hash) != 0)
 		sim_violation(sim, "%s was made by another engine or edition than its plan", named->path);
 	for (size_t i = 0; i < file->row_count; i++) check_row(sim, named->path, file->rows[i], fresh);
@@ -404,7 +408,7 @@ static void check_commit(struct sim *sim, int64_t version, unsigned job, const s
 		              version, sim_job_id(job), run, parent, oracle->head[job]);
 	if (sim_plan_closed(oracle, job, run))
 		sim_violation(sim, "plan %s/%" PRIu64 " is committed, and closed", sim_job_id(job), run);
-	if (entry->removes > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
+	if (json_array_size(entry->removes) > 0) sim_violation(sim, "version %" PRId64 " removes files", version);
 	struct sim_commit *commit =
 	    add_commit(oracle, (struct sim_commit){.job = job, .run = run, .parent = parent, .empty = empty});
 	oracle->head[job] = run;
@@ -416,18 +420,56 @@ static void check_commit(struct sim *sim, int64_t version, unsigned job, const s
 	sim_check_readers(sim);
 }
 
+static void take_away(struct sim *sim, const json_t *remove)
+{
+	struct sim_oracle *oracle = sim->oracle;
+	const char *path = json_string_value(json_object_get(remove, "path"));
+	struct sim_file *file = sim_file_find(oracle, path);
+	file->removed = true;
+	file->removed_at = (int64_t)oracle->commit_count - 1;
+	for (size_t i = 0; i < file->row_count; i++) {
+		oracle->held[file->rows[i].row] = false;
+		oracle->deleted[file->rows[i].row] = true;
+	}
+}
+
+/* They made the table, or add or remove a file. */
+static void commit_of_others(struct sim *sim, const struct entry *entry)
+{
+	(void)add_commit(sim->oracle, (struct sim_commit){.job = SIM_JOBS, .empty = true});
+	import(sim, 0, entry);
+	for (size_t i = 0; i < json_array_size(entry->removes); i++) take_away(sim, json_array_get(entry->removes, i));
+}
+
+/* Columns come, and never go. */
+static void check_columns(struct sim *sim, int64_t version, const struct entry *entry)
+{
+	static const char *const always[] = {"k", "p", "n", "part"};
+	const char *schema = json_string_value(json_object_get(entry->metadata, "schemaString"));
+	if (entry->metadata == NULL) return;
+	bool lacks = schema == NULL, twice = schema != NULL && strstr(schema, "\"twice\"") != NULL;
+	for (size_t i = 0; !lacks && i < sizeof always / sizeof always[0]; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "\"%s\"", always[i]);
+		lacks = strstr(schema, name) == NULL;
+	}
+	if (lacks || (sim->oracle->twice && !twice)) sim_violation(sim, "version %" PRId64 " takes columns away", version);
+	sim->oracle->twice = twice;
+}
+
 static void new_version(struct sim *sim, int64_t version, const char *key)
 {
 	struct entry entry;
 	size_t jobs = 0;
 	if (!read_entry(sim, key, &entry)) return;
+	check_columns(sim, version, &entry);
 	for (unsigned job = 0; job < SIM_JOBS; job++) {
 		if (!entry.has_txn[job]) continue;
 		check_commit(sim, version, job, &entry);
 		jobs++;
 	}
-	if (jobs == 0 && version == 0) /* the other writer who made the table */
-		(void)add_commit(sim->oracle, (struct sim_commit){.job = SIM_JOBS, .empty = true});
+	if (jobs == 0)
+		commit_of_others(sim, &entry);
 	else if (jobs != 1)
 		sim_violation(sim, "version %" PRId64 " is of %zu jobs", version, jobs);
 	entry_release(&entry);

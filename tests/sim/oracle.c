@@ -48,6 +48,22 @@ void sim_oracle_free(struct sim_oracle *oracle)
 	free(oracle);
 }
 
+bool sim_oracle_holds(const struct sim *sim, unsigned row)
+{
+	return sim->oracle->held[row];
+}
+
+const char *sim_oracle_any_file(struct sim *sim)
+{
+	const struct sim_oracle *oracle = sim->oracle;
+	const struct sim_file *chosen = NULL;
+	unsigned seen = 0;
+	for (size_t i = 0; i < oracle->file_count; i++)
+		if (oracle->files[i].committed && !oracle->files[i].removed && sim_below(&sim->random, ++seen) == 0)
+			chosen = &oracle->files[i];
+	return chosen != NULL ? chosen->path : NULL;
+}
+
 uint64_t sim_oracle_commits(const struct sim *sim)
 {
 	return sim->oracle->commit_count;
@@ -127,6 +143,15 @@ static bool whose_file(const char *path, unsigned *job, uint64_t *run)
 	return false;
 }
 
+bool sim_oracle_work_of(const char *path, char work[SIM_KEY_ROOM])
+{
+	unsigned job;
+	uint64_t run;
+	if (!whose_file(path, &job, &run)) return false;
+	sim_state_key(work, job, "work", run, "/");
+	return true;
+}
+
 bool sim_exists(struct sim *sim, const char *key)
 {
 	struct gm_buf ignored;
@@ -184,14 +209,18 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 	if (!sim_rows_read(sim, path, bytes->data, bytes->len, &read)) return;
 	file.rows = read.rows;
 	file.row_count = read.count;
+	file.twice = read.twice;
 	memcpy(file.engine, read.engine, sizeof file.engine);
 	memcpy(file.job_hash, read.job_hash, sizeof file.job_hash);
 	file.path = strdup(path);
 	oracle->files = sim_grow(oracle->files, &oracle->file_room, oracle->file_count, sizeof file);
 	oracle->files[oracle->file_count++] = file;
 	for (size_t i = 0; i < file.row_count; i++) {
-		if (++oracle->shown[file.rows[i].row] == 1) continue;
-		sim_row_name(file.rows[i].row, row);
+		uint16_t number = file.rows[i].row;
+		if (file.job == SIM_JOBS) oracle->theirs[number]++;
+		/* Others can commit a key of ours between our last look at the log and our publishing it. */
+		if (++oracle->shown[number] == 1 || oracle->theirs[number] > 0) continue;
+		sim_row_name(number, row);
 		sim_violation(sim, "readers see %s twice, once in %s", row, path);
 	}
 	sim_check_readers(sim);
@@ -200,8 +229,12 @@ static void file_appears(struct sim *sim, const char *path, const struct gm_buf 
 static void file_vanishes(struct sim *sim, struct sim_file *file)
 {
 	struct sim_oracle *oracle = sim->oracle;
-	if (file->committed) sim_violation(sim, "%s is removed, and committed", file->path);
-	for (size_t i = 0; i < file->row_count; i++) oracle->shown[file->rows[i].row]--;
+	if (file->committed && !file->removed) sim_violation(sim, "%s is removed, and committed", file->path);
+	for (size_t i = 0; i < file->row_count; i++) {
+		oracle->shown[file->rows[i].row]--;
+		if (file->job == SIM_JOBS) oracle->theirs[file->rows[i].row]--;
+	}
+	if (file->removed) return; /* readers of older versions know it */
 	free_file(file);
 	*file = oracle->files[--oracle->file_count];
 }
@@ -212,6 +245,8 @@ static void saw_data(struct sim *sim, const char *path)
 	struct sim_file *file = sim_file_find(sim->oracle, path);
 	if (!sim_object_bytes(sim->table, path, &bytes)) {
 		if (file != NULL) file_vanishes(sim, file);
+	} else if (file != NULL && file->removed) {
+		sim_violation(sim, "%s is published again after others removed it", path);
 	} else if (file == NULL) {
 		file_appears(sim, path, &bytes);
 	} else if (bytes.len != file->bytes || !XXH128_isEqual(XXH3_128bits(bytes.data, bytes.len), file->hash)) {
@@ -258,6 +293,37 @@ static void saw_claim(struct sim *sim, uint64_t k, const char *key)
 	oracle->claims = sim_grow(oracle->claims, &oracle->claim_room, oracle->claim_count, sizeof claim);
 	oracle->claims[oracle->claim_count++] = claim;
 	sim_check_readers(sim);
+}
+
+/* Rejected records of a unit, as its manifest has them; UINT64_MAX: there is none. */
+static uint64_t rejected_in(struct sim *sim, unsigned job, uint64_t plan, unsigned unit)
+{
+	char key[SIM_KEY_ROOM], suffix[32];
+	uint64_t sum = 0;
+	(void)snprintf(suffix, sizeof suffix, "/%05u.json", unit);
+	sim_state_key(key, job, "work", plan, suffix);
+	json_t *json = sim_json_read(sim, key);
+	if (json == NULL) return UINT64_MAX;
+	const json_t *objects = json_object_get(json, "objects");
+	for (size_t i = 0; i < json_array_size(objects); i++)
+		sum += (uint64_t)json_integer_value(
+		    json_object_get(json_object_get(json_array_get(objects, i), "balance"), "quarantined"));
+	json_decref(json);
+	return sum;
+}
+
+void sim_oracle_check_claim(struct sim_runner *runner, const char *key)
+{
+	struct sim *sim = runner->sim;
+	struct sim_claim claim;
+	uint64_t k, sum = 0, more;
+	if (!runner->strict || !is_numbered(key, "_gristmill/claims/", ".json", &k) || !read_claim(sim, key, &claim))
+		return;
+	for (unsigned unit = 0; (more = rejected_in(sim, claim.job, claim.plan, unit)) != UINT64_MAX; unit++) sum += more;
+	if (sum > runner->options.quarantine_records)
+		sim_violation(sim,
+		              "plan %s/%" PRIu64 " is claimed by one who allows fewer than the %" PRIu64 " rejected records",
+		              sim_job_id(claim.job), claim.plan, sum);
 }
 
 static void saw_closed(struct sim *sim, unsigned job, uint64_t plan, const char *key)
@@ -359,7 +425,8 @@ static void check_rows(struct sim *sim, const struct sim_object *object)
 	for (unsigned k = 0; k < object->row_count; k++) {
 		unsigned shown = sim->oracle->shown[object->rows[k].row];
 		sim_row_name(object->rows[k].row, row);
-		if (shown != 1) sim_violation(sim, "%s of %s is in %u files", row, object->key, shown);
+		if (shown != 1 && !sim->oracle->deleted[object->rows[k].row])
+			sim_violation(sim, "%s of %s is in %u files", row, object->key, shown);
 	}
 }
 

@@ -14,10 +14,11 @@ struct sim_file { /* visible in a partition folder */
 	struct sim_row *rows;
 	size_t row_count;
 	char engine[64], job_hash[40]; /* as its footer says */
+	bool twice;                    /* it has the second edition's column */
 	unsigned job;                  /* its name says that it is of this job and run; SIM_JOBS: of others */
 	uint64_t run;
-	bool committed;
-	int64_t version; /* of the commit */
+	bool committed, removed;     /* removed: from the log, by others */
+	int64_t version, removed_at; /* of the commits */
 };
 
 struct sim_commit {
@@ -51,12 +52,15 @@ struct sim_oracle {
 	char **named; /* files that committed runs name beside their data: quarantine */
 	size_t named_count;
 	int64_t checkpoint;                /* the newest; -1: none */
+	bool twice;                        /* the table has the second edition's column */
 	uint64_t head[SIM_JOBS];           /* the last committed plan: the job's transaction */
 	uint64_t claim_committed;          /* the claims' transaction */
 	bool known[SIM_JOBS][SIM_OBJECTS]; /* the bookmarks: as which content an object was processed last */
 	uint8_t shown[SIM_ROWS];           /* in how many visible files */
 	bool held[SIM_ROWS];               /* in a committed one */
 	bool other[SIM_ROWS];              /* with which content */
+	bool deleted[SIM_ROWS];            /* others have removed it at some time */
+	uint8_t theirs[SIM_ROWS];          /* in how many visible files of others */
 };
 
 void *sim_grow(void *array, size_t *room, size_t count, size_t bytes_each);

@@ -107,6 +107,9 @@ static void happen(struct sim *sim)
 	if (sim_chance(&sim->random, scenario->overwrite)) sim_object_is_overwritten(sim);
 	if (sim_chance(&sim->random, scenario->vanish)) sim_object_vanishes(sim);
 	if (sim_chance(&sim->random, scenario->intrude)) sim_file_intrudes(sim);
+	if (sim_chance(&sim->random, scenario->append)) sim_others_append(sim);
+	if (sim_chance(&sim->random, scenario->delete)) sim_others_delete(sim);
+	if (sim_chance(&sim->random, scenario->expire)) sim_staged_expires(sim);
 	if (sim_chance(&sim->random, scenario->interrupt)) sim->runners[sim_below(&sim->random, SIM_SLOTS)].stop = 1;
 }
 

@@ -16,6 +16,11 @@ struct look {
 	size_t files;
 };
 
+static bool is_live(const struct sim_file *file, int64_t version)
+{
+	return file->committed && file->version <= version && !(file->removed && file->removed_at <= version);
+}
+
 static enum gm_code see_file(void *context, const struct gm_delta_file *file, struct gm_error *err)
 {
 	struct look *look = context;
@@ -24,20 +29,21 @@ static enum gm_code see_file(void *context, const struct gm_delta_file *file, st
 	struct gm_arena arena;
 	const struct sim_file *known = sim_file_find(sim->oracle, file->path);
 	look->files++;
-	if (known == NULL || !known->committed || known->version > look->version || known->bytes != file->bytes)
+	if (known == NULL || !is_live(known, look->version) || known->bytes != file->bytes)
 		sim_violation(sim, "a reader of version %" PRId64 " sees %s, which is not in it", look->version, file->path);
 	gm_arena_init(&arena, 1024);
 	enum gm_code rc = gm_store_stat(look->runner->table, file->path, &info, &arena, err);
 	gm_arena_release(&arena);
-	if (rc == GM_NOT_FOUND) sim_violation(sim, "a reader of version %" PRId64 " misses %s", look->version, file->path);
-	return rc;
+	if (rc != GM_NOT_FOUND) return rc;
+	if (known == NULL || !known->removed)
+		sim_violation(sim, "a reader of version %" PRId64 " misses %s", look->version, file->path);
+	return GM_OK;
 }
 
 static size_t files_at(const struct sim_oracle *oracle, int64_t version)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < oracle->file_count; i++)
-		count += oracle->files[i].committed && oracle->files[i].version <= version;
+	for (size_t i = 0; i < oracle->file_count; i++) count += is_live(&oracle->files[i], version);
 	return count;
 }
 

@@ -122,8 +122,8 @@ static bool read_rows(const uint8_t *data, size_t bytes, struct sim_rows *out)
 	            read_column(reader, "k", take_key, rows, count, &err) &&
 	            read_column(reader, "p", take_part, rows, count, &err) &&
 	            read_column(reader, "n", take_content, rows, count, &err);
-	if (good && gm_parquet_reader_find(reader, &twice, 1) != SIZE_MAX)
-		good = read_column(reader, twice, take_twice, rows, count, &err);
+	out->twice = gm_parquet_reader_find(reader, &twice, 1) != SIZE_MAX;
+	if (good && out->twice) good = read_column(reader, twice, take_twice, rows, count, &err);
 	take_meta(reader, "gristmill.engine", out->engine, sizeof out->engine);
 	take_meta(reader, "gristmill.job_hash", out->job_hash, sizeof out->job_hash);
 	gm_parquet_reader_free(reader);

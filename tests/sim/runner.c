@@ -134,6 +134,7 @@ void sim_runner_start(struct sim *sim, struct sim_runner *runner, unsigned job, 
 	                              .engine = who.engine,
 	                              .clock_us = (sim->scenario.old ? 100 : 3) * day_us + sim_below(&sim->random, 1000000),
 	                              .cleaned_then = sim->counts.cleaned,
+	                              .expired_then = sim->counts.expired,
 	                              .adoptable = sim_oracle_has_state(sim, 0),
 	                              .active = true};
 	runner->options = (struct gm_run_options){.threads = 1,
@@ -161,13 +162,15 @@ static bool is_step(enum sim_errand errand)
 	return errand == SIM_STEPS || errand == SIM_WORK || errand == SIM_COMMIT;
 }
 
-/* An input has changed; or the log is gone, which who slept for so long may say; or, where that is not tried again,
- * others have committed something that is at odds with the plan. */
+/* An input has changed; or the log or a staged file is gone, which who slept for so long may say; or, where that is not
+ * tried again, others have committed something that is at odds with the plan. */
 static bool may_find_change(const struct sim_runner *runner)
 {
 	const struct sim *sim = runner->sim;
+	bool once = is_step(runner->errand) || runner->errand == SIM_DRY_RUN; /* does not try again */
 	return sim_object_was_changed(sim, sim_source_of(sim, runner->job), runner->error.object) ||
-	       sim->counts.cleaned > runner->cleaned_then || (is_step(runner->errand) && sim->scenario.jobs > 1);
+	       sim->counts.cleaned > runner->cleaned_then || sim->counts.expired > runner->expired_then ||
+	       (once && (sim->scenario.jobs > 1 || sim->others > 0 || sim->counts.expired > 0));
 }
 
 /* May it end like this? */
@@ -181,7 +184,9 @@ static bool is_expected(const struct sim_runner *runner)
 	case GM_INTERRUPTED: return runner->stop != 0;
 	case GM_LOST: return runner->errand == SIM_ABANDON;
 	case GM_CHANGED: return may_find_change(runner);
-	case GM_NOT_FOUND: return is_step(runner->errand) || runner->errand == SIM_FORGET;
+	case GM_NOT_FOUND:
+		return is_step(runner->errand) || runner->errand == SIM_FORGET ||
+		       runner->sim->counts.expired > runner->expired_then;
 	case GM_UNSUPPORTED: return is_step(runner->errand);
 	case GM_USAGE: /* nothing to adopt yet, or not in a dry run; a plan or unit that is none */
 		return is_step(runner->errand) ||

@@ -57,6 +57,9 @@ static void draw_world(struct sim *sim)
 	scenario->overwrite = ONE_OF(sim, 0, 0, 0, 2);
 	scenario->vanish = ONE_OF(sim, 0, 0, 0, 3);
 	scenario->intrude = ONE_OF(sim, 0, 0, 0, 3);
+	scenario->append = ONE_OF(sim, 0, 0, 0, 5);
+	scenario->delete = ONE_OF(sim, 0, 0, 0, 3);
+	scenario->expire = ONE_OF(sim, 0, 0, 0, 5);
 	scenario->parts = 1 + sim_below(random, SIM_PARTS);
 	scenario->bad = ONE_OF(sim, 0, 0, 50);
 	scenario->redelivered = ONE_OF(sim, 0, 50, 300);

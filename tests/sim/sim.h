@@ -11,6 +11,7 @@
  *   store.c    a runner's view of a store: its steps, and what goes wrong in them
  *   effects.c  what calls do to the table, at once, late, or again
  *   world.c    the jobs, and the objects of their sources
+ *   others.c   other writers of the table
  *   rows.c     which rows a data file holds
  *   oracle.c   what must be true of the table after every effect, and at the end
  *   commits.c  what must be true of a commit
@@ -65,7 +66,7 @@ enum sim_shared {
 struct sim_scenario {
 	unsigned die_before, die_after, fail, lose, late, repeat;
 	unsigned doze; /* of each write: the runner stands still right before it */
-	unsigned sleep, deliver, arrive, overwrite, vanish, intrude, interrupt;
+	unsigned sleep, deliver, arrive, overwrite, vanish, intrude, append, delete, expire, interrupt;
 	unsigned errand[SIM_ERRANDS]; /* other than a run */
 	unsigned bad, redelivered;
 	unsigned slots, starts, jobs, editions, engines, parts;
@@ -104,7 +105,7 @@ enum sim_lie {
 
 struct sim_counts {
 	uint64_t schedules, steps, runs, crashes, failures, lost, late, repeated, stale, commits, dead_plans, checkpoints,
-	    cleaned, ghosts;
+	    cleaned, ghosts, expired;
 };
 
 /* --- The world ---------------------------------------------------------------------------------------------------- */
@@ -142,14 +143,15 @@ struct sim_runner {
 	enum gm_code code;
 	int64_t clock_us;
 	bool active, strict;
-	bool adoptable;        /* when it started the first job had state */
-	bool dead;             /* every further call fails and does nothing */
-	bool drowsy;           /* it is about to write, and will stand still first */
-	bool hurt;             /* it has seen a failure that the scheduler made */
-	volatile int stop;     /* somebody pressed Ctrl-C */
-	uint64_t wake_at;      /* step; 0: awake */
-	uint64_t commits_then; /* when it fell asleep */
-	uint64_t cleaned_then; /* when it started */
+	bool adoptable;                      /* when it started the first job had state */
+	bool dead;                           /* every further call fails and does nothing */
+	bool drowsy;                         /* it is about to write, and will stand still first */
+	bool hurt;                           /* it has seen a failure that the scheduler made */
+	volatile int stop;                   /* somebody pressed Ctrl-C */
+	unsigned shaky;                      /* calls that fail more often than others */
+	uint64_t wake_at;                    /* step; 0: awake */
+	uint64_t commits_then;               /* when it fell asleep */
+	uint64_t cleaned_then, expired_then; /* when it started */
 };
 
 struct sim_late; /* an effect that is still to come */
@@ -173,7 +175,7 @@ struct sim {
 	uint8_t part_of[SIM_KEYS]; /* where each key came first */
 	bool apart[SIM_KEYS];      /* in a file of others that is not in the log yet: no object has it */
 	uint64_t newest_plan[SIM_JOBS];
-	unsigned intruders;
+	unsigned others; /* files and commits of other writers so far */
 	struct sim_oracle *oracle;
 	struct sim_counts counts;
 	uint64_t writes;      /* effects on the table so far */
@@ -207,8 +209,16 @@ const char *sim_engine_id(unsigned engine);
 void sim_object_arrives(struct sim *sim);
 void sim_object_is_overwritten(struct sim *sim);
 void sim_object_vanishes(struct sim *sim);
-/* Another writer puts a data file into a partition's folder, with keys that nobody else has. */
+
+/* others.c: other writers of the table, who know the log or do not, and what clears up after uploads. */
+/* A data file appears in a partition's folder, with keys that nobody else has. */
 void sim_file_intrudes(struct sim *sim);
+/* Others commit a file, perhaps with keys that a run of ours is about to commit, but none that the table has. */
+void sim_others_append(struct sim *sim);
+/* Others remove a file from the log, and from its folder. */
+void sim_others_delete(struct sim *sim);
+/* What somebody staged is cleared away as an upload that was never completed. */
+void sim_staged_expires(struct sim *sim);
 /* What an operator does about an object that was overwritten after it had been processed: gives it a new name. */
 bool sim_object_is_renamed(struct sim *sim, unsigned source, const char *key);
 /* Any that ever was; NULL: none. */
@@ -217,6 +227,8 @@ const struct sim_object *sim_object_any(struct sim *sim, unsigned source);
 const struct sim_object *sim_object_find(const struct sim *sim, unsigned source, const char *key, int64_t mtime_us);
 bool sim_object_was_changed(const struct sim *sim, unsigned source, const char *key);
 void sim_row_name(unsigned row, char out[32]);
+/* A key that nobody has had, in a partition. */
+unsigned sim_key_new(struct sim *sim);
 
 /* store.c: the runner's view of a store; closing it leaves `inner` alone. */
 struct gm_store *sim_store_new(struct sim_runner *runner, struct gm_store *inner);
@@ -241,6 +253,7 @@ struct sim_rows {
 	struct sim_row *rows;
 	size_t count;
 	char engine[64], job_hash[40]; /* whose work it is, as its footer says */
+	bool twice;                    /* it has the second edition's column */
 };
 bool sim_rows_read(struct sim *sim, const char *path, const uint8_t *data, size_t bytes, struct sim_rows *out);
 
@@ -254,6 +267,13 @@ void sim_oracle_end(struct sim *sim);
 bool sim_oracle_has_state(const struct sim *sim, unsigned job);
 bool sim_oracle_committed(const struct sim *sim, unsigned job, uint64_t run);
 uint64_t sim_oracle_commits(const struct sim *sim);
+/* May the runner have put this claim? It must not, if more was rejected than it allows. */
+void sim_oracle_check_claim(struct sim_runner *runner, const char *key);
+/* For others.c: is the row in a committed file? The path of any committed file; NULL: there is none. */
+bool sim_oracle_holds(const struct sim *sim, unsigned row);
+const char *sim_oracle_any_file(struct sim *sim);
+/* The work folder of the plan that made the data file; false: it is of others. */
+bool sim_oracle_work_of(const char *path, char work[SIM_KEY_ROOM]);
 
 /* reader.c: reads the log as a Delta reader does, in steps, and compares what it sees with what was committed. */
 enum gm_code sim_read_log(struct sim_runner *runner, struct gm_error *err);

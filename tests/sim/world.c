@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_INTRUDERS = 4 };
-
 /* --- Jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Two jobs write to one table; each has a second edition, with another column. Nothing is compressed, so that rows.c
@@ -81,7 +79,7 @@ static struct sim_row again(struct sim *sim, uint16_t row)
 	return (struct sim_row){.row = row, .other = sim_chance(random, 150)};
 }
 
-static unsigned new_key(struct sim *sim)
+unsigned sim_key_new(struct sim *sim)
 {
 	if (sim->key_count == SIM_KEYS) abort(); /* more objects than keys for them */
 	unsigned key = sim->key_count++;
@@ -99,7 +97,7 @@ static struct sim_row choose_row(struct sim *sim, const struct sim_object *objec
 		unsigned key = sim_below(random, sim->key_count);
 		if (!sim->apart[key]) return again(sim, (uint16_t)(key * SIM_PARTS + sim->part_of[key]));
 	}
-	unsigned key = new_key(sim);
+	unsigned key = sim_key_new(sim);
 	return (struct sim_row){.row = (uint16_t)(key * SIM_PARTS + sim->part_of[key])};
 }
 
@@ -270,65 +268,6 @@ static void make_table(struct sim *sim)
 	                            .data = foreign_text,
 	                            .bytes = sizeof foreign_text - 1};
 	if (sim_effect_apply(sim, &effect, &err) != GM_OK) abort();
-}
-
-/* --- Files of others ---------------------------------------------------------------------------------------------- */
-
-static int64_t no_clock(void *context)
-{
-	(void)context;
-	return 1;
-}
-
-/* A table of one object, made on the side: as good a writer as any. */
-static void write_elsewhere(struct sim *sim, const char *text, struct gm_store **table)
-{
-	struct gm_store *source;
-	struct gm_run_result result;
-	struct gm_error err;
-	if (gm_store_open_memory(&source, &err) != GM_OK || gm_store_open_memory(table, &err) != GM_OK ||
-	    gm_store_put(source, "object", text, strlen(text), true, &err) != GM_OK)
-		abort();
-	struct gm_run_env env = {
-	    .source = source, .table = *table, .engine_id = "another", .scratch = "/tmp", .now_us = no_clock};
-	struct gm_run_options options = {.threads = 1, .memory_bytes = 32 << 20};
-	if (gm_run_on(sim_job(sim, 0, 0), &env, &options, &result, &err) != GM_OK) abort();
-	gm_run_result_clear(&result);
-	gm_store_close(source);
-}
-
-static enum gm_code take_file(void *context, const struct gm_object_info *info, struct gm_error *err)
-{
-	(void)err;
-	(void)snprintf(context, SIM_KEY_ROOM, "%s", info->key);
-	return GM_OK;
-}
-
-void sim_file_intrudes(struct sim *sim)
-{
-	char text[256], path[SIM_KEY_ROOM] = "", name[64];
-	struct gm_store *elsewhere;
-	struct gm_buf bytes;
-	struct gm_error err;
-	size_t n = 0;
-	if (sim->intruders == MOST_INTRUDERS) return;
-	unsigned part = sim_below(&sim->random, sim->scenario.parts), rows = 1 + sim_below(&sim->random, 3);
-	for (unsigned i = 0; i < rows; i++) {
-		unsigned key = new_key(sim);
-		sim->part_of[key] = (uint8_t)part;
-		sim->apart[key] = true;
-		n += (size_t)snprintf(text + n, sizeof text - n, "{\"k\":\"k%06u\",\"p\":\"%c\",\"n\":%u}\n", key,
-		                      (char)('a' + part), 2 * (key * SIM_PARTS + part));
-	}
-	write_elsewhere(sim, text, &elsewhere);
-	if (gm_store_list(elsewhere, "part=", take_file, path, &err) != GM_OK || !sim_object_bytes(elsewhere, path, &bytes))
-		abort();
-	(void)snprintf(name, sizeof name, "part=%c/of-others-%u.parquet", (char)('a' + part), ++sim->intruders);
-	sim_trace(sim, "%s appears, with %u rows", name, rows);
-	struct sim_effect effect = {.kind = SIM_PUT_IF_ABSENT, .key = name, .data = bytes.data, .bytes = bytes.len};
-	if (sim_effect_apply(sim, &effect, &err) != GM_OK) abort();
-	gm_buf_release(&bytes);
-	gm_store_close(elsewhere);
 }
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */

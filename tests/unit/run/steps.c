@@ -242,7 +242,7 @@ static void a_status_leaves_no_trace_and_tells_what_fails(void **state)
 			assert_string_equal(status.plans[0].state, "it is not finished");
 		} else if (rc == GM_OK) { /* then it is said where it matters */
 			assert_int_equal(status.plan_count, 1);
-			assert_non_null(strstr(status.plans[0].state, "it cannot be read: "));
+			assert_non_null(strstr(status.plans[0].state, "it cannot be looked at: "));
 		}
 		if (rc == GM_OK) {
 			assert_int_equal(status.last_run, 1);

@@ -351,9 +351,10 @@ static void changes_end_where_the_caller_says(void **state)
 	put_text(store, 2, "not read");
 	must_fail(gm_delta_entries(store, 0, refuse_second, &calls, &failure), GM_LOST, "seen enough");
 	assert_int_equal(calls, 2);
-	struct gm_buf seen = {.max_bytes = 1000};
-	must_fail(gm_delta_entries(store, 0, collect_entry, &seen, &failure), GM_CORRUPT, "JSON");
-	gm_buf_release(&seen);
+	struct gm_buf text;
+	gm_buf_init(&text, 1000);
+	must_fail(gm_delta_entries(store, 0, collect_entry, &text, &failure), GM_CORRUPT, "JSON");
+	gm_buf_release(&text);
 	gm_store_close(store);
 }
 

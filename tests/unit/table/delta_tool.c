@@ -1,8 +1,8 @@
 /* Drives the Delta log for tests/test_delta_log.py: reads commands, one JSON object a line, and answers each with one.
  *
- *     {"put": {"version": 0, ...}}
- *     {"checkpoint": {"now_ms": 0}}    {"clean": {"now_ms": 0}}    {"dump": {"version": -1}}
- *     {"entries": {"first": 0}}       {"schema": {"fields": [["id", "bigint", "a number"], ...]}}
+ *     {"put": {"version": 0, ...}}    {"checkpoint": {"now_ms": 0}}    {"clean": {"now_ms": 0}}
+ *     {"dump": {"version": -1}}       {"entries": {"first": 0}}
+ *     {"schema": {"fields": [["id", "bigint", "a number"], ...]}}
  *     {"stats": {"rows": 3, "columns": [{"name": "id", "type": "bigint", "nulls": 0, "min": 1, "max": 3}, ...]}}
  *
  * usage: delta_tool TABLE */

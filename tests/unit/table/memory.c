@@ -5,7 +5,7 @@
 #include "table/duplicates.h"
 #include "table/keyfile.h"
 #include "table/overlap.h"
-#include "table/quarantine.h"
+#include "table/quarantine_reader.h"
 #include "table/sorter.h"
 #include "table_fixture.h"
 
@@ -216,10 +216,43 @@ static enum gm_code use_quarantine(struct gm_error *err)
 	return code;
 }
 
+#define ENTRY "{\"object\":\"o\",\"offset\":1,\"record\":2,\"reason\":\"not_json\",\"column\":\"\",\"detail\":\"\","
+static const char two_entries[] =
+    ENTRY "\"object_base64\":\"YQ==\",\"encoding\":\"base64\",\"raw\":\"AAAA\",\"bytes\":3}\n" ENTRY
+          "\"encoding\":\"utf-8\",\"bytes\":200000,\"raw\":\"";
+
+/* Two two_entries, of which the second does not fit the reader's first buffer. */
+static enum gm_code give_entries(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
+{
+	enum { START = sizeof two_entries - 1, LONG = 200000 };
+	size_t *given = context;
+	(void)err;
+	for (*got = 0; *got < bytes && *given < START + LONG + 3; (*given)++) {
+		size_t at = *given;
+		((char *)into)[(*got)++] = at < START ? two_entries[at] : at < START + LONG ? 'x' : "\"}\n"[at - START - LONG];
+	}
+	return GM_OK;
+}
+
+static enum gm_code use_reader(struct gm_error *err)
+{
+	struct gm_quarantine_reader *reader;
+	const struct gm_quarantine_head *head;
+	size_t given = 0, count = 0;
+	GM_TRY(gm_quarantine_reader_new(&reader, err));
+	gm_quarantine_reader_begin(reader, give_entries, &given);
+	enum gm_code code;
+	while ((code = gm_quarantine_reader_next(reader, &head, err)) == GM_OK && head != NULL) count++;
+	if (code == GM_OK) assert_int_equal(count, 2);
+	gm_quarantine_reader_free(reader);
+	return code;
+}
+
 static void quarantines(void **state)
 {
 	(void)state;
 	fail_every_allocation(use_quarantine, false);
+	fail_every_allocation(use_reader, false);
 }
 
 static enum gm_code use_hasher(struct gm_error *err)
