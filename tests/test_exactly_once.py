@@ -8,13 +8,13 @@ import time
 import pytest
 
 import harness
+import judge
+import scene
 
-judge = pytest.importorskip("judge")
 ROUNDS = int(os.environ.get("GRISTMILL_ROUNDS", "12"))
-SHIM = harness.BINARY.resolve().parent.parent.parent / "tests" / "fault" / "failio.so"
 SEED = int(os.environ.get("GRISTMILL_SEED", "1"))
 
-JOB = harness.TINY_JOB.replace("  partition_by:", "  unique_by: [id]\n  file_size: 32KiB\n  partition_by:")
+JOB = scene.JOB.replace("  unique_by:", "  file_size: 32KiB\n  unique_by:")
 
 
 class World:
@@ -50,7 +50,7 @@ def doom(chance):
     """Some die before or after a call on files that is drawn for them, whatever else happens to them: a run makes about 60."""
     if harness.SANITIZED or chance.random() < 0.5:
         return None
-    return {"LD_PRELOAD": str(SHIM), "FAULT_IO_AT": str(chance.randrange(1, 90)),
+    return {"LD_PRELOAD": str(scene.IO), "FAULT_IO_AT": str(chance.randrange(1, 90)),
             "FAULT_IO_ACTION": chance.choice(["kill", "kill-after"])}
 
 

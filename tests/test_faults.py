@@ -15,67 +15,31 @@ import pyarrow.parquet as pq
 import pytest
 
 import harness
+import judge
+import scene as scenes
 
-judge = pytest.importorskip("judge")
-SHIMS = harness.BINARY.resolve().parent.parent.parent / "tests" / "fault"
-ALLOC, IO = SHIMS / "failalloc.so", SHIMS / "failio.so"
+IO = scenes.IO
+ALLOC = IO.with_name("failalloc.so")
 STEP = int(os.environ.get("GRISTMILL_FAULT_STEP", "0"))
 SEED = os.environ.get("GRISTMILL_SEED", "")
 pytestmark = pytest.mark.skipif(harness.SANITIZED, reason="the sanitizers replace the same functions")
 
 # Two partitions, a key, a filter, one expression of each kind.
-JOB = harness.TINY_JOB.replace("  partition_by:", "  unique_by: [id]\n  partition_by:").replace("columns:", """\
-where: "id <> 5"
-columns:""") + """\
+JOB = scenes.JOB.replace("columns:", 'where: "id <> 5"\ncolumns:') + """\
   - {name: low, type: string, expr: "lower(s)", comment: native}
   - {name: kind, type: string, expr: "case when s like 'a%' then 'a' else regexp_extract(s, '[b-z]+') end", comment: by SQLite}
 """
-EDITED = JOB.replace("  unique_by:", "  compression_level: 2\n  unique_by:")
-OTHER = JOB.replace("job: tiny", "job: other")
-DAYS = ("2024-03-10", "2024-03-11")
 
 
-class Scene:
-    """A table as the faults find it, and what the next clean run must make of it."""
+class Scene(scenes.Scene):
+    """With faults."""
 
     def __init__(self, folder):
-        self.folder, self.table = folder, folder / "table"
-        self.expected, self.quarantined, self.objects = {}, 0, 0
+        super().__init__(folder, {"tiny": JOB, "edited": scenes.edited(JOB), "other": scenes.other(JOB)})
         self.calls = {}
-        for name, text in (("tiny", JOB), ("edited", EDITED), ("other", OTHER)):
-            harness.write(folder / f"{name}.yaml", text.encode())
-            (folder / source_of(name)).mkdir(exist_ok=True)
 
     def put(self, name, ids, s, job="tiny", bad=0):
-        """An object of rows that fall on two days, some records of it unusable."""
-        documents = [dict(harness.tiny(i, s=s), t=harness.T0 + i + harness.DAY_MS * (i % 2)) for i in ids]
-        for i in ids:
-            if i != 5:
-                self.expected.setdefault((i, DAYS[i % 2]), s)  # who comes first stays
-        self.quarantined += bad
-        harness.write_gz(self.folder / source_of(job) / name, harness.lines(documents) + b'{"id":\n' * bad)
-
-    def run(self, table, job="tiny", status=0, **settings):
-        environment = {name: str(value) for name, value in settings.items()}
-        return harness.run(self.folder / f"{job}.yaml", self.folder / source_of(job), table, "--threads", "1", status=status,
-                           env=environment, timeout=60)
-
-    def die(self, at, job="tiny", nth=1):
-        """A run that is killed right after it has linked the nth file whose path holds `at`."""
-        copy = self.folder / "rehearsal"
-        log = self.folder / "links"
-        self.copy(copy)
-        log.unlink(missing_ok=True)
-        self.run(copy, job, LD_PRELOAD=IO, FAULT_IO_CALLS="link", FAULT_IO_LOG=log)
-        shutil.rmtree(copy)
-        numbers = [line.split(" ", 1)[0] for line in log.read_text().splitlines() if at in line.split("rehearsal", 1)[1]]
-        self.run(self.table, job, -9, LD_PRELOAD=IO, FAULT_IO_CALLS="link", FAULT_IO_AT=numbers[nth - 1], FAULT_IO_ACTION="kill-after")
-
-    def copy(self, table):
-        shutil.rmtree(table, ignore_errors=True)
-        if self.table.exists():
-            shutil.copytree(self.table, table)
-        return table
+        super().put(name, ids, s, job, bad, filtered=[5])
 
     def faulty(self, table, library, **settings):
         """One run with faults; any exit status but that of a crash."""
@@ -83,17 +47,6 @@ class Scene:
         assert result.status in (0, 1, 2, -9) or is_jansson(library, result), f"{settings}: {result}"
         harness.counted("faults" if result.status >= 0 else "kills")
         return result
-
-    def completed(self, table, what):
-        """A clean run follows: all rows, once; nothing left over; and then there is nothing to do."""
-        self.run(table)
-        if (self.table / "_gristmill" / "other").exists():  # it was finished by ours, and tidies up itself
-            assert self.run(table, "other").json["committed"] is False, f"after {what}"
-        expected = [(i, day, s) for (i, day), s in self.expected.items()]
-        judge.assert_complete(table, expected, f"after {what}", "id, day, s")
-        assert len(harness.quarantine(table)) == self.quarantined, f"after {what}"
-        again = self.run(table)
-        assert again.json["committed"] is False and again.json["inputs"] == 0, f"after {what}: {again}"
 
     def check(self, table, result, what):
         """What a faulty run left: all rows after success; after failure a message; and no key twice."""
@@ -127,10 +80,6 @@ def is_jansson(library, result):
     return library == ALLOC and result.status == -signal.SIGABRT and last and ("lex_unget_unsave" in last[0] or last[0] == "Unexpected error.")
 
 
-def source_of(job):
-    return "other-input" if job == "other" else "input"
-
-
 def fresh(scene):
     """There is no table."""
     scene.put("a.gz", [*range(8), 3], "a", bad=1)
@@ -152,9 +101,9 @@ def busy(scene):
     scene.put("theirs1.gz", range(204, 210), "other", job="other")
     scene.die("/day=", "other")
     foreign = [i for i in range(300, 310, 2)]
-    path = scene.table / f"day={DAYS[0]}" / "part-0001.parquet"
+    path = scene.table / f"day={scenes.DAYS[0]}" / "part-0001.parquet"
     pq.write_table(pa.table({"id": pa.array(foreign, pa.int64()), "s": ["foreign"] * len(foreign)}), path)
-    scene.expected.update({(i, DAYS[0]): "foreign" for i in foreign})
+    scene.expected.update({(i, scenes.DAYS[0]): "foreign" for i in foreign})
     scene.put("new0.gz", [*range(75, 105), *range(198, 212), 300, 302, 303], "new0", bad=2)
     scene.put("new1.gz", [*range(95, 120), *range(300, 306)], "new1")
     state = scene.table / "_gristmill"
