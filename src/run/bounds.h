@@ -25,7 +25,7 @@ struct gm_bounds {
 };
 
 /* stats: of an add, parsed; NULL: none. */
-void gm_bounds_from_log(const json_t *stats, const char *column, enum gm_type type, struct gm_bounds *out);
+void gm_bounds_from_log(const json_t *stats, const char *name, enum gm_type type, struct gm_bounds *out);
 void gm_bounds_from_group(const struct gm_parquet_chunk_info *chunk, enum gm_type type, struct gm_bounds *out);
 /* Are they of the kind that the vec holds, and is any set? */
 bool gm_bounds_fit(const struct gm_bounds *bounds, const struct gm_vec *vec);

@@ -250,15 +250,15 @@ static enum gm_code prove_checkpoints(const struct proof *proof, const struct gm
 }
 
 enum gm_code gm_delta_prove(struct gm_store *table, bool all, size_t memory_bytes, gm_delta_fault_fn *report,
-                            void *context, struct gm_delta_proof *result, struct gm_error *err)
+                            void *context, struct gm_delta_proof *proof, struct gm_error *err)
 {
 	struct gm_delta_listing listing;
-	struct proof proof = {table, memory_bytes, report, context, result};
-	*result = (struct gm_delta_proof){.first = -1};
+	struct proof self = {table, memory_bytes, report, context, proof};
+	*proof = (struct gm_delta_proof){.first = -1};
 	GM_TRY(list(table, &listing, err));
-	result->first = find_first(&listing);
-	enum gm_code rc = find_holes(&proof, &listing, err);
-	if (rc == GM_OK) rc = prove_checkpoints(&proof, &listing, all, err);
+	proof->first = find_first(&listing);
+	enum gm_code rc = find_holes(&self, &listing, err);
+	if (rc == GM_OK) rc = prove_checkpoints(&self, &listing, all, err);
 	gm_delta_listing_release(&listing);
 	return rc;
 }
