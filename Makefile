@@ -11,7 +11,7 @@ JOBS   ?= $(shell n=$$(nproc); m=$$(awk '/MemAvailable/ {print int($$2 / 1500000
 BASE   ?=
 export JOBS
 
-.PHONY: all deps demo test soak lint fuzz bench install clean help
+.PHONY: all deps demo test soak lint fuzz bench scaling install clean help
 
 all: deps
 	@scripts/build $(BUILD)
@@ -45,6 +45,10 @@ bench: all
 	@scripts/venv test
 	@.venv/bin/python bench/bench.py $(if $(BASE),--base $(BASE))
 
+scaling: all
+	@scripts/install-deps build test
+	@/usr/bin/python3 bench/scaling.py --write
+
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir "$(DESTDIR)")
@@ -62,6 +66,7 @@ help:
 	    'make fuzz                  every fuzzer for a minute, and the native functions against Python' \
 	    'make bench [BENCH_RUNS=n]  time and memory beside ClickHouse, DuckDB and Polars' \
 	    'make bench BASE=revision   this tree beside another revision of it' \
+	    'make scaling               how time and memory grow, into docs/scaling.md; about a quarter of an hour' \
 	    'make install PREFIX=dir    binary, library, header, pkg-config file, man page, jobs (DESTDIR is honoured)' \
 	    'make clean                 remove build/ and demo/' \
 	    'Also: JOBS=n (parallel compilers)'

@@ -1,4 +1,7 @@
 """Fixtures. `pytest tests/` needs a built binary: build/gristmill, or what GRISTMILL names."""
+import pathlib
+import tempfile
+
 import pytest
 
 import harness
@@ -6,11 +9,30 @@ import harness
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "trino: needs a Trino server, which scripts/trino-server fetches")
 
 
 def pytest_sessionstart(session):
     if not harness.BINARY.exists() and not session.config.option.collectonly:
         pytest.exit(f"{harness.BINARY} is not there: run `make` first", returncode=4)
+
+
+@pytest.fixture(scope="session")
+def quick_base(tmp_path_factory):
+    """A folder in memory where there is one: for tests that make many tables, of whom none asks what a disk does."""
+    parent = harness.memory_folder()
+    if parent is None:
+        yield tmp_path_factory.mktemp("quick")
+        return
+    with tempfile.TemporaryDirectory(prefix="gristmill-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.fixture
+def quick(quick_base):
+    """As tmp_path, in quick_base, and gone after the test."""
+    with tempfile.TemporaryDirectory(dir=quick_base, ignore_cleanup_errors=True) as folder:
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -113,6 +114,22 @@ def limit_file_size(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     return apply
+
+
+def counted(name, number=1):
+    """Adds to a count that a long run of the tests prints at its end (scripts/soak)."""
+    if "GRISTMILL_COUNTS" in os.environ:
+        with open(os.environ["GRISTMILL_COUNTS"], "a") as stream:
+            stream.write(f"{number} {name}\n")
+
+
+def memory_folder():
+    """Where a folder in memory may be made, or None: many small tables need not wait for a disk each time that they are
+    flushed to it. GRISTMILL_DISK=1 has them on disk all the same."""
+    folder = pathlib.Path("/dev/shm")
+    if os.environ.get("GRISTMILL_DISK") or not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < 512 * MIB:
+        return None
+    return folder
 
 
 # --- Input --------------------------------------------------------------------------------------------------------------

@@ -369,3 +369,15 @@ def test_dry_run_counts_the_same(job, source, table):
     for field in ("records_read", "rows_written", "duplicates", "conflicts"):
         assert dry[field] == real[field]
     assert (real["duplicates"], real["conflicts"]) == (10, 5)
+
+
+def test_a_file_that_the_log_names_is_gone(job, source, table):
+    """Damage, which planning again would meet each time: a message that names it, and a log that does not grow."""
+    put(source, "a.json.gz", [record(i) for i in range(20)])
+    harness.run(job, source, table)
+    harness.data_files(table)[0].unlink()
+    put(source, "b.json.gz", [record(i) for i in range(10, 30)])
+    for _ in range(2):
+        result = harness.run(job, source, table, status=1)
+        assert ".parquet" in result.err and "gone" in result.err and "verify" in result.err, result
+    assert len(list((table / "_delta_log").glob("*.json"))) == 1

@@ -100,11 +100,32 @@ def other_type(table):
     put(table / DAY / "typed.parquet", pa.table({"id": ["900"]}))
 
 
+def unsigned(table):
+    """A number in it need not fit the table's column: each run that met it as a key would end there."""
+    put(table / DAY / "unsigned.parquet", pa.table({"id": pa.array([2**64 - 1], pa.uint64())}))
+
+
 def no_partition(table):
     put(table / "stray.parquet", rows([900]))
 
 
-@pytest.mark.parametrize("make, why", [(old_file, "removed it"), (cut_file, ""), (other_type, "column id"), (no_partition, "partition")])
+def test_partitions_of_others_are_spelled_as_ours(source, table, tmp_path):
+    """hour=07 is hour=7, so keys there are compared; day=unknown is no date, and no reader could open a table with it."""
+    by = 'partition_by:\n    - {name: day, type: date, expr: date(timestamp)}\n    - {name: hour, type: int, expr: cast(hour(timestamp) as int)}'
+    job = harness.write(tmp_path / "job.yaml", (JOB[: JOB.index("partition_by:")] + by + JOB[JOB.index("\ncolumns:") :]).encode())
+    put(table / DAY / "hour=0000" / "a.parquet", rows([1]))
+    for folder in ("day=unknown/hour=1", "day=2024-03-10/hour=%FF", "day=2024-3-10/hour=1", "day=2024-03-10/hour=1x", "day=2024-03-10/hour=-", "day=2024-03-10/hour=3000000000"):
+        put(table / folder / "b.parquet", rows([900]))
+    first = harness.lines([harness.tiny(i, t=1710028800000) for i in (1, 2)])
+    harness.write(source / "a.json", first)
+    result = harness.run(job, source, table)
+    assert result.err.count("its folder is no partition of the table") == 5 and "left alone besides: 1" in result.err, result
+    assert (result.json["rows_written"], result.json["duplicates"]) == (1, 1)
+    read = deltalake.DeltaTable(str(table)).to_pyarrow_table()
+    assert sorted(read["id"].to_pylist()) == [1, 2] and set(read["hour"].to_pylist()) == {0}
+
+
+@pytest.mark.parametrize("make, why", [(old_file, "removed it"), (cut_file, ""), (other_type, "column id"), (unsigned, "UINT(64)"), (no_partition, "partition")])
 def test_what_is_left_alone_is_told(make, why, job, source, table):
     harness.write(source / "a.json", harness.lines([harness.tiny(1)]))
     harness.run(job, source, table)
@@ -113,6 +134,21 @@ def test_what_is_left_alone_is_told(make, why, job, source, table):
     result = harness.run(job, source, table)
     assert "left alone" in result.err and why in result.err, result
     assert delta_ids(table) == [1, 2]
+
+
+def test_a_column_that_only_the_table_has(job, source, table):
+    """Another writer's column is not in the job, but a file in which it has another type would make the table unreadable."""
+    harness.write(source / "a.json", harness.lines([harness.tiny(1)]))
+    harness.run(job, source, table)
+    more = rows([2]).append_column("more", pa.array([7])).append_column("day", pa.array(["2024-03-10"]))
+    deltalake.write_deltalake(str(table), more, mode="append", schema_mode="merge")
+    put(table / DAY / "text.parquet", rows([900]).append_column("more", pa.array(["seven"])))
+    put(table / DAY / "number.parquet", rows([3]).append_column("more", pa.array([8])).append_column("else", pa.array(["x"])))
+    put(table / DAY / "x.parquet", rows([901])).rename(table / DAY / os.fsdecode(b"name\xff.parquet"))
+    result = harness.run(job, source, table)
+    assert "text.parquet" in result.err and "its column more is" in result.err and "not UTF-8" in result.err, result
+    read = deltalake.DeltaTable(str(table)).to_pyarrow_table().sort_by("id")
+    assert read["id"].to_pylist() == [1, 2, 3] and read["more"].to_pylist() == [None, 7, 8]
 
 
 def test_a_removed_file_stays_removed(job, source, table):

@@ -103,6 +103,19 @@ def test_a_run_takes_what_a_plan_may_hold_until_nothing_is_new(tmp_path, source,
     assert ids(table) == [0, 1, 2, 3, 4]
 
 
+def test_plans_of_a_run_go_on_where_the_last_one_ended(tmp_path, source, table):
+    """In the order of keys, over folders and files beside them; what lies before is found when all else is done."""
+    keys = ["2024/03/10/22/a", "2024/03/10/22/b", "2024/03/10/23/a", "2024/03/11-x", "2024/03/11/00/a", "2024/04/a", "b", "c"]
+    for number, key in enumerate(keys):
+        put(source, key, number)
+    summary = harness.run(job(tmp_path, ", plan_objects: 3"), source, table).json
+    assert [entry["key"] for entry in summary["objects"]] == keys
+    assert len(summary["runs"]) == 3
+    put(source, "a", 100)
+    assert harness.run(job(tmp_path, ", plan_objects: 3"), source, table).json["inputs"] == 1
+    assert ids(table) == [*range(8), 100]
+
+
 def test_check_shows_how_the_source_is_listed(tmp_path):
     text = harness.gristmill("check", job(tmp_path, ", lookback: 36h, on_change: ignore")).out
     assert "lookback   36h, and everything once a day\n" in text and "on change  ignore\n" in text

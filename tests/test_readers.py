@@ -163,3 +163,28 @@ def _with_compression(text, codec):
     lines = [line for line in text.splitlines() if not line.strip().startswith("compression:")]
     at = next(i for i, line in enumerate(lines) if line.startswith("table:"))
     return "\n".join([*lines[:at + 1], f"  compression: {codec}", *lines[at + 1:]]) + "\n"
+
+
+def test_filters_of_a_data_set_leave_no_row_out(tmp_path):
+    """delta-rs hands the log's statistics to Arrow: a column that lacks bounds where others have them would have no rows."""
+    deltalake = pytest.importorskip("deltalake")
+    import pyarrow.dataset as dataset
+
+    columns = "  - {name: ratio, type: double, expr: x / small}\n  - {name: small, type: double, from: small}\n"
+    job = harness.write(tmp_path / "job.yaml", (harness.TINY_JOB + columns).encode())
+    last = 253_402_300_799_999
+    documents = [
+        [harness.tiny(1, ok=True, s="a", x=1.0, small=1), harness.tiny(2, ok=False)],
+        [harness.tiny(3, ok=True, s="b", x=1e308, small=1e-300)],  # a ratio that is infinite
+        [harness.tiny(4, s="\U0010FFFF" * 40, x=2.0, small=1), {"id": 5, "t": last}],
+    ]
+    for i, some in enumerate(documents):
+        harness.write(tmp_path / "input" / f"{i}.json", harness.lines(some))
+        harness.run(job, tmp_path / "input", tmp_path / "table")
+    table = deltalake.DeltaTable(str(tmp_path / "table"))
+    rows, data = table.to_pyarrow_table().to_pylist(), table.to_pyarrow_dataset()
+    assert len(rows) == 5
+    for name in rows[0]:
+        for row in rows:
+            if row[name] is not None:
+                assert row in data.to_table(filter=dataset.field(name) == row[name]).to_pylist(), (name, row)

@@ -1,7 +1,6 @@
 """Kills, signals, full disks, and inputs that fail: what is left behind is nothing, or a table that the next run completes."""
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -248,31 +247,3 @@ def test_stdout_that_is_full(work, table):
         status = subprocess.run([str(harness.BINARY), "run", str(harness.MAIN_JOB), "--source", str(work[0]), "--table", str(table),
                                  "--json", "--limit", "1"], stdout=full, stderr=subprocess.DEVNULL).returncode
     assert status == 1
-
-
-SHIM = harness.BINARY.resolve().parent.parent.parent / "tests" / "fault" / "failio.so"
-
-
-@pytest.mark.skipif(harness.SANITIZED or not SHIM.exists(), reason="needs the library for LD_PRELOAD")
-@pytest.mark.parametrize("link", [4, 5, 6], ids=["worked", "claimed", "published"])
-@pytest.mark.parametrize("what", ["staged cut", "staged gone", "work gone", "plan cut", "plan of zeros", "claim cut"])
-def test_damaged_state(what, link, source, table, tiny_job):
-    """Somebody damages what a dead run left: the next run makes the table, or refuses and names the file; never wrong rows."""
-    harness.write(source / "a.json", harness.lines([harness.tiny(i) for i in range(5)]))
-    harness.run(tiny_job, source, table, "--threads", "1", status=-9,
-                env={"LD_PRELOAD": str(SHIM), "FAULT_IO_AT": str(link), "FAULT_IO_CALLS": "link", "FAULT_IO_ACTION": "kill"})
-    pattern = {"staged": "work/*/*.staged", "work": "work/*/*", "plan": "plans/*", "claim": "claims/*"}[what.split()[0]]
-    for path in table.glob(f"_gristmill/*/{pattern}"):
-        text = path.read_bytes()
-        path.unlink()
-        if what == "plan of zeros":
-            path.write_bytes(re.sub(rb'("(?:file_bytes|group_rows|group_weight)":)\d+', rb"\g<1>0", text))
-        elif what.endswith("cut"):
-            path.write_bytes(text[:-9])
-    result = harness.run(tiny_job, source, table, status=None, timeout=20)
-    if result.status == 0:
-        assert sorted(row["id"] for row in harness.read_table(table)) == list(range(5)), result
-        assert harness.leftovers(table) == []
-    else:
-        assert result.status == 1 and ("_gristmill" in result.err or "manifest" in result.err), result
-        assert not what.startswith("staged"), result

@@ -248,14 +248,24 @@ def test_a_plan_of_another_engine(planned):
 
 @pytest.mark.parametrize("content, state, advice", [
     (b'{"format":99}', "format 99", "version that made it"),
-    (b'{"format":2, "pl', "plans/00000002.json", "from a copy"),
-    (b"", "plans/00000002.json", "from a copy"),
+    (b'{"format":2, "pl', "plans/00000002.json", "plans its objects anew"),
+    (b"", "plans/00000002.json", "plans its objects anew"),
 ])
 def test_a_plan_that_cannot_be_read(content, state, advice, planned):
     (planned.table / "_gristmill/tiny/plans/00000002.json").write_bytes(content)
     pending = planned.pending()
     assert pending["state"].startswith("it cannot be looked at: ") and state in pending["state"] and advice in pending["advice"]
     assert (pending["engine"], pending["units"]) == (None, 0)
+    assert planned.run().json["rows_written"] == 5 * 1500
+    assert [p["plan"] for p in planned.status()["pending"]] == ([2] if b"99" in content else [])
+
+
+def test_a_manifest_that_cannot_be_read(planned):
+    work(planned, 0)
+    (planned.table / "_gristmill/tiny/work/00000002/00000.json").write_bytes(b"{")
+    pending = planned.pending()
+    assert "work/00000002/00000.json" in pending["state"] and "plans its objects anew" in pending["advice"]
+    assert planned.run().json["rows_written"] == 5 * 1500 and planned.status()["pending"] == []
 
 
 def test_what_a_rewind_overtook_is_not_pending(planned):
@@ -291,10 +301,16 @@ def test_a_run_that_was_being_published(claimed):
 
 
 def test_a_claimed_run_whose_manifest_is_gone(claimed):
+    """Its files are visible, and nothing says which they are."""
     (claimed.table / "_gristmill/tiny/work/00000002/00000.json").unlink()
     pending = claimed.pending()
-    assert "manifests that name its files are gone: of unit 0" in pending["state"] and "--abandon" in pending["advice"]
-    assert "is gone" in claimed.run(status=1).err
+    assert "it was being published; " in pending["state"] and "work/00000002/00000.json" in pending["state"]
+    assert "--abandon" in pending["advice"] and "-00000002-00000-" in pending["advice"]
+    assert claimed.run(status=1).err
+    for path in harness.data_files(claimed.table):
+        if "-00000002-00000-" in path.name:
+            path.unlink()
+    assert "the manifest is gone of unit 0" in claimed.pending()["state"]
     assert claimed.run("--abandon").json["abandoned"] == 2
     assert claimed.status()["pending"] == []
 
@@ -302,7 +318,7 @@ def test_a_claimed_run_whose_manifest_is_gone(claimed):
 def test_a_claimed_run_whose_plan_is_gone(claimed):
     (claimed.table / "_gristmill/tiny/plans/00000002.json").unlink()
     pending = claimed.pending()
-    assert pending["claimed"] and pending["state"].startswith("it cannot be looked at: ")
+    assert pending["claimed"] and pending["state"].startswith("it cannot be looked at: ") and "from a copy" in pending["advice"]
 
 
 def test_a_claimed_run_whose_staged_files_are_gone(place):
@@ -330,7 +346,7 @@ def test_a_log_that_was_put_back_under_another_job(place):
         (place.table / f"_delta_log/{version:020}.json").unlink()
     pending = place.pending()
     assert (pending["plan"], pending["job"], pending["claimed"]) == (2, "other", True)
-    assert "the log does not know run 1 of job other" in pending["state"] and "restore all of the table" in pending["advice"]
+    assert "the log does not know run 1 of job other" in pending["state"] and "put back to an older state" in pending["advice"]
     for flags in ([], ["--abandon"]):
         assert "the log does not know run 1 of job other" in place.run(*flags, status=1, timeout=20).err
 

@@ -5,24 +5,19 @@
 #include <string.h>
 
 struct options {
-	const char *source, *table;
-	struct gm_cli_settings settings;
+	struct gm_cli_job_flags job;
 	bool json;
 };
 
 #define FIELD(name) offsetof(struct options, name)
 const struct gm_cli_flag gm_cli_check_flags[GM_CLI_CHECK_FLAGS] = {
-    {"source", "URL", GM_CLI_TEXT, FIELD(source), "where the raw objects lie, instead of the job's source.location", 0,
-     0},
-    {"table", "URL", GM_CLI_TEXT, FIELD(table), "where the table lies, instead of the job's table.location", 0, 0},
-    {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
-     0, 0},
+    GM_CLI_JOB_FLAGS,
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object", 0, 0},
 };
 
 static enum gm_code describe(const struct options *o, const char *path, char **text, struct gm_error *err)
 {
-	struct gm_job_options options = {o->source, o->table, o->settings.at, o->settings.count};
+	struct gm_job_options options = {o->job.source, o->job.table, o->job.settings.at, o->job.settings.count};
 	struct gm_job *job = NULL;
 	enum gm_code code = gm_job_load(path, &options, &job, err);
 	if (code == GM_OK) code = gm_job_describe(job, o->json, text, err);
@@ -51,6 +46,6 @@ int gm_cli_check(const struct gm_cli_command *command, char **arguments)
 		status = gm_cli_finish(gm_cli_load_status(code), reported);
 	}
 	free(text);
-	free(o.settings.at);
+	free(o.job.settings.at);
 	return status;
 }

@@ -7,8 +7,7 @@
 #include <unistd.h>
 
 struct options {
-	const char *source, *table;
-	struct gm_cli_settings settings;
+	struct gm_cli_job_flags job;
 	uint64_t rows, memory_bytes;
 	bool json;
 };
@@ -18,11 +17,7 @@ enum { PIPE_WIDTH = 120 }; /* where there is no terminal to fit */
 #define FIELD(name) offsetof(struct options, name)
 const struct gm_cli_flag gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS] = {
     {"rows", "N", GM_CLI_COUNT, FIELD(rows), "how many rows; default 10", 1, 100000},
-    {"source", "URL", GM_CLI_TEXT, FIELD(source), "where the raw objects lie, instead of the job's source.location", 0,
-     0},
-    {"table", "URL", GM_CLI_TEXT, FIELD(table), "where the table lies, instead of the job's table.location", 0, 0},
-    {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
-     0, 0},
+    GM_CLI_JOB_FLAGS,
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes),
      "the memory to stay within, such as 256M, 1GiB or bytes; default 256M", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json),
@@ -99,7 +94,7 @@ static bool report(struct rows *rows, const struct gm_balance *balance, const st
 /* Loads, previews and prints; returns the exit status. */
 static int load_and_preview(const struct options *o, const char *path, struct rows *rows)
 {
-	struct gm_job_options options = {o->source, o->table, o->settings.at, o->settings.count};
+	struct gm_job_options options = {o->job.source, o->job.table, o->job.settings.at, o->job.settings.count};
 	struct gm_balance balance = {0};
 	struct gm_error err;
 	struct gm_job *job = NULL;
@@ -130,6 +125,6 @@ int gm_cli_preview(const struct gm_cli_command *command, char **arguments)
 		json_decref(rows.rows);
 		gm_cli_grid_release(&rows.grid);
 	}
-	free(o.settings.at);
+	free(o.job.settings.at);
 	return status;
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 struct options {
-	const char *source, *table, *adopt, *reason;
-	struct gm_cli_settings settings;
+	struct gm_cli_job_flags job;
+	const char *adopt, *reason;
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
 	bool dry_run, abandon, as_new, json, quiet;
@@ -13,11 +13,7 @@ struct options {
 
 #define FIELD(name) offsetof(struct options, name)
 const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
-    {"source", "URL", GM_CLI_TEXT, FIELD(source), "where the raw objects lie, instead of the job's source.location", 0,
-     0},
-    {"table", "URL", GM_CLI_TEXT, FIELD(table), "where the table lies, instead of the job's table.location", 0, 0},
-    {"set", "NAME=VALUE", GM_CLI_SETTING, FIELD(settings), "what ${NAME} in the job file stands for; may be repeated",
-     0, 0},
+    GM_CLI_JOB_FLAGS,
     {"threads", "N", GM_CLI_COUNT, FIELD(threads),
      "how many threads work; 0, the default: one a processor. At most one for each 40 MiB of --memory. The output does "
      "not "
@@ -84,7 +80,7 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 	const char *path = NULL;
 	int status = gm_cli_parse(command, arguments, &o, &path);
 	if (status == GM_CLI_GO_ON) {
-		struct gm_job_options options = {o.source, o.table, o.settings.at, o.settings.count};
+		struct gm_job_options options = {o.job.source, o.job.table, o.job.settings.at, o.job.settings.count};
 		enum gm_code code = gm_job_load(path, &options, &job, &err);
 		status = gm_cli_load_status(code);
 		if (code == GM_OK) {
@@ -97,6 +93,6 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 	}
 	gm_run_result_clear(&result);
 	gm_job_free(job);
-	free(o.settings.at);
+	free(o.job.settings.at);
 	return status;
 }

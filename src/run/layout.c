@@ -89,6 +89,9 @@ void gm_app_id(char app[GM_APP_BYTES], const char *job_id)
 	(void)snprintf(app, GM_APP_BYTES, "gristmill/%s", job_id);
 }
 
+/* Far beyond what is ever reached, and far from where the next number, or the log's signed one, would overflow. */
+static const uint64_t numbers_max = UINT64_C(1000000000000000);
+
 uint64_t gm_layout_number(const char *key, const char *suffix)
 {
 	const char *name = strrchr(key, '/');
@@ -96,7 +99,7 @@ uint64_t gm_layout_number(const char *key, const char *suffix)
 	name = name != NULL ? name + 1 : key;
 	if (*name < '0' || *name > '9') return 0;
 	uint64_t n = strtoull(name, &end, 10);
-	return strcmp(end, suffix) == 0 ? n : 0;
+	return strcmp(end, suffix) == 0 && n <= numbers_max ? n : 0;
 }
 
 static bool has_suffix(const char *text, const char *suffix)

@@ -79,6 +79,7 @@ struct gm_plan_request {
 	/* full_us: of the plan that was committed last; 0: none, or it is not known. With source.lookback the source is
 	 * listed in full when that is a day ago. */
 	int64_t now_us, full_us;
+	const char *after; /* list only what comes after this key, and no more than fills the plan; NULL: all */
 	const struct gm_replay_choice *replay; /* NULL: an ordinary run */
 	struct gm_plan_listing *listing;       /* filled, also when nothing is new; may be NULL */
 };
@@ -87,7 +88,7 @@ struct gm_plan_request {
 struct gm_plan_listing {
 	bool full;            /* all of the source was listed */
 	uint64_t objects;     /* that were listed and not skipped */
-	uint64_t left;        /* new ones that the plan has no room for */
+	uint64_t left;        /* new ones that the plan has no room for; with `after` the first one ends the listing */
 	uint64_t changed;     /* processed with other content than they have now: */
 	uint64_t reprocessed; /* of these, inputs of the plan again; the others are ignored */
 };

@@ -31,6 +31,7 @@ struct listing {
 	const struct gm_plan_request *request;
 	struct gm_plan_intake intake;
 	struct gm_plan_listing sums;
+	bool ended; /* early, because the plan is full */
 	/* on_change: fail. The first of the changed objects, which the failure will be about. */
 	char first[GM_KEY_MAX_BYTES + 1], how[256];
 	uint64_t processed_by;
@@ -136,8 +137,19 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 {
 	struct listing *listing = context;
 	listing->sums.objects++;
-	if (known == NULL) return take(listing, info, false, err);
-	return gm_source_is_changed(info, known) ? note_change(listing, info, known, err) : GM_OK;
+	if (known == NULL)
+		GM_TRY(take(listing, info, false, err));
+	else if (gm_source_is_changed(info, known))
+		GM_TRY(note_change(listing, info, known, err));
+	listing->ended = listing->request->after != NULL && listing->sums.left > 0;
+	return listing->ended ? GM_EXISTS : GM_OK;
+}
+
+static enum gm_code list_range(struct listing *listing, const struct gm_source_range *range, struct gm_error *err)
+{
+	const struct gm_plan_request *request = listing->request;
+	enum gm_code rc = gm_source_list(request->source, request->bookmark, range, note_object, listing, err);
+	return listing->ended && rc == GM_EXISTS ? GM_OK : rc;
 }
 
 /* The times of objects and folders are the source's own; that the listings in full are a day apart is a matter of two
@@ -165,10 +177,10 @@ static int64_t full_us_after(const struct gm_plan_request *request, const struct
 enum gm_code gm_plan_list(struct gm_plan *plan, const struct gm_plan_request *request, struct gm_error *err)
 {
 	struct listing listing = {.request = request, .intake = {.request = request, .plan = plan}};
-	int64_t since_us;
-	GM_TRY(gm_plan_listed_since(request, &since_us, err));
-	listing.sums.full = since_us == INT64_MIN;
-	GM_TRY(gm_source_list(request->source, request->bookmark, since_us, note_object, &listing, err));
+	struct gm_source_range range = {.after = request->after};
+	GM_TRY(gm_plan_listed_since(request, &range.since_us, err));
+	listing.sums.full = range.since_us == INT64_MIN && range.after == NULL;
+	GM_TRY(list_range(&listing, &range, err));
 	if (request->listing != NULL) *request->listing = listing.sums;
 	plan->full_us = full_us_after(request, &listing.sums);
 	bool fails = listing.sums.changed > 0 && request->job->source.on_change == GM_ON_CHANGE_FAIL;

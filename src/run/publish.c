@@ -149,6 +149,8 @@ static enum gm_code remove_leftover(void *context, const struct gm_object_info *
 {
 	size_t n = strlen(info->key);
 	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
+	/* What is staged need not be gone for good: who finds it again removes it again. */
+	if (n > 7 && strcmp(info->key + n - 7, ".staged") == 0) return gm_store_discard(context, info->key, err);
 	return gm_store_remove(context, info->key, err);
 }
 

@@ -159,20 +159,44 @@ static void tell_changes(const struct gm_runner *runner, const struct gm_plan_li
 		gm_runner_notice(runner, "objects that changed, and are processed again: %" PRIu64, listing->reprocessed);
 }
 
+/* Where the next plan goes on: listing all of a large source for each plan would cost the square of its objects. */
+static void note_end(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_plan_listing *listing)
+{
+	runner->after[0] = '\0';
+	if (plan == NULL || listing->left == 0 || runner->options.replay) return;
+	(void)snprintf(runner->after, sizeof runner->after, "%s", plan->inputs[plan->input_count - 1].key);
+}
+
+/* Nothing is new only if it was looked for everywhere: behind the plan before, then in all of the source. */
+static enum gm_code list_plan(struct gm_runner *runner, struct gm_plan_listing *listing, struct gm_plan **out,
+                              struct gm_error *err)
+{
+	struct gm_plan_request request = gm_runner_request(runner);
+	request.listing = listing;
+	request.after = runner->after[0] != '\0' ? runner->after : NULL;
+	GM_TRY(gm_plan_make(&request, out, err));
+	if (*out == NULL && request.after != NULL) {
+		request.after = NULL;
+		GM_TRY(gm_plan_make(&request, out, err));
+	}
+	note_end(runner, *out, listing);
+	return GM_OK;
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	struct gm_plan_listing listing;
 	const struct gm_history *history = &runner->history;
-	struct gm_plan_request request = gm_runner_request(runner);
-	request.listing = &listing;
-	GM_TRY(gm_plan_make(&request, out, err));
+	GM_TRY(list_plan(runner, &listing, out, err));
 	tell_changes(runner, &listing, *out == NULL);
 	if (*out == NULL) return GM_OK;
 	if (runner->options.dry_run) {
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
-	return gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
+	if (rc != GM_OK) runner->after[0] = '\0';
+	return rc;
 }
 
 /* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
@@ -276,10 +300,28 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 		gm_runner_notice(runner, "could not give up run %" PRIu64 ": %s", plan->number, err.message);
 }
 
+/* A file of the table is gone. If the newest log does not name it any more, somebody removed it by a commit, and planning
+ * again helps; else it is damage, which planning again would meet each time. */
+static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, struct gm_error *err)
+{
+	struct gm_delta_log *log;
+	struct gm_error ignored;
+	if (rc != GM_CHANGED || runner->table == NULL || err->object[0] == '\0') return rc;
+	if (gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK) return rc;
+	bool named = log != NULL && gm_delta_has(log, err->object), there = true;
+	gm_delta_free(log);
+	if (!named || gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
+	err->code = GM_CORRUPT;
+	return gm_error_hint(err, GM_CORRUPT,
+	                     "restore the file from a copy of the table, or remove it from the log by a commit; gristmill "
+	                     "verify names all that is missing");
+}
+
 /* A plan worked, published and committed; OK also when it is to be planned again. */
 static enum gm_code do_plan(struct gm_runner *runner, const struct gm_plan *plan, int *replans, struct gm_error *err)
 {
 	enum gm_code rc = gm_runner_look_behind(runner, plan, run_plan(runner, plan, err), err);
+	rc = look_for_file(runner, rc, err);
 	if (rc == GM_LOST || rc == GM_EXISTS) {
 		gm_runner_notice(runner, "run %" PRIu64 " was overtaken by another runner; planning again", plan->number);
 		return GM_OK;
@@ -327,6 +369,7 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 		enum gm_code rc = do_plan(runner, plan, &replans, err);
 		gm_plan_free(plan);
 		GM_TRY(rc);
+		if (runner->result->run_count == committed) runner->after[0] = '\0'; /* its objects are new again */
 		bool once = runner->options.dry_run || runner->options.limit_objects > 0;
 		if (once && (runner->options.dry_run || runner->result->run_count > committed)) return GM_OK;
 	}

@@ -24,8 +24,11 @@ struct gm_runner {
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
-	bool resumed; /* the plan in hand was there, unfinished */
+	bool resumed;         /* the plan in hand was there, unfinished */
+	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;
+	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
+	char after[GM_KEY_MAX_BYTES + 1];
 };
 
 /* run.c */

@@ -152,16 +152,23 @@ enum gm_code gm_runner_end(struct gm_runner *runner, const struct gm_layout *lay
 
 /* --- Finish ------------------------------------------------------------------------------------------------------- */
 
+/* It names files that may be visible already, and nothing else does. */
+static enum gm_code manifest_is_gone(const struct gm_layout *layout, uint64_t number, size_t unit, struct gm_error *err)
+{
+	char key[GM_KEY_BYTES], suffix[32];
+	(void)snprintf(suffix, sizeof suffix, "/%05zu.json", unit);
+	gm_layout_key(layout, key, "work", number, suffix);
+	(void)gm_error_set(err, GM_CORRUPT, "the manifest of a run that was being published is gone");
+	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
+}
+
 static enum gm_code read_manifests(const struct gm_runner *runner, const struct gm_layout *layout,
                                    const struct gm_plan *plan, struct gm_manifest *manifests, size_t *done,
                                    struct gm_error *err)
 {
 	for (*done = 0; *done < plan->unit_count; (*done)++) {
 		enum gm_code rc = gm_manifest_read(runner->table, layout, plan, *done, &manifests[*done], err);
-		if (rc == GM_NOT_FOUND) /* it named files that may be visible already, and nothing else does */
-			rc = gm_error_set(err, GM_CORRUPT,
-			                  "the manifest of unit %zu of run %" PRIu64 ", which was being published, is gone", *done,
-			                  plan->number);
+		if (rc == GM_NOT_FOUND) rc = manifest_is_gone(layout, plan->number, *done, err);
 		if (rc == GM_CORRUPT)
 			(void)gm_error_hint(err, rc,
 			                    "restore it from a copy of the table; or give the run up: gristmill run JOB --abandon");

@@ -99,16 +99,23 @@ bool gm_source_is_changed(const struct gm_object_info *info, const struct gm_boo
 
 struct listing {
 	struct gm_bookmark *bookmark;
-	int64_t since_us;
+	struct gm_source_range range;
 	gm_source_object_fn *each;
 	void *context;
 };
 
-static bool is_past(void *context, const char *folder)
+/* Do all keys of the folder come before this one, or are they it? */
+static bool is_behind(const char *folder, const char *after)
 {
-	const struct listing *listing = context;
+	return after != NULL && strncmp(folder, after, strlen(folder)) < 0;
+}
+
+static bool is_left_out(void *context, const char *folder)
+{
+	const struct gm_source_range *range = &((const struct listing *)context)->range;
 	int64_t end_us;
-	return gm_source_folder_end(folder, &end_us) && end_us <= listing->since_us;
+	if (is_behind(folder, range->after)) return true;
+	return range->since_us != INT64_MIN && gm_source_folder_end(folder, &end_us) && end_us <= range->since_us;
 }
 
 static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
@@ -116,16 +123,20 @@ static enum gm_code note_object(void *context, const struct gm_object_info *info
 	const struct listing *listing = context;
 	const struct gm_bookmark_entry *known;
 	if (gm_plan_skips(info->key)) return GM_OK;
+	if (listing->range.after != NULL && strcmp(info->key, listing->range.after) <= 0) return GM_OK;
 	GM_TRY(check_key(info->key, err));
 	GM_TRY(gm_bookmark_find(listing->bookmark, info->key, &known, err));
 	return listing->each(listing->context, info, known, err);
 }
 
-enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, int64_t since_us,
+enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, const struct gm_source_range *range,
                             gm_source_object_fn *each, void *context, struct gm_error *err)
 {
-	struct listing listing = {.bookmark = bookmark, .since_us = since_us, .each = each, .context = context};
+	static const struct gm_source_range all = {.since_us = INT64_MIN};
+	struct listing listing = {
+	    .bookmark = bookmark, .range = range != NULL ? *range : all, .each = each, .context = context};
 	gm_bookmark_restart(bookmark);
-	if (since_us == INT64_MIN) return gm_store_list(source, "", note_object, &listing, err);
-	return gm_store_list_pruned(source, "", is_past, note_object, &listing, err);
+	if (listing.range.since_us == INT64_MIN && listing.range.after == NULL)
+		return gm_store_list(source, "", note_object, &listing, err);
+	return gm_store_list_pruned(source, "", is_left_out, note_object, &listing, err);
 }

@@ -19,9 +19,13 @@ bool gm_source_is_changed(const struct gm_object_info *info, const struct gm_boo
  * NULL: it is new. Both live until it returns. */
 typedef enum gm_code gm_source_object_fn(void *context, const struct gm_object_info *info,
                                          const struct gm_bookmark_entry *known, struct gm_error *err);
-/* Lists the source beside the bookmark. Folders named by a time that ended at since_us or before are left out;
- * INT64_MIN: none are. UNSUPPORTED: a key that is not UTF-8. */
-enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, int64_t since_us,
+/* Which part of the source. */
+struct gm_source_range {
+	int64_t since_us;  /* folders named by a time that ended then or before are left out; INT64_MIN: none are */
+	const char *after; /* and all keys up to this one; NULL: none are */
+};
+/* Lists the source beside the bookmark; range NULL: all of it. UNSUPPORTED: a key that is not UTF-8. */
+enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmark, const struct gm_source_range *range,
                             gm_source_object_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
 #endif

@@ -64,13 +64,12 @@ static enum gm_code list_source(struct gm_status_part *part, struct gm_error *er
 	struct gm_runner *runner = part->runner;
 	struct gm_plan_request request = gm_runner_request(runner);
 	struct gm_store *source = NULL;
-	int64_t since_us;
-	GM_TRY(gm_plan_listed_since(&request, &since_us, err));
-	if (since_us != INT64_MIN) part->status->listed_since_us = since_us;
-	if (runner->source != NULL)
-		return gm_source_list(runner->source, request.bookmark, since_us, note_object, part, err);
+	struct gm_source_range range = {0};
+	GM_TRY(gm_plan_listed_since(&request, &range.since_us, err));
+	if (range.since_us != INT64_MIN) part->status->listed_since_us = range.since_us;
+	if (runner->source != NULL) return gm_source_list(runner->source, request.bookmark, &range, note_object, part, err);
 	GM_TRY(gm_store_open(runner->job->source.location, false, &source, err));
-	enum gm_code rc = gm_source_list(source, request.bookmark, since_us, note_object, part, err);
+	enum gm_code rc = gm_source_list(source, request.bookmark, &range, note_object, part, err);
 	gm_store_close(source);
 	return rc;
 }

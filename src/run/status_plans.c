@@ -52,22 +52,38 @@ struct view {
 	bool second;      /* a lower plan of ours comes first */
 };
 
-static void judge_claimed(struct gm_status_part *part, const struct view *view, struct gm_status_plan *plan)
+static const char run_anew[] = "run again: that gives it up and plans its objects anew";
+
+/* Files may be visible that only the manifest which is gone would have named. */
+static enum gm_code judge_lacking(struct gm_status_part *part, const struct gm_layout *layout, const char *lacking,
+                                  struct gm_status_plan *plan, struct gm_error *err)
+{
+	struct gm_error why;
+	enum gm_code rc = gm_plan_check_closable(part->runner->table, layout, plan->plan, plan->units, &why);
+	plan->state = gm_arena_printf(part->arena, "it was being published, and the manifest is gone of unit %s", lacking);
+	plan->advice = "restore the manifest from a copy of the table; or give the run up: gristmill run JOB --abandon";
+	if (rc == GM_OK) return GM_OK;
+	if (rc != GM_CORRUPT) {
+		*err = why;
+		return rc;
+	}
+	plan->state = gm_arena_printf(part->arena, "it was being published; %s: %s", why.object, why.message);
+	if (why.hint[0] != '\0') plan->advice = gm_status_text(part, why.hint);
+	return plan->advice != NULL ? GM_OK : out_of_memory(err);
+}
+
+static enum gm_code judge_claimed(struct gm_status_part *part, const struct gm_layout *layout, const struct view *view,
+                                  struct gm_status_plan *plan, struct gm_error *err)
 {
 	char lacking[GM_LACKING_BYTES];
-	if (gm_units_lacking(view->states, plan->units, GM_UNIT_MANIFEST, lacking) > 0) {
-		plan->state = gm_arena_printf(
-		    part->arena, "it was being published, and manifests that name its files are gone: of unit %s", lacking);
-		plan->advice = "restore the files below _gristmill/, or give it up: gristmill run JOB --abandon";
-		return;
-	}
-	if (view->gone[0] != '\0') {
-		plan->state = gm_arena_printf(part->arena, "it was being published, and a staged file is gone: %s", view->gone);
-		plan->advice = "run again: that gives it up and plans its objects anew";
-		return;
-	}
+	if (gm_units_lacking(view->states, plan->units, GM_UNIT_MANIFEST, lacking) > 0)
+		return judge_lacking(part, layout, lacking, plan, err);
 	plan->state = "it is being published; until it is committed no other plan of this table can be";
 	plan->advice = "if nobody is at it any more, run again: the next run of any job finishes it";
+	if (view->gone[0] == '\0') return GM_OK;
+	plan->state = gm_arena_printf(part->arena, "it was being published, and a staged file is gone: %s", view->gone);
+	plan->advice = run_anew;
+	return GM_OK;
 }
 
 static void judge_foreign(struct gm_status_part *part, const struct view *view, struct gm_status_plan *plan)
@@ -86,7 +102,7 @@ static void judge_ours(struct gm_status_part *part, const struct view *view, str
 		plan->advice = "nothing";
 	} else if (view->gone[0] != '\0') {
 		plan->state = gm_arena_printf(part->arena, "a staged file is gone: %s", view->gone);
-		plan->advice = "run again: that gives it up and plans its objects anew";
+		plan->advice = run_anew;
 	} else if (plan->units_done == plan->units) {
 		plan->state = "all its units are worked; it is to be published";
 	} else {
@@ -105,7 +121,7 @@ static enum gm_code judge(struct gm_status_part *part, const struct gm_layout *l
 	enum gm_code rc = find_gone(part, layout, plan, states, &view.gone, err);
 	if (rc == GM_OK) {
 		if (out->claimed)
-			judge_claimed(part, &view, out);
+			rc = judge_claimed(part, layout, &view, out, err);
 		else if (out->ours)
 			judge_ours(part, &view, out);
 		else
@@ -137,10 +153,11 @@ static enum gm_code tell_unreadable(struct gm_status_part *part, const struct gm
 {
 	out->state = gm_arena_printf(part->arena, "it cannot be looked at: %s%s%s", why->object,
 	                             why->object[0] != '\0' ? ": " : "", why->message);
-	out->advice = "restore the files below _gristmill/ from a copy";
 	if (why->code == GM_UNSUPPORTED)
 		out->advice = "leave it to the version that made it, or use that";
-	else if (why->hint[0] != '\0')
+	else if (!out->claimed && why->code == GM_CORRUPT)
+		out->advice = run_anew; /* nothing of it can be published */
+	else
 		out->advice = gm_status_text(part, why->hint);
 	return out->state != NULL && out->advice != NULL ? GM_OK : out_of_memory(err);
 }
@@ -172,6 +189,7 @@ static enum gm_code add_plan(struct gm_status_part *part, struct gm_status_plan 
 		gm_plan_free(plan); /* its parent is not the last run: dead, or about to be found so */
 		return GM_OK;
 	}
+	if (rc == GM_CORRUPT && !claimed && number < part->runner->history.head) return GM_OK; /* dead, too */
 	if (rc == GM_OK) rc = describe(part, &layout, plan, second, out, &why);
 	gm_plan_free(plan);
 	if (rc == GM_NOMEM) *err = why;

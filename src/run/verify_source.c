@@ -97,7 +97,7 @@ static enum gm_code load_pending(struct source *source, const struct gm_history 
 static enum gm_code compare_with_source(struct source *source, struct gm_error *err)
 {
 	struct gm_bookmark_summary summary;
-	GM_TRY(gm_source_list(source->verifier->source, source->bookmark, INT64_MIN, note_object, source, err));
+	GM_TRY(gm_source_list(source->verifier->source, source->bookmark, NULL, note_object, source, err));
 	GM_TRY(gm_bookmark_summarize(source->bookmark, &summary, err));
 	source->verifier->result->gone = summary.objects > source->found ? summary.objects - source->found : 0;
 	return GM_OK;

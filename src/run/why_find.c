@@ -178,7 +178,7 @@ enum gm_code gm_why_find_everywhere(struct gm_why *why, struct gm_why_scan *scan
 	struct gm_bookmark *bookmark = why->history.bookmark;
 	why->result->everywhere = true;
 	why->result->objects_read = why->result->objects_gone = 0; /* those of units are among them */
-	GM_TRY(gm_source_list(why->source, bookmark, INT64_MIN, note_object, &find, err));
+	GM_TRY(gm_source_list(why->source, bookmark, NULL, note_object, &find, err));
 	GM_TRY(gm_bookmark_summarize(bookmark, &summary, err));
 	why->result->objects_gone += summary.objects > find.known ? summary.objects - find.known : 0;
 	return GM_OK;

@@ -135,7 +135,8 @@ static enum gm_code reject_span(void *context, const struct gm_reject *reject, c
 	size_t name_bytes = object != NULL ? strlen(object) + 1 : 0;
 	struct gm_item *item = malloc(sizeof *item + bytes + name_bytes);
 	if (item == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a rejected record of %zu bytes", bytes);
-	*item = (struct gm_item){.bytes = sizeof *item + bytes, .reject = *reject, .last = last, .data_bytes = bytes};
+	*item = (struct gm_item){
+	    .bytes = sizeof *item + bytes + name_bytes, .reject = *reject, .last = last, .data_bytes = bytes};
 	if (object != NULL) item->object = memcpy(item->data + bytes, object, name_bytes);
 	copy_text(item->column, sizeof item->column, reject->column);
 	copy_text(item->detail, sizeof item->detail, reject->detail);

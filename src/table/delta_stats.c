@@ -4,8 +4,11 @@
  *
  * Readers leave out files by them, so a bound may be wide but never tight in the wrong direction. Timestamps have
  * milliseconds, the maximum rounded up. Strings are cut at 32 characters, a maximum's last character then being raised.
- * No bound is told for booleans (no reader uses one), and for values that JSON or ISO 8601 cannot hold. The first 32
- * columns are told of. */
+ * The first 32 columns are told of.
+ *
+ * A value that JSON or ISO 8601 cannot hold has no bound, and then the file has none at all. The protocol would let
+ * just that column be left out, but delta-rs, where a file has any bounds, takes a column without them for "at least
+ * null" when it makes an Arrow data set of the table, and leaves out the file whatever is asked of that column. */
 #include "table/delta_internal.h"
 
 #include "base/time.h"
@@ -93,7 +96,7 @@ static json_t *bound_json(const struct gm_delta_column_stats *column, bool max)
 	int64_t i64 = max ? column->max_i64 : column->min_i64;
 	double f64 = max ? column->max_f64 : column->min_f64;
 	switch (column->type) {
-	case GM_TYPE_BOOLEAN: return json_null();
+	case GM_TYPE_BOOLEAN: return json_boolean(i64 != 0);
 	case GM_TYPE_INT:
 	case GM_TYPE_BIGINT: return json_integer((json_int_t)i64);
 	case GM_TYPE_DOUBLE: return isfinite(f64) ? json_real(f64) : json_null();
@@ -104,10 +107,13 @@ static json_t *bound_json(const struct gm_delta_column_stats *column, bool max)
 	return json_null();
 }
 
-static int set_bound(json_t *bounds, const struct gm_delta_column_stats *column, bool max)
+/* *complete: becomes false if the column has values and no bound. */
+static int set_bound(json_t *bounds, const struct gm_delta_column_stats *column, bool max, bool *complete)
 {
 	json_t *bound = column->has_bounds ? bound_json(column, max) : json_null();
-	return json_is_null(bound) ? 0 : json_object_set_new(bounds, column->name, bound);
+	if (!json_is_null(bound)) return json_object_set_new(bounds, column->name, bound);
+	*complete = false;
+	return 0;
 }
 
 enum gm_code gm_delta_stats(uint64_t rows, const struct gm_delta_column_stats *columns, size_t count,
@@ -117,11 +123,17 @@ enum gm_code gm_delta_stats(uint64_t rows, const struct gm_delta_column_stats *c
 	json_t *stats = json_pack("{s:I, s:o, s:o, s:o}", "numRecords", (json_int_t)rows, "minValues", min, "maxValues",
 	                          max, "nullCount", nulls);
 	int failed = stats == NULL;
+	bool complete = true;
 	for (size_t i = 0; failed == 0 && i < count && i < COLUMNS; i++) {
 		const struct gm_delta_column_stats *column = &columns[i];
 		failed |= json_object_set_new(nulls, column->name, json_integer((json_int_t)column->nulls));
-		failed |= set_bound(min, column, false);
-		failed |= set_bound(max, column, true);
+		if (column->nulls >= rows) continue;
+		failed |= set_bound(min, column, false, &complete);
+		failed |= set_bound(max, column, true, &complete);
+	}
+	if (failed == 0 && !complete) {
+		(void)json_object_del(stats, "minValues");
+		(void)json_object_del(stats, "maxValues");
 	}
 	enum gm_code code = gm_json_text(failed == 0 ? stats : NULL, out, err);
 	json_decref(stats);

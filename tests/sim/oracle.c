@@ -143,6 +143,15 @@ static bool whose_file(const char *path, unsigned *job, uint64_t *run)
 	return false;
 }
 
+bool sim_oracle_work_of(const char *path, char work[SIM_KEY_ROOM])
+{
+	unsigned job;
+	uint64_t run;
+	if (!whose_file(path, &job, &run)) return false;
+	sim_state_key(work, job, "work", run, "/");
+	return true;
+}
+
 bool sim_exists(struct sim *sim, const char *key)
 {
 	struct gm_buf ignored;

@@ -127,12 +127,32 @@ void sim_others_append(struct sim *sim)
 	commit(sim, "WRITE", action);
 }
 
+static enum gm_code find_staged(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	size_t n = strlen(info->key);
+	(void)err;
+	if (n >= 7 && strcmp(info->key + n - 7, ".staged") == 0) *(bool *)context = true;
+	return GM_OK;
+}
+
+/* Who removes files from their folders first removes what they were staged as: a runner that has slept since would
+ * publish them again. */
+static bool may_come_back(struct sim *sim, const char *path)
+{
+	char work[SIM_KEY_ROOM];
+	struct gm_error err;
+	bool staged = false;
+	if (!sim_oracle_work_of(path, work)) return false;
+	if (gm_store_list(sim->table, work, find_staged, &staged, &err) != GM_OK) abort();
+	return staged;
+}
+
 void sim_others_delete(struct sim *sim)
 {
 	char action[SIM_KEY_ROOM + 256], path[SIM_KEY_ROOM];
 	struct gm_error err;
 	const char *chosen = sim_oracle_any_file(sim);
-	if (sim->others == MOST || chosen == NULL) return;
+	if (sim->others == MOST || chosen == NULL || may_come_back(sim, chosen)) return;
 	(void)snprintf(path, sizeof path, "%s", chosen);
 	sim->others++;
 	(void)snprintf(

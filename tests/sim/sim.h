@@ -148,6 +148,7 @@ struct sim_runner {
 	bool drowsy;                         /* it is about to write, and will stand still first */
 	bool hurt;                           /* it has seen a failure that the scheduler made */
 	volatile int stop;                   /* somebody pressed Ctrl-C */
+	unsigned shaky;                      /* calls that fail more often than others */
 	uint64_t wake_at;                    /* step; 0: awake */
 	uint64_t commits_then;               /* when it fell asleep */
 	uint64_t cleaned_then, expired_then; /* when it started */
@@ -271,6 +272,8 @@ void sim_oracle_check_claim(struct sim_runner *runner, const char *key);
 /* For others.c: is the row in a committed file? The path of any committed file; NULL: there is none. */
 bool sim_oracle_holds(const struct sim *sim, unsigned row);
 const char *sim_oracle_any_file(struct sim *sim);
+/* The work folder of the plan that made the data file; false: it is of others. */
+bool sim_oracle_work_of(const char *path, char work[SIM_KEY_ROOM]);
 
 /* reader.c: reads the log as a Delta reader does, in steps, and compares what it sees with what was committed. */
 enum gm_code sim_read_log(struct sim_runner *runner, struct gm_error *err);

@@ -25,6 +25,11 @@ struct view_reader {
 	struct gm_store_reader *inner;
 };
 
+enum {
+	SHAKY_CALLS = 12,
+	SHAKY_FAILS = 250, /* per mille */
+};
+
 enum fate { DONE, DEAD, DIES, FAILS, LOST, LATE, REPEATED };
 
 static struct view *of(struct gm_store *store)
@@ -34,13 +39,24 @@ static struct view *of(struct gm_store *store)
 
 /* --- Fate --------------------------------------------------------------------------------------------------------- */
 
+/* Failures come in groups, as when a network is away for a moment: what must be handled after one meets the next. */
+static bool fails(struct sim_runner *runner)
+{
+	struct sim *sim = runner->sim;
+	bool shaky = runner->shaky > 0 && runner->shaky-- > 0;
+	if (!sim_chance(&sim->random, shaky ? SHAKY_FAILS : sim->scenario.fail)) return false;
+	if (!shaky && sim_chance(&sim->random, 300)) runner->shaky = SHAKY_CALLS;
+	sim->counts.failures++;
+	return true;
+}
+
 static enum fate draw(struct sim_runner *runner, bool writes)
 {
 	struct sim *sim = runner->sim;
 	const struct sim_scenario *scenario = &sim->scenario;
 	if (!sim->faults) return DONE;
 	if (sim_chance(&sim->random, scenario->die_before)) return sim->counts.crashes++, DEAD;
-	if (sim_chance(&sim->random, scenario->fail)) return sim->counts.failures++, FAILS;
+	if (fails(runner)) return FAILS;
 	if (!writes) return DONE;
 	if (sim_chance(&sim->random, scenario->die_after)) return sim->counts.crashes++, DIES;
 	if (sim_chance(&sim->random, scenario->lose)) return sim->counts.lost++, LOST;
@@ -264,8 +280,7 @@ static enum gm_code view_reader_read(struct gm_store_reader *reader, void *into,
 	const struct view *view = of(reader->store);
 	struct sim *sim = view->runner->sim;
 	if (view->runner->dead) return refuse(view, DEAD, "read on", reader->info.key, err);
-	if (sim->faults && sim_chance(&sim->random, sim->scenario.fail)) {
-		sim->counts.failures++;
+	if (sim->faults && fails(view->runner)) {
 		tell(view, "read on", reader->info.key, fate_name(FAILS));
 		return refuse(view, FAILS, "read on", reader->info.key, err);
 	}
@@ -348,8 +363,7 @@ static enum gm_code view_stage_append(struct gm_store *store, struct gm_staged *
 	const struct view *view = of(store);
 	struct sim *sim = view->runner->sim;
 	if (view->runner->dead) return refuse(view, DEAD, "append", "", err);
-	if (sim->faults && sim_chance(&sim->random, sim->scenario.fail)) {
-		sim->counts.failures++;
+	if (sim->faults && fails(view->runner)) {
 		tell(view, "append", "", fate_name(FAILS));
 		return refuse(view, FAILS, "append", "", err);
 	}

@@ -24,6 +24,7 @@ struct fixture {
 	struct gm_plan_listing listing;
 	int64_t now_us, full_us;
 	uint64_t limit;
+	const char *after;
 	int64_t plan_full_us; /* of the plan made last */
 };
 
@@ -87,6 +88,7 @@ static enum gm_code make(struct fixture *f, struct gm_plan **plan)
 	                                        .engine = "engine",
 	                                        .now_us = f->now_us,
 	                                        .full_us = f->full_us,
+	                                        .after = f->after,
 	                                        .listing = &f->listing};
 	return gm_plan_make(&request, plan, &err);
 }
@@ -270,6 +272,35 @@ static void a_plan_has_limits(void **state)
 	f->job.source.plan_bytes = 1;
 	assert_string_equal(planned(f), "a.gz");
 	assert_int_equal(f->listing.left, 6);
+}
+
+/* A plan that goes on behind another ends with its last object; where nothing is left, it does not say that all was
+ * listed. */
+static void a_plan_goes_on_behind_another(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const keys[] = {"a", "b-c", "b/1", "b/2", "b/c/3", "b0", "c/1", "d"};
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) put(f, keys[i], "{}");
+	f->job.source.plan_objects = 3;
+	assert_string_equal(planned(f), "a b-c b/1");
+	assert_int_equal(f->listing.objects, 8);
+	assert_int_equal(f->listing.left, 5);
+	f->after = "b/1";
+	assert_string_equal(planned(f), "b/2 b/c/3 b0");
+	assert_int_equal(f->listing.objects, 4);
+	assert_int_equal(f->listing.left, 1);
+	assert_false(f->listing.full);
+	f->after = "b0";
+	assert_string_equal(planned(f), "c/1 d");
+	assert_int_equal(f->listing.left, 0);
+	assert_int_equal(f->plan_full_us, 0);
+	f->after = "d";
+	assert_string_equal(planned(f), "");
+	put(f, "a0", "{}"); /* late */
+	assert_string_equal(planned(f), "");
+	f->after = NULL;
+	process(f, "a");
+	assert_string_equal(planned(f), "a0 b-c b/1");
 }
 
 /* --- Lookback ----------------------------------------------------------------------------------------------------- */
@@ -456,6 +487,7 @@ static void random_sources_are_planned_as_a_naive_model_says(void **state)
 			               i);
 		}
 		qsort(keys, OBJECTS, sizeof keys[0], by_text);
+		f->after = draw(&random, 3) == 0 ? keys[draw(&random, OBJECTS)] : NULL;
 		/* "2024-03-10T22": an hour is left out if it is less than the one that the time looked back to is in. */
 		(void)gm_time_format_iso(newest - f->job.source.lookback_us, 0, since);
 		since[4] = since[7] = since[10] = '/';
@@ -464,7 +496,7 @@ static void random_sources_are_planned_as_a_naive_model_says(void **state)
 			put(f, keys[i], "{}");
 			bool processed = draw(&random, 2) == 0, old = narrow && strncmp(keys[i], since, 13) < 0;
 			if (processed) process(f, keys[i]);
-			if (processed || old) continue;
+			if (processed || old || (f->after != NULL && strcmp(keys[i], f->after) <= 0)) continue;
 			if (expected[0] != '\0') strcat(expected, " ");
 			strcat(expected, keys[i]);
 		}
@@ -485,6 +517,7 @@ int main(void)
 	    TEST(changed_objects_can_be_ignored),
 	    TEST(changed_objects_can_be_processed_again),
 	    TEST(a_plan_has_limits),
+	    TEST(a_plan_goes_on_behind_another),
 	    TEST(folders_are_told_by_their_time),
 	    TEST(lookback_leaves_out_old_folders),
 	    TEST(once_a_day_everything_is_listed),
