@@ -2,7 +2,7 @@
  *
  * jansson (2.14, and before) does not notice when it has no memory for the next byte of a number or a string (its issue
  * 362): the byte is left out, an assertion ends the process, or it writes beyond what it has. So an allocation that
- * fails while it parses does not return to it: the parse is left by a long jump, and all that it had allocated is freed.
+ * fails while it parses does not return to it: the parse is left by a long jump, and what it had allocated is freed.
  *
  * jansson knows one pair of allocators for the process. It is replaced once, by a pair that hands everything on to the
  * one before, and keeps a list while its own thread parses here. */
