@@ -1,6 +1,7 @@
 """A table in the middle of something: runs that died at a known moment, and what the next clean run must make of it.
 
 Jobs have `unique_by: [id]` and the partition column day; ids are even on the first day and odd on the second."""
+import re
 import shutil
 
 import harness
@@ -69,12 +70,15 @@ class Scene:
             shutil.copytree(self.table, table)
         return table
 
-    def completed(self, table, what):
-        """A clean run follows: all rows, once; nothing left over; and then there is nothing to do."""
+    def completed(self, table, what, fault=None):
+        """A clean run follows: all rows, once; nothing left over; it is proved; and then there is nothing to do. fault: what
+        `verify` must find all the same."""
         result = self.run(table)
         if (table / "_gristmill" / "other").exists():  # ours has finished or ended its run; it tidies up itself
             self.run(table, "other")
         self.assert_complete(table, what)
+        proof = self.command("verify", table=table, status=1 if fault else 0)
+        assert fault is None or re.search(fault, proof.out), f"after {what}: {proof}"
         again = self.run(table)
         assert again.json["committed"] is False and again.json["inputs"] == 0, f"after {what}: {again}"
         return result

@@ -23,21 +23,13 @@ enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_err
 	return GM_OK;
 }
 
-static enum gm_code parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)
+enum gm_code gm_json_parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)
 {
-	json_error_t why = {.text = ""};
-	*out = json_loadb(text, bytes, flags, &why);
+	json_error_t why;
+	*out = gm_json_load(text, bytes, flags, &why);
 	if (*out != NULL) return GM_OK;
-	if (why.text[0] == '\0' || json_error_code(&why) == json_error_out_of_memory)
-		GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
+	if (json_error_code(&why) == json_error_out_of_memory) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
 	(void)gm_error_set(err, GM_CORRUPT, "%s", why.text);
 	if (err != NULL) err->column = why.column;
 	return GM_CORRUPT;
-}
-
-/* Where memory ends within a string, jansson calls the string invalid. What is invalid is so twice. */
-enum gm_code gm_json_parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)
-{
-	enum gm_code rc = parse(text, bytes, flags, out, err);
-	return rc == GM_CORRUPT ? parse(text, bytes, flags, out, err) : rc;
 }

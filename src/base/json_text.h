@@ -11,6 +11,9 @@
  * key.) */
 enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err) GM_CHECK;
 
+/* json_loadb, which must not be called itself: jansson damages values and more when memory ends. *why is filled on
+ * failure, then with json_error_out_of_memory. */
+json_t *gm_json_load(const char *text, size_t bytes, size_t flags, json_error_t *why);
 /* And back. CORRUPT says what is wrong with the text; flags are jansson's. */
 enum gm_code gm_json_parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err) GM_CHECK;
 

@@ -2,6 +2,7 @@
  * functions. */
 #include "job/load.h"
 
+#include "base/json_text.h"
 #include "job/derive.h"
 #include "job/expr.h"
 #include "job/function.h"
@@ -268,7 +269,8 @@ static bool add_all(const struct gm_job *job, json_t *object)
 
 static enum gm_code describe_json(const struct gm_job *job, char **text, struct gm_error *err)
 {
-	json_t *object = json_loads(job->resolved, 0, NULL);
+	json_error_t why;
+	json_t *object = gm_json_load(job->resolved, strlen(job->resolved), 0, &why);
 	if (object != NULL && add_all(job, object)) *text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
 	json_decref(object);
 	if (*text == NULL) GM_FAIL(err, GM_NOMEM, "no memory to describe the job");

@@ -102,7 +102,9 @@ static uint64_t metric(const json_t *info, const char *name)
 /* The log is foreign input: what is not there counts as nothing. */
 static void read_info(const struct gm_delta_entry *entry, struct gm_status_run *run)
 {
-	json_t *info = entry->commit_info != NULL ? json_loads(entry->commit_info, 0, NULL) : NULL;
+	const char *text = entry->commit_info;
+	json_error_t why;
+	json_t *info = text != NULL ? gm_json_load(text, strlen(text), 0, &why) : NULL;
 	const char *operation = json_string_value(json_object_get(info, "operation"));
 	if (operation != NULL && strcmp(operation, "gristmill upgrade") == 0) run->what = "upgrade";
 	run->files = metric(info, "numFiles");

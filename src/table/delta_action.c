@@ -157,14 +157,13 @@ static const struct {
 enum gm_code gm_delta_json(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)
 {
 	json_error_t why;
-	*out = json_loadb(text, bytes, flags | JSON_REJECT_DUPLICATES, &why);
+	*out = gm_json_load(text, bytes, flags | JSON_REJECT_DUPLICATES, &why);
 	/* jansson refuses a whole text for one integer that is too large. Such a one may stand where nobody looks; where a
 	 * number means something, what is not an integer is refused then. */
 	if (*out == NULL && json_error_code(&why) == json_error_numeric_overflow)
-		*out = json_loadb(text, bytes, flags | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
+		*out = gm_json_load(text, bytes, flags | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
 	if (*out != NULL) return GM_OK;
-	if (json_error_code(&why) == json_error_out_of_memory || why.text[0] == '\0')
-		GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
+	if (json_error_code(&why) == json_error_out_of_memory) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
 	(void)gm_error_set(err, GM_CORRUPT, "it is not JSON: %s", why.text);
 	if (err != NULL) err->column = why.column;
 	return GM_CORRUPT;

@@ -232,7 +232,7 @@ static enum gm_code parse(struct gm_quarantine_reader *reader, size_t n, struct 
 {
 	json_error_t problem;
 	const char *text = (const char *)reader->data + reader->pos;
-	reader->json = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
+	reader->json = gm_json_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
 	if (reader->json != NULL) return GM_OK;
 	if (json_error_code(&problem) == json_error_out_of_memory)
 		GM_FAIL(err, GM_NOMEM, "out of memory for reading the quarantine");

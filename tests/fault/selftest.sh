@@ -1,7 +1,7 @@
 #!/bin/sh
-# selftest.sh FAILALLOC FAILIO PROBE - the fault shims, tried on a program that says what failed.
+# selftest.sh FAILALLOC FAILIO FAILCLOCK PROBE - the fault shims, tried on a program that says what failed.
 set -eu
-alloc=$1 io=$2 probe=$3
+alloc=$1 io=$2 clock=$3 probe=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -61,3 +61,12 @@ expect "" 137 run FAULT_IO_AT=7 FAULT_IO_ACTION=kill
 [ ! -e "$work/d/g" ] || wrong "linked before it was killed"
 expect "" 137 run FAULT_IO_AT=7 FAULT_IO_ACTION=kill-after
 [ -e "$work/d/g" ] || wrong "not linked before it was killed"
+
+# The clock: off by years, from the first reading on or from a later one.
+now=$(date +%s)
+behind=$(env LD_PRELOAD="$clock" FAULT_CLOCK_SHIFT=-1000000 FAULT_CLOCK_REPORT="$work/clock" date +%s)
+[ $((now - behind)) -ge 999990 ] && [ $((now - behind)) -le 1000000 ] || wrong "the clock was not put back: $behind"
+read -r counted failed <"$work/clock"
+[ "$counted" -ge 1 ] && [ "$counted" = "$failed" ] || wrong "the clock was read $counted times, and wrong $failed times"
+later=$(env LD_PRELOAD="$clock" FAULT_CLOCK_SHIFT=-1000000 FAULT_CLOCK_FROM=100 date +%s)
+[ $((later - now)) -ge 0 ] && [ $((later - now)) -le 10 ] || wrong "the clock was put back too soon: $later"
