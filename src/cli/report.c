@@ -90,16 +90,20 @@ static json_t *files_json(const struct gm_run_result *result)
 	return array;
 }
 
+static json_t *object_json(const struct gm_object_balance *from)
+{
+	json_t *object = json_object();
+	if (object != NULL && set(object, "key", text_or_null(from->key)) && set_balance(object, &from->balance))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 static json_t *objects_json(const struct gm_run_result *result)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; array != NULL && i < result->object_count; i++) {
-		json_t *object = json_object();
-		bool ok = object != NULL && set(object, "key", text_or_null(result->objects[i].key)) &&
-		          set_balance(object, &result->objects[i].balance);
-		if (ok && json_array_append(array, object) != 0) ok = false;
-		json_decref(object);
-		if (ok) continue;
+		if (json_array_append_new(array, object_json(&result->objects[i])) == 0) continue;
 		json_decref(array);
 		array = NULL;
 	}
@@ -133,15 +137,19 @@ struct json_t *gm_cli_json_error(const struct gm_error *err)
 	return NULL;
 }
 
+static char *take_text(json_t *value)
+{
+	char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+	json_decref(value);
+	if (text == NULL) fputs("gristmill: out of memory for the JSON object\n", stderr);
+	return text;
+}
+
 bool gm_cli_json_print(FILE *out, struct json_t *object)
 {
 	/* All of it or nothing: half an object helps nobody. What cannot be written shows when the stream is flushed. */
-	char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	json_decref(object);
-	if (text == NULL) {
-		fputs("gristmill: out of memory for the JSON object\n", stderr);
-		return false;
-	}
+	char *text = take_text(object);
+	if (text == NULL) return false;
 	fputs(text, out);
 	fputc('\n', out);
 	free(text);
@@ -153,7 +161,8 @@ struct json_t *gm_cli_json_number(int64_t n)
 	return n >= 0 ? json_integer(n) : json_null();
 }
 
-struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err)
+/* All but the objects. */
+static json_t *summary_json(const struct gm_run_result *result, const struct gm_error *err)
 {
 	json_t *object = json_object();
 	bool committed = result->committed;
@@ -164,16 +173,36 @@ struct json_t *gm_cli_json_result(const struct gm_run_result *result, const stru
 	          set(object, "inputs", number(result->inputs)) && set_balance(object, &result->total) &&
 	          set(object, "files", files_json(result)) &&
 	          (result->abandoned == 0 || set(object, "abandoned", number(result->abandoned))) &&
-	          set(object, "objects", objects_json(result)) && set(object, "seconds", json_real(result->seconds)) &&
+	          set(object, "seconds", json_real(result->seconds)) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
 	if (ok) return object;
 	json_decref(object);
 	return NULL;
 }
 
+struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err)
+{
+	json_t *object = summary_json(result, err);
+	if (object != NULL && set(object, "objects", objects_json(result))) return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* There may be a million objects, and a tree of them takes kilobytes each: they are printed one by one. */
 bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const struct gm_error *err)
 {
-	return gm_cli_json_print(out, gm_cli_json_result(result, err));
+	char *text = take_text(summary_json(result, err));
+	if (text == NULL) return false;
+	fprintf(out, "%.*s,\"objects\":[", (int)strlen(text) - 1, text);
+	free(text);
+	for (size_t i = 0; i < result->object_count; i++) {
+		text = take_text(object_json(&result->objects[i]));
+		if (text == NULL) return false;
+		fprintf(out, "%s%s", i > 0 ? "," : "", text);
+		free(text);
+	}
+	fputs("]}\n", out);
+	return true;
 }
 
 const char *gm_cli_step_name(enum gm_step step)
