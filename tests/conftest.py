@@ -1,5 +1,7 @@
 """Fixtures. `pytest tests/` needs a built binary: build/gristmill, or what GRISTMILL names."""
+import os
 import pathlib
+import shutil
 import tempfile
 
 import pytest
@@ -67,3 +69,30 @@ def sample_table(sample, tmp_path_factory):
     path = tmp_path_factory.mktemp("sample-table") / "table"
     result = harness.run(harness.MAIN_JOB, sample, path)
     return path, result.json
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def open_up(path):
+    """Lets another user walk to path."""
+    path = path.resolve()
+    for folder in [path, *path.parents]:
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o755)
+
+
+@pytest.fixture
+def other_user(tmp_path):
+    """Options that make a run heed permissions: they do not bind root, so then it runs as nobody, from a copy of the program
+    that nobody can reach, wherever the checkout is."""
+    open_up(tmp_path)
+    if os.geteuid() != 0:
+        return {}
+    program = tmp_path / "gristmill"
+    shutil.copy(harness.BINARY, program)
+    program.chmod(0o755)
+    return {"before": as_nobody, "binary": program, "cwd": "/"}

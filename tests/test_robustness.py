@@ -134,33 +134,6 @@ def test_full_file_system(size, work, tmp_path):
     assert "space" in result.stderr, result.stderr
 
 
-def as_nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
-def open_up(path):
-    """Lets another user walk to path."""
-    path = path.resolve()
-    for folder in [path, *path.parents]:
-        if folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o755)
-
-
-@pytest.fixture
-def other_user(tmp_path):
-    """Options that make a run heed permissions: they do not bind root, so then it runs as nobody, from a copy of the program
-    that nobody can reach, wherever the checkout is."""
-    open_up(tmp_path)
-    if not AS_ROOT:
-        return {}
-    program = tmp_path / "gristmill"
-    shutil.copy(harness.BINARY, program)
-    program.chmod(0o755)
-    return {"before": as_nobody, "binary": program, "cwd": "/"}
-
-
 def test_unreadable_input(source, tmp_path, tiny_job, other_user):
     harness.write(source / "a.json", harness.lines([harness.tiny(1)]))
     secret = harness.write(source / "b.json", harness.lines([harness.tiny(2)]))
