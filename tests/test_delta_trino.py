@@ -91,11 +91,22 @@ class Trino:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def sql(self, statement):
+    def sql(self, statement, seconds=120):
+        """The rows. A server that has started may have no node to work on it for some seconds more: then it is asked again."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self._sql(statement)
+            except RuntimeError as error:
+                if "NO_NODES_AVAILABLE" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.3)
+
+    def _sql(self, statement):
         answer, rows = self._get(f"http://127.0.0.1:{self.port}/v1/statement", statement.encode()), []
         while True:
             if "error" in answer:
-                raise RuntimeError(answer["error"]["message"])
+                raise RuntimeError(f"{answer['error'].get('errorName')}: {answer['error']['message']}")
             rows += answer.get("data", [])
             if "nextUri" not in answer:
                 return rows
