@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -151,6 +152,25 @@ def test_after_state_changes(work):
     assert (report["faults"], report["processed"], report["unprocessed"]) == (0, 0, RUNS)
     assert work.run().json["duplicates"] == 52 * RUNS - 1
     assert work.findings() == []
+
+
+def test_while_runs_are_at_work(work):
+    """Commits, checkpoints and bookmarks that come while the proof is made are no damage. Files that are being published are told."""
+
+    def keep_running():
+        for run in range(RUNS + 1, RUNS + 13):
+            harness.write_gz(work.source / f"{run:03}.gz", documents(run))
+            work.run()
+
+    runner = threading.Thread(target=keep_running)
+    runner.start()
+    proofs = 0
+    while runner.is_alive():
+        found = work.findings()
+        assert {code for code, _ in found} <= {"STRAY_CLAIMED"}, found
+        proofs += 1
+    runner.join()
+    assert proofs > 2 and work.findings() == []
 
 
 def test_unpartitioned(tmp_path, source, table):

@@ -128,13 +128,15 @@ static enum gm_code judge(const struct strays *strays, const struct gm_verify_tr
 
 /* --- What is there ------------------------------------------------------------------------------------------------ */
 
+/* What is committed is known first, what commits added last: a run that commits in between has added its files, and is
+ * not yet known to be committed. */
 static enum gm_code judge_all(struct strays *strays, struct gm_error *err)
 {
 	if (strays->traces.count == 0) return GM_OK;
-	GM_TRY(gm_verify_traces_ask(&strays->traces, strays->verifier, err));
 	enum gm_code rc = gm_tip_advance(&strays->tip, err);
 	if (rc == GM_OK) rc = gm_claim_last(&strays->tip, &strays->claim, err);
 	if (!gm_verify_is_finding(rc)) GM_TRY(rc);
+	GM_TRY(gm_verify_traces_ask(&strays->traces, strays->verifier, err));
 	for (size_t i = 0; i < strays->traces.count; i++) GM_TRY(judge(strays, &strays->traces.at[i], err));
 	gm_verify_traces_empty(&strays->traces);
 	return GM_OK;

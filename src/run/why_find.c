@@ -131,7 +131,8 @@ static enum gm_code look_into_input(struct find *find, const char *key, uint64_t
 	return rc;
 }
 
-/* A list of duplicates tells object and record, not where that begins. What was rejected may have been replayed since. */
+/* A list of duplicates tells object and record, not where that begins. What was rejected may have been replayed since.
+ */
 static enum gm_code look_into_arrival(struct find *find, const struct gm_why_found *found, struct gm_error *err)
 {
 	const struct gm_why_arrival *arrival = &found->arrival;

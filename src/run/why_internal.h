@@ -90,8 +90,8 @@ typedef enum gm_code gm_why_match_fn(void *context, const struct gm_why_match *m
 
 enum gm_code gm_why_scan_new(struct gm_why *why, struct gm_why_scan **out, struct gm_error *err) GM_CHECK;
 void gm_why_scan_free(struct gm_why_scan *scan); /* NULL is allowed */
-/* Of an object, or of a quarantine file that is an input, in the order of its records. *read false: it is gone, or has changed since it was processed as the
- * input says; what was found until that was noticed has been told. */
+/* Of an object, or of a quarantine file that is an input, in the order of its records. *read false: it is gone, or has
+ * changed since it was processed as the input says; what was found until that was noticed has been told. */
 enum gm_code gm_why_scan_object(struct gm_why_scan *scan, const struct gm_input *input, gm_why_match_fn *each,
                                 void *context, bool *read, struct gm_error *err) GM_CHECK;
 /* Do these bytes, which were rejected, hold a record with the key? */
