@@ -61,7 +61,7 @@ help:
 	    'make [all]                 build/gristmill' \
 	    'make demo                  generate two days of access records and run the job on them' \
 	    'make test                  unit tests, sanitizers, cases, five foreign readers, faults, fuzz corpora' \
-	    'make soak                  the long tests: 100,000 simulated schedules, the whole model, an hour or less' \
+	    'make soak                  the long tests: 100,000 simulated schedules, kills, faults, the whole model; an hour' \
 	    'make lint                  format, static analysis, layers, symbols, lengths, spelling' \
 	    'make fuzz                  every fuzzer for a minute, and the native functions against Python' \
 	    'make bench [BENCH_RUNS=n]  time and memory beside ClickHouse, DuckDB and Polars' \
