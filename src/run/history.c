@@ -307,19 +307,16 @@ enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uin
 static enum gm_code find_open(const struct numbers *plans, const struct numbers *closed, struct gm_history *history,
                               struct gm_error *err)
 {
-	struct numbers open = {0};
-	enum gm_code rc = GM_OK;
+	history->open = malloc((plans->count + 1) * sizeof *history->open);
+	if (history->open == NULL) return out_of_memory(err);
 	history->last_plan = history->head;
 	for (size_t i = 0; i < plans->count; i++) {
 		uint64_t n = plans->value[i];
 		if (n > history->last_plan) history->last_plan = n;
 		if (contains(closed, n) || gm_bookmark_has_run(history->bookmark, n)) continue;
-		rc = push(&open, n, err);
-		if (rc != GM_OK) break;
+		history->open[history->open_count++] = n;
 	}
-	history->open = open.value;
-	history->open_count = open.count;
-	return rc;
+	return GM_OK;
 }
 
 /* A runner that dies right after its commit, or that worked on when others had finished its plan, leaves files. */

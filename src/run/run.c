@@ -300,8 +300,8 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 		gm_runner_notice(runner, "could not give up run %" PRIu64 ": %s", plan->number, err.message);
 }
 
-/* A file of the table is gone. If the newest log does not name it any more, somebody removed it by a commit, and planning
- * again helps; else it is damage, which planning again would meet each time. */
+/* A file of the table is gone. If the newest log does not name it any more, somebody removed it by a commit, and
+ * planning again helps; else it is damage, which planning again would meet each time. */
 static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, struct gm_error *err)
 {
 	struct gm_delta_log *log;

@@ -37,7 +37,7 @@ enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, 
                             const struct gm_run_options *options, struct gm_run_result *result,
                             struct gm_error *err) GM_CHECK;
 void gm_runner_close(struct gm_runner *runner);
-void gm_runner_tick(void *runner);
+void gm_runner_tick(void *context); /* a struct gm_runner */
 void gm_runner_phase(struct gm_runner *runner, const char *phase);
 void gm_runner_notice(const struct gm_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share of memory */

@@ -4,7 +4,8 @@
  *   FAULT_CLOCK_FROM=N     only from the Nth reading on: it is set while the program runs
  *   FAULT_CLOCK_REPORT=F   at exit "<readings> <shifted>" is appended to the file F
  *
- * Only the wall clock: what measures time that passes is never set. File systems stamp files with the kernel's clock. */
+ * Only the wall clock: what measures time that passes is never set. File systems stamp files with the kernel's
+ * clock. */
 #include "shim.h"
 
 #include <sys/time.h>
