@@ -132,7 +132,12 @@ static void read_column_meta(struct gm_thrift_in *in, const struct gm_thrift_fie
 		case 11: out->dictionary_offset = gm_thrift_get_i64(in, &member); break;
 		case 12: gm_read_stats(in, &member, &out->stats); break;
 		case 14: out->bloom_offset = gm_thrift_get_i64(in, &member); break;
-		case 15: out->bloom_bytes = gm_thrift_get_i32(in, &member); break;
+		case 15: /* another thing in drafts of the format, of which files are about */
+			if (member.type == GM_THRIFT_I32)
+				out->bloom_bytes = gm_thrift_get_i32(in, &member);
+			else
+				gm_thrift_skip(in, &member);
+			break;
 		default: gm_thrift_skip(in, &member);
 		}
 	}

@@ -427,5 +427,5 @@ void gm_history_release(struct gm_history *history)
 	gm_bookmark_free(history->bookmark);
 	free(history->open);
 	free(history->stray);
-	*history = (struct gm_history){0};
+	memset(history, 0, sizeof *history);
 }
