@@ -307,6 +307,7 @@ enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys,
 {
 	struct batch batch = {
 	    .keys = keys, .values = values, .skip = skip, .count = count, .duplicate = duplicate, .found = found};
+	if (count == 0) return GM_OK; /* then there may be no arrays */
 	memset(duplicate, 0, count);
 	return add_all(set, batch, err);
 }
