@@ -509,6 +509,7 @@ void sim_checkpoint_saw(struct sim *sim, int64_t version, const char *key)
 	bool there = sim_exists(sim, key);
 	if (version >= (int64_t)oracle->commit_count)
 		sim_violation(sim, "version %" PRId64 " has a checkpoint, and is not committed", version);
+	sim->counts.cleaned += !there;
 	if (!there && version >= oracle->checkpoint)
 		sim_violation(sim, "the newest checkpoint, of version %" PRId64 ", is removed", version);
 	if (there && version > oracle->checkpoint) {
