@@ -37,8 +37,8 @@ static bool has_files(const struct gm_plan *plan)
 enum gm_code gm_commit_init(struct gm_commit *commit, struct gm_error *err)
 {
 	size_t total = 0, count = 0;
-	/* What changes the state alone is at odds with nothing, and must go through also when the entries that came after the plan
-	 * that it ends have been cleaned away. */
+	/* What changes the state alone is at odds with nothing, and must go through also when the entries that came after
+	 * the plan that it ends have been cleaned away. */
 	commit->checked = has_files(commit->plan) ? commit->plan->version : commit->tip->version;
 	for (size_t i = 0; i < commit->plan->unit_count; i++) total += commit->manifests[i].partition_count;
 	commit->partitions = malloc((total + 1) * sizeof *commit->partitions);

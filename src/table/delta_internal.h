@@ -45,9 +45,9 @@ int64_t gm_delta_listing_oldest(const struct gm_delta_listing *listing);
 const struct gm_delta_listed *gm_delta_listing_checkpoint(const struct gm_delta_listing *listing, int64_t at_most);
 /* The oldest file that a snapshot of the version is read from: a checkpoint, or the first entry. */
 const struct gm_delta_listed *gm_delta_listing_base(const struct gm_delta_listing *listing, int64_t version);
-/* Is the file still what it was when it was listed? Cleaning removes the oldest first, and whoever slept meanwhile may put
- * a commit where an entry was. So as long as the oldest file that was read is there, what was read behind it was history.
- */
+/* Is the file still what it was when it was listed? Cleaning removes the oldest first, and whoever slept meanwhile may
+ * put a commit where an entry was. So as long as the oldest file that was read is there, what was read behind it was
+ * history. */
 enum gm_code gm_delta_still_there(struct gm_store *table, const struct gm_delta_listed *file, bool *there,
                                   struct gm_error *err) GM_CHECK;
 /* Names of files; of a listed one any but UUID. */

@@ -217,9 +217,10 @@ static void decode(const char *escaped, char path[SIM_KEY_ROOM])
 {
 	size_t n = 0;
 	for (const char *c = escaped; *c != '\0' && n + 1 < SIM_KEY_ROOM; c++) {
-		unsigned byte;
-		if (*c == '%' && sscanf(c + 1, "%2x", &byte) == 1) {
-			path[n++] = (char)byte;
+		char hex[3] = {0};
+		if (*c == '%' && c[1] != '\0' && c[2] != '\0') {
+			memcpy(hex, c + 1, 2);
+			path[n++] = (char)strtoul(hex, NULL, 16);
 			c += 2;
 		} else {
 			path[n++] = *c;
