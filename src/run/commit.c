@@ -28,12 +28,18 @@ static bool is_ours(const struct gm_commit *commit, const char *partition)
 	                                    sizeof *commit->partitions, compare_texts) != NULL;
 }
 
+/* Or does it change the state alone? */
+static bool has_files(const struct gm_plan *plan)
+{
+	return plan->unit_count > 0 || plan->kind == GM_PLAN_IMPORT;
+}
+
 enum gm_code gm_commit_init(struct gm_commit *commit, struct gm_error *err)
 {
 	size_t total = 0, count = 0;
-	/* A plan without units is at odds with nothing, and must go through also when the entries that came after the plan
-	 * that it ends have been cleaned away. */
-	commit->checked = commit->plan->unit_count > 0 ? commit->plan->version : commit->tip->version;
+	/* What changes the state alone is at odds with nothing, and must go through also when the entries that came after
+	 * the plan that it ends have been cleaned away. */
+	commit->checked = has_files(commit->plan) ? commit->plan->version : commit->tip->version;
 	for (size_t i = 0; i < commit->plan->unit_count; i++) total += commit->manifests[i].partition_count;
 	commit->partitions = malloc((total + 1) * sizeof *commit->partitions);
 	if (commit->partitions == NULL) return out_of_memory(err);
@@ -62,6 +68,26 @@ static enum gm_code at_odds(const struct gm_delta_entry *entry, const char *what
 	return object != NULL ? gm_error_object(err, GM_CHANGED, object, strlen(object)) : GM_CHANGED;
 }
 
+static bool is_import(const struct gm_plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->import_count; i++)
+		if (strcmp(plan->imports[i].path, path) == 0) return true;
+	return false;
+}
+
+/* Files that were found to be unknown to the log: others may have added them since, and even removed them again. */
+static enum gm_code compare_imports(const struct gm_plan *plan, const struct gm_delta_entry *entry,
+                                    struct gm_error *err)
+{
+	for (size_t i = 0; i < entry->add_count; i++)
+		if (is_import(plan, entry->adds[i].path))
+			return at_odds(entry, "adds a file that was to be imported", entry->adds[i].path, err);
+	for (size_t i = 0; i < entry->remove_count; i++)
+		if (is_import(plan, entry->removes[i].path))
+			return at_odds(entry, "removes a file that was to be imported", entry->removes[i].path, err);
+	return GM_OK;
+}
+
 static enum gm_code compare_entry(void *context, const struct gm_delta_entry *entry, struct gm_error *err)
 {
 	struct gm_commit *commit = context;
@@ -69,6 +95,7 @@ static enum gm_code compare_entry(void *context, const struct gm_delta_entry *en
 	if (entry->version <= commit->checked) return GM_OK;
 	if (gm_tip_head(commit->tip, commit->job_id) != plan->parent)
 		return GM_OK; /* decided: ours, or another of our job */
+	if (plan->kind == GM_PLAN_IMPORT) return compare_imports(plan, entry, err);
 	if (entry->metadata || entry->protocol) return at_odds(entry, "changes its columns or protocol", NULL, err);
 	if (plan->unique_count == 0) return GM_OK;
 	for (size_t i = 0; i < entry->remove_count; i++)
@@ -91,10 +118,10 @@ enum gm_code gm_commit_check(struct gm_commit *commit, struct gm_error *err)
 	struct gm_error odds;
 	enum gm_plan_state state;
 	int64_t first = commit->checked < commit->tip->version ? commit->checked : commit->tip->version;
-	/* A plan without units has nothing that could be at odds with anything, and may be the end of one whose version is
-	 * long gone. */
-	enum gm_code compared = plan->unit_count == 0 ? gm_tip_advance(commit->tip, &odds)
-	                                              : gm_tip_read(commit->tip, first + 1, compare_entry, commit, &odds);
+	/* A plan without units and files has nothing that could be at odds with anything, and may be the end of one whose
+	 * version is long gone. */
+	enum gm_code compared = has_files(plan) ? gm_tip_read(commit->tip, first + 1, compare_entry, commit, &odds)
+	                                        : gm_tip_advance(commit->tip, &odds);
 	if (compared != GM_OK && compared != GM_CHANGED) {
 		*err = odds;
 		return compared;

@@ -341,8 +341,9 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 		                 import.left_alone - TOLD);
 	runner->left_alone_told |= import.left_alone > 0;
 	if (rc == GM_OK && import.count > 0) rc = commit(&import, err);
-	*imported = rc == GM_LOST || (rc == GM_OK && import.count > 0);
+	bool overtaken = rc == GM_LOST || rc == GM_CHANGED; /* look again */
+	*imported = overtaken || (rc == GM_OK && import.count > 0);
 	free(import.files);
 	gm_arena_release(&import.arena);
-	return rc == GM_LOST ? GM_OK : rc;
+	return overtaken ? GM_OK : rc;
 }

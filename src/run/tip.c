@@ -67,6 +67,7 @@ enum gm_code gm_tip_read(struct gm_tip *tip, int64_t first, gm_delta_entry_fn *e
 {
 	struct advance advance = {tip, each, context};
 	enum gm_code rc = gm_delta_entries(tip->table, first, note_entry, &advance, err);
+	if (rc == GM_NOT_FOUND || rc == GM_CHANGED) tip->astray = true;
 	if (rc != GM_NOT_FOUND) return rc;
 	GM_FAIL(err, GM_CHANGED, "the log's entries from version %" PRId64 " on are gone", first);
 }
@@ -83,11 +84,13 @@ static enum gm_code read_anew(struct gm_tip *tip, struct gm_error *err)
 	tip->log = tip->own = log;
 	tip->version = gm_delta_version(log);
 	tip->txn_count = 0;
+	tip->astray = false;
 	return GM_OK;
 }
 
 enum gm_code gm_tip_advance(struct gm_tip *tip, struct gm_error *err)
 {
+	if (tip->astray) return read_anew(tip, err);
 	enum gm_code rc = gm_tip_read(tip, tip->version + 1, NULL, NULL, err);
 	return rc == GM_CHANGED ? read_anew(tip, err) : rc;
 }

@@ -17,6 +17,7 @@ struct gm_tip {
 	int64_t version;                /* the newest seen; -1: none */
 	struct gm_tip_txn *txns;        /* newer than the log's */
 	size_t txn_count, txn_room;
+	bool astray; /* entries were cleaned away while they were read: what was seen may not be so */
 	struct gm_arena arena;
 };
 

@@ -203,7 +203,10 @@ static enum gm_code give_entries(struct gm_store *table, const struct gm_delta_l
 		if (code == GM_OK) code = each(context, &changes.entry, err);
 	}
 	changes_release(&changes);
-	return code;
+	if (code != GM_OK) return code;
+	bool there;
+	GM_TRY(gm_delta_still_there(table, gm_delta_listing_base(listing, first), &there, err));
+	return there ? GM_OK : cleaned(first, err);
 }
 
 enum gm_code gm_delta_entries(struct gm_store *table, int64_t first, gm_delta_entry_fn *each, void *context,

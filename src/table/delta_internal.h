@@ -43,6 +43,13 @@ bool gm_delta_listing_unbroken(const struct gm_delta_listing *listing, int64_t f
 int64_t gm_delta_listing_oldest(const struct gm_delta_listing *listing);
 /* The newest whole checkpoint with a version <= at_most; NULL: none. */
 const struct gm_delta_listed *gm_delta_listing_checkpoint(const struct gm_delta_listing *listing, int64_t at_most);
+/* The oldest file that a snapshot of the version is read from: a checkpoint, or the first entry. */
+const struct gm_delta_listed *gm_delta_listing_base(const struct gm_delta_listing *listing, int64_t version);
+/* Is the file still what it was when it was listed? Cleaning removes the oldest first, and whoever slept meanwhile may
+ * put a commit where an entry was. So as long as the oldest file that was read is there, what was read behind it was
+ * history. */
+enum gm_code gm_delta_still_there(struct gm_store *table, const struct gm_delta_listed *file, bool *there,
+                                  struct gm_error *err) GM_CHECK;
 /* Names of files; of a listed one any but UUID. */
 void gm_delta_listed_key(const struct gm_delta_listed *file, char key[GM_DELTA_KEY_BYTES]);
 void gm_delta_entry_key(int64_t version, char key[GM_DELTA_KEY_BYTES]);

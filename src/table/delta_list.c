@@ -235,3 +235,24 @@ const struct gm_delta_listed *gm_delta_listing_checkpoint(const struct gm_delta_
 	}
 	return NULL;
 }
+
+const struct gm_delta_listed *gm_delta_listing_base(const struct gm_delta_listing *listing, int64_t version)
+{
+	const struct gm_delta_listed *checkpoint = gm_delta_listing_checkpoint(listing, version);
+	if (checkpoint != NULL) return checkpoint;
+	return listing->entry_count > 0 ? &listing->files[listing->entries[0]] : NULL;
+}
+
+enum gm_code gm_delta_still_there(struct gm_store *table, const struct gm_delta_listed *file, bool *there,
+                                  struct gm_error *err)
+{
+	char key[GM_DELTA_KEY_BYTES];
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_delta_listed_key(file, key);
+	gm_arena_init(&arena, 1024);
+	enum gm_code code = gm_store_stat(table, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*there = code == GM_OK && info.mtime_us == file->mtime_us;
+	return code == GM_NOT_FOUND ? GM_OK : code;
+}

@@ -159,6 +159,23 @@ static enum gm_code explain_hole(const struct gm_delta_listing *listing, int64_t
 	return gm_error_object(err, GM_CORRUPT, "_delta_log", strlen("_delta_log"));
 }
 
+/* What was read is history only if what it builds on has not been cleaned away meanwhile. */
+static enum gm_code check_base(const struct gm_delta_listing *listing, const struct gm_delta_listed *checkpoint,
+                               struct gm_delta_log **log, struct gm_error *err)
+{
+	bool there = false;
+	const struct gm_delta_listed *base = checkpoint != NULL ? checkpoint : &listing->files[listing->entries[0]];
+	enum gm_code code = gm_delta_still_there((*log)->table, base, &there, err);
+	if (code == GM_OK && !there)
+		code = gm_error_set(err, GM_CHANGED, "the Delta log was cleaned while version %" PRId64 " was read",
+		                    (*log)->version);
+	if (code != GM_OK) {
+		gm_delta_free(*log);
+		*log = NULL;
+	}
+	return code;
+}
+
 enum gm_code gm_delta_load(struct gm_store *table, const struct gm_delta_listing *listing, int64_t version,
                            unsigned wanted, size_t memory_bytes, struct gm_delta_log **out, struct gm_error *err)
 {
@@ -172,6 +189,7 @@ enum gm_code gm_delta_load(struct gm_store *table, const struct gm_delta_listing
 		if (version - base > UINT32_MAX - 1) GM_FAIL(err, GM_UNSUPPORTED, "the Delta log has too many entries");
 		if (!gm_delta_listing_unbroken(listing, base + 1, version)) break;
 		enum gm_code code = load_from(table, checkpoint, version, wanted, memory_bytes, &of_checkpoint, out, err);
+		if (code == GM_OK) return check_base(listing, checkpoint, out, err);
 		if (!of_checkpoint || (code != GM_CORRUPT && code != GM_UNSUPPORTED)) return code;
 		if (first_code == GM_OK) {
 			first_code = code;

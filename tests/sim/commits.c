@@ -217,9 +217,10 @@ static void decode(const char *escaped, char path[SIM_KEY_ROOM])
 {
 	size_t n = 0;
 	for (const char *c = escaped; *c != '\0' && n + 1 < SIM_KEY_ROOM; c++) {
-		unsigned byte;
-		if (*c == '%' && sscanf(c + 1, "%2x", &byte) == 1) {
-			path[n++] = (char)byte;
+		char hex[3] = {0};
+		if (*c == '%' && c[1] != '\0' && c[2] != '\0') {
+			memcpy(hex, c + 1, 2);
+			path[n++] = (char)strtoul(hex, NULL, 16);
 			c += 2;
 		} else {
 			path[n++] = *c;
@@ -509,6 +510,7 @@ void sim_checkpoint_saw(struct sim *sim, int64_t version, const char *key)
 	bool there = sim_exists(sim, key);
 	if (version >= (int64_t)oracle->commit_count)
 		sim_violation(sim, "version %" PRId64 " has a checkpoint, and is not committed", version);
+	sim->counts.cleaned += !there;
 	if (!there && version >= oracle->checkpoint)
 		sim_violation(sim, "the newest checkpoint, of version %" PRId64 ", is removed", version);
 	if (there && version > oracle->checkpoint) {

@@ -223,12 +223,20 @@ static enum gm_code meddle_open(struct gm_store *store, const char *key, struct 
 	return meddler->inner->ops->reader_open(meddler->inner, key, out, err);
 }
 
+static enum gm_code pass_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
+                              struct gm_arena *arena, struct gm_error *err)
+{
+	struct gm_store *inner = of(store)->inner;
+	return inner->ops->stat(inner, key, info, arena, err);
+}
+
 static struct gm_store *meddle(struct meddler *meddler, struct gm_store *inner, bool at_list,
                                void (*happens)(struct gm_store *, int))
 {
 	*meddler = (struct meddler){.inner = inner, .at_list = at_list, .happens = happens};
 	meddler->ops = *inner->ops;
 	meddler->ops.list = meddle_list;
+	meddler->ops.stat = pass_stat;
 	meddler->ops.reader_open = meddle_open; /* readers belong to the inner store */
 	meddler->store = (struct gm_store){&meddler->ops, inner->location};
 	return &meddler->store;
@@ -305,6 +313,37 @@ static void changes_that_vanish_are_told_apart(void **state)
 	gm_store_close(store);
 }
 
+/* Before entry 1 is read, the first two are cleaned away, and a commit of someone who slept takes the name of one. */
+static void replace_cleaned(struct gm_store *inner, int n)
+{
+	if (n != 3) return; /* the head is of entry 0, too */
+	remove_entry(inner, 0);
+	remove_entry(inner, 1);
+	put_text(inner, 1, "{\"txn\":{\"appId\":\"ghost\",\"version\":9}}");
+}
+
+static void what_takes_the_place_of_a_cleaned_entry_is_no_history(void **state)
+{
+	(void)state;
+	struct gm_store *store = open_memory();
+	struct gm_delta_log *log;
+	struct meddler meddler;
+	int calls = 0;
+	int64_t seen;
+	for (int64_t v = 0; v <= 3; v++) put_text(store, v, v == 0 ? HEAD : "{}");
+	log = open_log(store, 2);
+	must(gm_delta_checkpoint(log, 0, &failure));
+	gm_delta_free(log);
+	must_fail(gm_delta_entries(meddle(&meddler, store, false, replace_cleaned), 0, count_entry, &calls, &failure),
+	          GM_NOT_FOUND, "entry 0");
+	must_fail(gm_delta_open(store, 1, MEMORY, &log, &failure), GM_CHANGED, "can no longer be read");
+	log = open_log(store, GM_DELTA_NEWEST);
+	assert_int_equal(gm_delta_version(log), 3);
+	assert_false(gm_delta_txn(log, "ghost", &seen));
+	gm_delta_free(log);
+	gm_store_close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +358,7 @@ int main(void)
 	    cmocka_unit_test(an_entry_that_appears_while_listing_is_no_hole),
 	    cmocka_unit_test(what_vanishes_while_it_is_read_is_a_change),
 	    cmocka_unit_test(changes_that_vanish_are_told_apart),
+	    cmocka_unit_test(what_takes_the_place_of_a_cleaned_entry_is_no_history),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
