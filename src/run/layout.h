@@ -1,16 +1,19 @@
 /* layout.h - where things lie below a table's _gristmill folder, and the form of the small JSON files there.
  *
- *     _gristmill/hash-key                       192 random bytes: the secret of the table's key hashes
- *     _gristmill/claims/<k>.json                which plan, of whichever job, is between publish and commit
- *     _gristmill/<job>/plans/<n>.json           what run n will do, written before it does it; never removed
- *     _gristmill/<job>/plans/<n>.closed         plan n is dead and swept
- *     _gristmill/<job>/work/<n>/                staged files and <unit>.keys of an unfinished run; the manifests
- *                                               <unit>.json, which stay
- *     _gristmill/<job>/runs/<n>.json.zst        the books of run n, put before its commit
- *     _gristmill/<job>/bookmark/<n>             the objects processed up to committed run n
- *     _gristmill/<job>/quarantine/<n>/<unit>.ndjson.gz   rejected records
- *     _gristmill/<job>/conflicts/<n>/<unit>.ndjson.gz    duplicates that say something else than the row that was kept
- *     _gristmill/<job>/duplicates/<n>/<unit>.zst         every duplicate that was dropped
+ *     hash-key                      192 random bytes: the secret of the table's key hashes
+ *     claims/<k>.json               which plan, of whichever job, is between publish and commit
+ *
+ * and below _gristmill/<job>:
+ *
+ *     plans/<n>.json                what run n will do, written before it does it; never removed
+ *     plans/<n>.closed              plan n is dead and swept
+ *     work/<n>/                     staged files and <unit>.keys of an unfinished run; the manifests <unit>.json,
+ *                                   which stay
+ *     runs/<n>.json.zst             the books of run n, put before its commit
+ *     bookmark/<n>                  the objects processed up to committed run n
+ *     quarantine/<n>/<unit>.ndjson.gz   rejected records
+ *     conflicts/<n>/<unit>.ndjson.gz    duplicates that say something else than the row that was kept
+ *     duplicates/<n>/<unit>.zst         every duplicate that was dropped
  *
  * Numbers have at least eight digits so that listings are in order. Every JSON file says its format; a newer one is
  * refused by name, an older one is read. Format 1 had no commit log (see upgrade.h). */

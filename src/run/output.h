@@ -26,7 +26,7 @@ struct gm_staged_file {
 struct gm_output_plan {
 	const struct gm_job *job;
 	struct gm_store *table;  /* NULL: a dry run */
-	const char *work_prefix; /* "_gristmill/<job>/work/<n>/" */
+	const char *work_prefix; /* of gm_layout; ends in "/" */
 	const char *job8, *h16;
 	const char *engine; /* id, for the footer */
 	uint64_t run, unit, file_bytes;

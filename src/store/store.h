@@ -131,7 +131,7 @@ enum gm_code gm_store_remove(struct gm_store *, const char *key, struct gm_error
 /* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
 enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
 
-/* A staged object for final_key. On a directory its bytes go to <work_prefix><random>.staged, work_prefix ("…/work/7/")
+/* A staged object for final_key. On a directory its bytes go to <work_prefix><random>.staged, work_prefix
  * ending in '/'; listings show it there, under its token. */
 enum gm_code gm_store_stage_open(struct gm_store *, const char *final_key, const char *work_prefix,
                                  struct gm_staged **out, struct gm_error *) GM_CHECK;

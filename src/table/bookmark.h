@@ -74,8 +74,7 @@ enum gm_code gm_bookmark_each(struct gm_bookmark *bookmark, gm_bookmark_fn *each
                               struct gm_error *err) GM_CHECK;
 
 /* Writes the whole state as a base file for the newest run announced (BUG: there is none), put if absent, the same
- * bytes from everybody. It is staged below work_prefix ("…/work/7/"), where a death leaves it to be swept. EXISTS is
- * passed on. */
+ * bytes from everybody. It is staged below work_prefix, where a death leaves it to be swept. EXISTS is passed on. */
 enum gm_code gm_bookmark_write(struct gm_bookmark *bookmark, struct gm_store *table, const char *key,
                                const char *work_prefix, struct gm_error *err) GM_CHECK;
 
