@@ -39,22 +39,6 @@ struct import {
 
 /* --- Which files -------------------------------------------------------------------------------------------------- */
 
-static bool is_hidden(const char *key)
-{
-	for (const char *part = key; part != NULL; part = strchr(part, '/')) {
-		if (*part == '/') part++;
-		if (*part == '_' || *part == '.') return true;
-	}
-	return false;
-}
-
-/* The log and our own state are no part of the listing: of a table that has had many runs they are most of it. */
-static bool is_hidden_folder(void *context, const char *folder)
-{
-	(void)context;
-	return is_hidden(folder);
-}
-
 static bool is_utf8(const char *text)
 {
 	size_t n = strlen(text);
@@ -280,7 +264,7 @@ static enum gm_code note_file(void *context, const struct gm_object_info *info, 
 {
 	struct import *import = context;
 	struct gm_file_name name;
-	if (is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
+	if (gm_is_hidden(info->key) || !has_extension(info->key) || import->count >= IMPORTS_MAX) return GM_OK;
 	if (import->log != NULL && gm_delta_knows(import->log, info->key)) return GM_OK;
 	if (gm_file_name_parse(info->key, &name)) {
 		bool remnant;
@@ -335,7 +319,7 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 		import.oldest_ms =
 		    runner->env->now_us(runner->env->clock) / 1000 - gm_delta_removed_retention_ms(import.log) / 2;
 	gm_arena_init(&import.arena, 16 * 1024);
-	enum gm_code rc = gm_store_list_pruned(runner->table, "", is_hidden_folder, note_file, &import, err);
+	enum gm_code rc = gm_store_list_pruned(runner->table, "", gm_is_hidden_folder, note_file, &import, err);
 	if (import.left_alone > TOLD && !runner->left_alone_told)
 		gm_runner_notice(runner, "files in the table's folders that were left alone besides: %zu",
 		                 import.left_alone - TOLD);

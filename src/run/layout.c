@@ -102,6 +102,21 @@ uint64_t gm_layout_number(const char *key, const char *suffix)
 	return strcmp(end, suffix) == 0 && n <= numbers_max ? n : 0;
 }
 
+bool gm_is_hidden(const char *path)
+{
+	for (const char *part = path; part != NULL; part = strchr(part, '/')) {
+		if (*part == '/') part++;
+		if (*part == '_' || *part == '.') return true;
+	}
+	return false;
+}
+
+bool gm_is_hidden_folder(void *context, const char *folder)
+{
+	(void)context;
+	return gm_is_hidden(folder);
+}
+
 static bool has_suffix(const char *text, const char *suffix)
 {
 	size_t n = strlen(text), k = strlen(suffix);

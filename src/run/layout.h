@@ -55,6 +55,11 @@ enum { GM_APP_BYTES = 160 };
 void gm_app_id(char app[GM_APP_BYTES], const char *job_id);
 /* The number of a key made by gm_layout_key if it has this suffix; else 0. */
 uint64_t gm_layout_number(const char *key, const char *suffix);
+/* Does a part of the path begin with "_" or "."? Readers of Hive tables skip such files and folders. */
+bool gm_is_hidden(const char *path);
+/* For gm_store_list_pruned(): the log and our own state are no part of a listing of the table's files; of a table that
+ * has had many runs they are most of it. */
+bool gm_is_hidden_folder(void *context, const char *folder);
 
 /* Reads a JSON file, plain or zstd-compressed (told by its name), of at most 1 GiB, and checks its format number.
  * CORRUPT or UNSUPPORTED name the key. */

@@ -142,29 +142,13 @@ static enum gm_code judge_all(struct strays *strays, struct gm_error *err)
 	return GM_OK;
 }
 
-static bool is_hidden(const char *key)
-{
-	for (const char *part = key; part != NULL; part = strchr(part, '/')) {
-		if (*part == '/') part++;
-		if (*part == '_' || *part == '.') return true;
-	}
-	return false;
-}
-
-/* The log and the runs' own state are no part of the listing: of a table that has had many runs they are most of it. */
-static bool is_hidden_folder(void *context, const char *folder)
-{
-	(void)context;
-	return is_hidden(folder);
-}
-
 /* In a folder, or where an unpartitioned table has its files; at the top of a partitioned one only what looks like
  * data. */
 static bool is_visible(const struct gm_verifier *verifier, const char *key)
 {
 	bool partitioned = verifier->log == NULL || gm_delta_metadata(verifier->log)->partition_count > 0;
 	size_t n = strlen(key);
-	if (is_hidden(key)) return false;
+	if (gm_is_hidden(key)) return false;
 	return strchr(key, '/') != NULL || !partitioned || (n > 8 && strcmp(key + n - 8, ".parquet") == 0);
 }
 
@@ -185,7 +169,7 @@ enum gm_code gm_verify_strays(struct gm_verifier *verifier, struct gm_error *err
 	struct strays strays = {.verifier = verifier};
 	GM_TRY(gm_verify_traces_init(&strays.traces, err));
 	gm_tip_init(&strays.tip, verifier->table, verifier->log, verifier->memory_bytes / GM_VERIFY_LOG_SHARE);
-	enum gm_code rc = gm_store_list_pruned(verifier->table, "", is_hidden_folder, note_object, &strays, err);
+	enum gm_code rc = gm_store_list_pruned(verifier->table, "", gm_is_hidden_folder, note_object, &strays, err);
 	if (rc == GM_OK) rc = judge_all(&strays, err);
 	gm_tip_release(&strays.tip);
 	gm_verify_traces_release(&strays.traces);
