@@ -100,6 +100,15 @@ char *gm_arena_printf(struct gm_arena *arena, const char *format, ...)
 	return text;
 }
 
+void *gm_grow(void *array, size_t count, size_t *room, size_t bytes_each)
+{
+	if (count < *room) return array;
+	size_t more = *room == 0 ? 8 : *room * 2;
+	void *grown = realloc(array, more * bytes_each);
+	if (grown != NULL) *room = more;
+	return grown;
+}
+
 void gm_buf_init(struct gm_buf *buf, size_t max_bytes)
 {
 	*buf = (struct gm_buf){.max_bytes = max_bytes};

@@ -29,6 +29,10 @@ void *gm_arena_zalloc(struct gm_arena *arena, size_t bytes);
 char *gm_arena_strndup(struct gm_arena *arena, const char *bytes, size_t n);
 char *gm_arena_printf(struct gm_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Room for one element more behind `count`, for an array of malloc() that grows by doubling; *room is in elements, 0 at
+ * first. Gives where the array is now; NULL when memory is gone: then it is where it was. */
+void *gm_grow(void *array, size_t count, size_t *room, size_t bytes_each);
+
 /* A growable run of bytes that never exceeds max_bytes. */
 struct gm_buf {
 	uint8_t *data;

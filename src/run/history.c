@@ -21,13 +21,9 @@ static enum gm_code out_of_memory(struct gm_error *err)
 
 static enum gm_code push(struct numbers *numbers, uint64_t n, struct gm_error *err)
 {
-	if (numbers->count == numbers->room) {
-		size_t room = numbers->room == 0 ? 64 : numbers->room * 2;
-		uint64_t *grown = realloc(numbers->value, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		numbers->value = grown;
-		numbers->room = room;
-	}
+	uint64_t *grown = gm_grow(numbers->value, numbers->count, &numbers->room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	numbers->value = grown;
 	numbers->value[numbers->count++] = n;
 	return GM_OK;
 }

@@ -219,13 +219,9 @@ static void tell(struct import *import, const char *key, const char *why)
 static enum gm_code add(struct import *import, const struct gm_object_info *info, const char *partition,
                         struct gm_error *err)
 {
-	if (import->count == import->room) {
-		size_t room = import->room == 0 ? 16 : import->room * 2;
-		struct gm_delta_file *grown = realloc(import->files, room * sizeof *grown);
-		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for files of others");
-		import->files = grown;
-		import->room = room;
-	}
+	struct gm_delta_file *grown = gm_grow(import->files, import->count, &import->room, sizeof *grown);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for files of others");
+	import->files = grown;
 	struct gm_delta_file *file = &import->files[import->count];
 	*file = (struct gm_delta_file){.path = gm_arena_strndup(&import->arena, info->key, strlen(info->key)),
 	                               .partition = partition,

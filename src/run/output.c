@@ -185,13 +185,9 @@ static enum gm_code record_file(struct gm_outputs *outputs, const struct gm_part
 {
 	const struct gm_output *output = partition->output;
 	XXH128_hash_t hash = XXH3_128bits_digest(output->hash);
-	if (outputs->file_count == outputs->file_room) {
-		size_t room = outputs->file_room == 0 ? 16 : outputs->file_room * 2;
-		struct gm_staged_file *grown = realloc(outputs->files, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		outputs->files = grown;
-		outputs->file_room = room;
-	}
+	struct gm_staged_file *grown = gm_grow(outputs->files, outputs->file_count, &outputs->file_room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	outputs->files = grown;
 	struct gm_staged_file *file = &outputs->files[outputs->file_count];
 	*file = (struct gm_staged_file){
 	    .path = gm_arena_strndup(&outputs->arena, output->path, strlen(output->path)),

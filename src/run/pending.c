@@ -114,13 +114,10 @@ static enum gm_code add_partition(struct gm_pending *pending, const uint8_t *pat
 		return gm_error_hint(err, GM_VALUE,
 		                     "partition_by should give one value for many records; check its expressions");
 	}
-	if (pending->partition_count == pending->partition_room) {
-		size_t room = pending->partition_room == 0 ? 16 : pending->partition_room * 2;
-		struct gm_partition **grown = realloc(pending->partitions, room * sizeof(struct gm_partition *));
-		if (grown == NULL) return out_of_memory(err);
-		pending->partitions = grown;
-		pending->partition_room = room;
-	}
+	struct gm_partition **grown =
+	    gm_grow(pending->partitions, pending->partition_count, &pending->partition_room, sizeof(struct gm_partition *));
+	if (grown == NULL) return out_of_memory(err);
+	pending->partitions = grown;
 	struct gm_partition *partition = gm_arena_zalloc(&pending->arena, sizeof *partition);
 	if (partition == NULL) return out_of_memory(err);
 	partition->path = gm_arena_strndup(&pending->arena, (const char *)path, len);

@@ -177,13 +177,9 @@ static enum gm_code note_unit(void *context, const struct gm_object_info *info, 
 	if (*name < '0' || *name > '9') return GM_OK;
 	uint64_t number = strtoull(name, &end, 10);
 	if (strcmp(end, ".json") != 0) return GM_OK;
-	if (units->count == units->room) {
-		size_t room = units->room == 0 ? 64 : units->room * 2;
-		uint64_t *grown = realloc(units->number, room * sizeof *grown);
-		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for sweeping a run");
-		units->number = grown;
-		units->room = room;
-	}
+	uint64_t *grown = gm_grow(units->number, units->count, &units->room, sizeof *grown);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for sweeping a run");
+	units->number = grown;
 	units->number[units->count++] = number;
 	return GM_OK;
 }

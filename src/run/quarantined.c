@@ -47,13 +47,9 @@ static enum gm_code note_file(void *context, const struct gm_quarantine_file *fi
 {
 	struct reading *reading = context;
 	if (reading->filter->run != 0 && file->run != reading->filter->run) return GM_OK;
-	if (reading->count == reading->room) {
-		size_t room = reading->room == 0 ? 64 : reading->room * 2;
-		struct kept *grown = realloc(reading->files, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		reading->files = grown;
-		reading->room = room;
-	}
+	struct kept *grown = gm_grow(reading->files, reading->count, &reading->room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	reading->files = grown;
 	const char *key = gm_arena_strndup(&reading->arena, file->info->key, strlen(file->info->key));
 	if (key == NULL) return out_of_memory(err);
 	reading->files[reading->count++] = (struct kept){key, file->run, file->replayed_by};

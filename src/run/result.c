@@ -20,19 +20,10 @@ enum gm_code gm_result_init(struct gm_run_result *result, struct gm_error *err)
 	return GM_OK;
 }
 
-static void *grow(void *array, size_t *room, size_t count, size_t bytes_each)
-{
-	if (count < *room) return array;
-	size_t more = *room == 0 ? 64 : *room * 2;
-	void *grown = realloc(array, more * bytes_each);
-	if (grown != NULL) *room = more;
-	return grown;
-}
-
 static enum gm_code add_file(struct gm_run_result *result, const struct gm_manifest_file *file, struct gm_error *err)
 {
 	struct result_memory *memory = result->memory;
-	void *grown = grow(memory->files, &memory->file_room, result->file_count, sizeof *memory->files);
+	void *grown = gm_grow(memory->files, result->file_count, &memory->file_room, sizeof *memory->files);
 	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the result");
 	memory->files = grown;
 	result->files = memory->files;
@@ -53,7 +44,7 @@ static enum gm_code add_object(struct gm_run_result *result, const struct gm_obj
                                struct gm_error *err)
 {
 	struct result_memory *memory = result->memory;
-	void *grown = grow(memory->objects, &memory->object_room, result->object_count, sizeof *memory->objects);
+	void *grown = gm_grow(memory->objects, result->object_count, &memory->object_room, sizeof *memory->objects);
 	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the result");
 	memory->objects = grown;
 	result->objects = memory->objects;

@@ -32,13 +32,9 @@ static enum gm_code note_txn(struct gm_tip *tip, const struct gm_delta_txn_actio
 		known->version = action->version;
 		return GM_OK;
 	}
-	if (tip->txn_count == tip->txn_room) {
-		size_t room = tip->txn_room == 0 ? 8 : tip->txn_room * 2;
-		struct gm_tip_txn *grown = realloc(tip->txns, room * sizeof *grown);
-		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the log's transactions");
-		tip->txns = grown;
-		tip->txn_room = room;
-	}
+	struct gm_tip_txn *grown = gm_grow(tip->txns, tip->txn_count, &tip->txn_room, sizeof *grown);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the log's transactions");
+	tip->txns = grown;
 	const char *app_id = gm_arena_strndup(&tip->arena, action->app_id, strlen(action->app_id));
 	if (app_id == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the log's transactions");
 	tip->txns[tip->txn_count++] = (struct gm_tip_txn){app_id, action->version};

@@ -30,13 +30,9 @@ static enum gm_code add_file(struct upgrade *upgrade, const json_t *json, int64_
 	const char *path, *partition = json_string_value(json_object_get(json, "partition"));
 	uint64_t rows;
 	if (partition == NULL) return GM_OK; /* a quarantine file */
-	if (upgrade->count == upgrade->room) {
-		size_t room = upgrade->room == 0 ? 64 : upgrade->room * 2;
-		struct gm_delta_file *grown = realloc(upgrade->files, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		upgrade->files = grown;
-		upgrade->room = room;
-	}
+	struct gm_delta_file *grown = gm_grow(upgrade->files, upgrade->count, &upgrade->room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	upgrade->files = grown;
 	struct gm_delta_file *file = &upgrade->files[upgrade->count];
 	*file = (struct gm_delta_file){.mtime_ms = mtime_ms, .data_change = true};
 	GM_TRY(gm_member_string(json, "path", &path, err));

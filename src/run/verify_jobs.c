@@ -18,13 +18,9 @@ struct gm_verify_job *gm_verify_find_job(const struct gm_verifier *verifier, con
 enum gm_code gm_verify_add_job(struct gm_verifier *verifier, const char *id, struct gm_verify_job **out,
                                struct gm_error *err)
 {
-	if (verifier->job_count == verifier->job_room) {
-		size_t room = verifier->job_room == 0 ? 4 : verifier->job_room * 2;
-		struct gm_verify_job *grown = realloc(verifier->jobs, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		verifier->jobs = grown;
-		verifier->job_room = room;
-	}
+	struct gm_verify_job *grown = gm_grow(verifier->jobs, verifier->job_count, &verifier->job_room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	verifier->jobs = grown;
 	struct gm_verify_job *job = &verifier->jobs[verifier->job_count];
 	*job = (struct gm_verify_job){.id = gm_arena_strndup(&verifier->arena, id, strlen(id))};
 	if (job->id == NULL) return out_of_memory(err);
@@ -104,13 +100,9 @@ bool gm_verify_is_doubtful(const struct gm_verify_job *job, uint64_t run)
 
 enum gm_code gm_verify_doubt(struct gm_verify_job *job, uint64_t run, struct gm_error *err)
 {
-	if (job->doubtful_count == job->doubtful_room) {
-		size_t room = job->doubtful_room == 0 ? 8 : job->doubtful_room * 2;
-		uint64_t *grown = realloc(job->doubtful, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		job->doubtful = grown;
-		job->doubtful_room = room;
-	}
+	uint64_t *grown = gm_grow(job->doubtful, job->doubtful_count, &job->doubtful_room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	job->doubtful = grown;
 	job->doubtful[job->doubtful_count++] = run;
 	return GM_OK;
 }

@@ -84,13 +84,9 @@ static enum gm_code read_info(const struct gm_delta_entry *entry, struct gm_veri
 static enum gm_code keep_commit(struct gm_verify_job *job, uint64_t run, const struct gm_delta_entry *entry,
                                 struct gm_error *err)
 {
-	if (job->commit_count == job->commit_room) {
-		size_t room = job->commit_room == 0 ? 64 : job->commit_room * 2;
-		struct gm_verify_commit *grown = realloc(job->commits, room * sizeof *grown);
-		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the table's commits");
-		job->commits = grown;
-		job->commit_room = room;
-	}
+	struct gm_verify_commit *grown = gm_grow(job->commits, job->commit_count, &job->commit_room, sizeof *grown);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the table's commits");
+	job->commits = grown;
 	struct gm_verify_commit *commit = &job->commits[job->commit_count++];
 	*commit = (struct gm_verify_commit){.run = run, .version = entry->version, .adds = entry->add_count};
 	for (size_t i = 0; i < entry->add_count; i++) commit->add_bytes += entry->adds[i].bytes;

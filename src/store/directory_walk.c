@@ -218,13 +218,9 @@ static void frame_free(struct frame *frame)
 static enum gm_code push(struct walk *walk, struct gm_error *err)
 {
 	bool loop;
-	if (walk->depth == walk->room) {
-		size_t room = walk->room == 0 ? 16 : 2 * walk->room;
-		struct frame **frames = realloc(walk->frames, room * sizeof *frames);
-		if (frames == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for listing a folder");
-		walk->frames = frames;
-		walk->room = room;
-	}
+	struct frame **frames = gm_grow(walk->frames, walk->depth, &walk->room, sizeof *frames);
+	if (frames == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for listing a folder");
+	walk->frames = frames;
 	struct frame *frame = calloc(1, sizeof *frame);
 	if (frame == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for listing a folder");
 	frame->fd = -1;

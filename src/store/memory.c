@@ -101,13 +101,9 @@ static bool starts_with(const char *key, const char *prefix)
 /* Makes room for the key at its place. */
 static struct object *make_place(struct memory *memory, size_t at, const char *key)
 {
-	if (memory->objects == NULL || memory->count == memory->room) {
-		size_t room = memory->room == 0 ? 16 : 2 * memory->room;
-		struct object *objects = realloc(memory->objects, room * sizeof *objects);
-		if (objects == NULL) return NULL;
-		memory->objects = objects;
-		memory->room = room;
-	}
+	struct object *objects = gm_grow(memory->objects, memory->count, &memory->room, sizeof *objects);
+	if (objects == NULL) return NULL;
+	memory->objects = objects;
 	char *copy = strdup(key);
 	if (copy == NULL) return NULL;
 	struct object *place = &memory->objects[at];

@@ -57,16 +57,6 @@ uint64_t gm_bookmark_etag_hash(const char *etag)
 	return hash != 0 ? hash : 1;
 }
 
-/* Room for one more in an array; NULL when memory is gone. */
-static void *grow(void *array, size_t count, size_t *room, size_t bytes_each)
-{
-	if (count < *room) return array;
-	size_t more = *room == 0 ? 16 : *room * 2;
-	void *grown = realloc(array, more * bytes_each);
-	if (grown != NULL) *room = more;
-	return grown;
-}
-
 /* --- Opening ------------------------------------------------------------------------------------------------------ */
 
 static enum gm_code take_base(struct gm_bookmark *bookmark, struct gm_error *err)
@@ -129,7 +119,7 @@ enum gm_code gm_bookmark_run(struct gm_bookmark *bookmark, uint64_t run, struct 
 		return GM_OK;
 	}
 	struct gm_bookmark_range *ranges =
-	    grow(bookmark->ranges, bookmark->range_count, &bookmark->range_room, sizeof *ranges);
+	    gm_grow(bookmark->ranges, bookmark->range_count, &bookmark->range_room, sizeof *ranges);
 	if (ranges == NULL) return out_of_memory(err);
 	bookmark->ranges = ranges;
 	ranges[bookmark->range_count++] = (struct gm_bookmark_range){run, run};
@@ -161,7 +151,7 @@ bool gm_bookmark_has_run(const struct gm_bookmark *bookmark, uint64_t run)
 static enum gm_code add_word(struct gm_bookmark *bookmark, const struct gm_bookmark_entry *entry, struct gm_error *err)
 {
 	if (!gm_bookmark_key_valid(entry->key)) GM_FAIL(err, GM_BUG, "a bookmark cannot hold this key");
-	struct word *words = grow(bookmark->words, bookmark->word_count, &bookmark->word_room, sizeof *words);
+	struct word *words = gm_grow(bookmark->words, bookmark->word_count, &bookmark->word_room, sizeof *words);
 	if (words == NULL) return out_of_memory(err);
 	bookmark->words = words;
 	struct word *word = &words[bookmark->word_count];
@@ -188,7 +178,8 @@ enum gm_code gm_bookmark_forget(struct gm_bookmark *bookmark, const char *key, s
 
 enum gm_code gm_bookmark_rewind(struct gm_bookmark *bookmark, int64_t to_us, struct gm_error *err)
 {
-	struct rewind *rewinds = grow(bookmark->rewinds, bookmark->rewind_count, &bookmark->rewind_room, sizeof *rewinds);
+	struct rewind *rewinds =
+	    gm_grow(bookmark->rewinds, bookmark->rewind_count, &bookmark->rewind_room, sizeof *rewinds);
 	if (rewinds == NULL) return out_of_memory(err);
 	bookmark->rewinds = rewinds;
 	while (bookmark->rewind_count > 0 && rewinds[bookmark->rewind_count - 1].to_us >= to_us) bookmark->rewind_count--;

@@ -39,12 +39,9 @@ static enum gm_code keep(struct changes *changes, const char *text, const char *
 /* Room for one more element of an array. */
 static enum gm_code grow(void **array, size_t count, size_t *room, size_t size, struct gm_error *err)
 {
-	if (count < *room) return GM_OK;
-	size_t wanted = *room == 0 ? 64 : *room * 2;
-	void *grown = realloc(*array, wanted * size);
+	void *grown = gm_grow(*array, count, room, size);
 	if (grown == NULL) return out_of_memory(err);
 	*array = grown;
-	*room = wanted;
 	return GM_OK;
 }
 

@@ -121,15 +121,10 @@ static enum gm_code note(void *context, const struct gm_object_info *info, struc
 	struct gm_delta_listed file;
 	if (!parse_name(info->key + strlen(GM_DELTA_FOLDER), &file)) return GM_OK;
 	file.mtime_us = info->mtime_us;
-	if (listing->count == listing->room) {
-		if (listing->count >= FILES_MAX)
-			GM_FAIL(err, GM_UNSUPPORTED, "the Delta log has more than %d files", FILES_MAX);
-		size_t room = listing->room == 0 ? 64 : listing->room * 2;
-		struct gm_delta_listed *grown = realloc(listing->files, room * sizeof *grown);
-		if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the list of the Delta log");
-		listing->files = grown;
-		listing->room = room;
-	}
+	if (listing->count >= FILES_MAX) GM_FAIL(err, GM_UNSUPPORTED, "the Delta log has more than %d files", FILES_MAX);
+	struct gm_delta_listed *grown = gm_grow(listing->files, listing->count, &listing->room, sizeof *grown);
+	if (grown == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the list of the Delta log");
+	listing->files = grown;
 	listing->files[listing->count++] = file;
 	return GM_OK;
 }

@@ -55,15 +55,6 @@ static enum gm_code out_of_memory(struct gm_error *err)
 	return gm_error_set(err, GM_NOMEM, "out of memory for the keys of the table");
 }
 
-static void *grow(void *array, size_t *room, size_t count, size_t bytes_each)
-{
-	if (count < *room) return array;
-	size_t more = *room == 0 ? 64 : *room * 2;
-	void *grown = realloc(array, more * bytes_each);
-	if (grown != NULL) *room = more;
-	return grown;
-}
-
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
 enum gm_code gm_existing_new(const struct gm_existing_options *options, struct gm_existing **out, struct gm_error *err)
@@ -115,8 +106,8 @@ struct gm_existing_counts gm_existing_counts(const struct gm_existing *existing)
 
 static enum gm_code add_partition(struct gm_existing *existing, const uint8_t *path, uint32_t len, struct gm_error *err)
 {
-	void *grown =
-	    grow(existing->partitions, &existing->partition_room, existing->partition_count, sizeof *existing->partitions);
+	void *grown = gm_grow(existing->partitions, existing->partition_count, &existing->partition_room,
+	                      sizeof *existing->partitions);
 	char *copy = gm_arena_strndup(&existing->arena, (const char *)path, len);
 	if (grown != NULL) existing->partitions = grown;
 	if (grown == NULL || copy == NULL) return out_of_memory(err);
@@ -303,7 +294,7 @@ static enum gm_code add_groups(struct gm_existing *existing, uint32_t partition,
 		if (gm_rows_file_leaf(existing->file, key) == SIZE_MAX) return GM_OK;
 	for (size_t i = 0; i < info->group_count; i++) {
 		if (info->groups[i].rows == 0) continue;
-		void *grown = grow(existing->groups, &existing->group_room, existing->group_count, sizeof *existing->groups);
+		void *grown = gm_grow(existing->groups, existing->group_count, &existing->group_room, sizeof *existing->groups);
 		if (grown == NULL) return out_of_memory(err);
 		existing->groups = grown;
 		struct group *group = &existing->groups[existing->group_count++];

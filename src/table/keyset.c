@@ -171,12 +171,9 @@ static enum gm_code append_to_run(void *context, const struct gm_key_entry *entr
 
 static enum gm_code room_for_run(struct gm_keyset *set, struct gm_error *err)
 {
-	if (set->run_count < set->run_room) return GM_OK;
-	size_t room = set->run_room == 0 ? 8 : 2 * set->run_room;
-	struct gm_keyrun *runs = realloc(set->runs, room * sizeof *runs);
+	struct gm_keyrun *runs = gm_grow(set->runs, set->run_count, &set->run_room, sizeof *runs);
 	if (runs == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for spilling keys");
 	set->runs = runs;
-	set->run_room = room;
 	return GM_OK;
 }
 
