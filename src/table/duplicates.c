@@ -7,10 +7,11 @@
  * full, so that the bytes follow from the entries alone. */
 #include "table/duplicates.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 enum {
@@ -26,13 +27,9 @@ enum {
 static const char magic[4] = "GMDU";
 
 struct gm_duplicates {
-	struct gm_store *store;
-	char *final_key, *work_prefix;
-	struct gm_staged *staged; /* NULL before the first entry and after the end */
+	struct gm_kept_writer writer; /* opened at the first entry */
 	ZSTD_CCtx *zstd;
-	XXH3_state_t *hash; /* of the compressed bytes */
-	uint64_t bytes;     /* compressed */
-	size_t used;        /* of text */
+	size_t used; /* of text */
 	uint8_t text[TEXT_BYTES];
 	uint8_t packed[PACKED_BYTES];
 };
@@ -40,18 +37,6 @@ struct gm_duplicates {
 static enum gm_code out_of_memory(struct gm_error *err)
 {
 	return gm_error_set(err, GM_NOMEM, "out of memory for a list of duplicates");
-}
-
-static void put_le(uint8_t *out, uint64_t value, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++) out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *in, size_t bytes)
-{
-	uint64_t value = 0;
-	for (size_t i = 0; i < bytes; i++) value |= (uint64_t)in[i] << (8 * i);
-	return value;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
@@ -62,12 +47,10 @@ enum gm_code gm_duplicates_new(struct gm_store *store, const char *final_key, co
 	*out = NULL;
 	struct gm_duplicates *file = calloc(1, sizeof *file);
 	if (file == NULL) return out_of_memory(err);
-	file->store = store;
-	file->final_key = strdup(final_key);
-	file->work_prefix = strdup(work_prefix);
-	if (file->final_key == NULL || file->work_prefix == NULL) {
+	enum gm_code rc = gm_kept_init(&file->writer, store, final_key, work_prefix, "a list of duplicates", err);
+	if (rc != GM_OK) {
 		gm_duplicates_free(file);
-		return out_of_memory(err);
+		return rc;
 	}
 	*out = file;
 	return GM_OK;
@@ -76,26 +59,22 @@ enum gm_code gm_duplicates_new(struct gm_store *store, const char *final_key, co
 void gm_duplicates_free(struct gm_duplicates *file)
 {
 	if (file == NULL) return;
-	gm_store_stage_abandon(file->store, file->staged);
+	gm_kept_release(&file->writer);
 	(void)ZSTD_freeCCtx(file->zstd);
-	(void)XXH3_freeState(file->hash);
-	free(file->final_key);
-	free(file->work_prefix);
 	free(file);
 }
 
 static enum gm_code start(struct gm_duplicates *file, struct gm_error *err)
 {
 	if (file->zstd == NULL) file->zstd = ZSTD_createCCtx();
-	if (file->hash == NULL) file->hash = XXH3_createState();
-	if (file->zstd == NULL || file->hash == NULL || XXH3_128bits_reset(file->hash) != XXH_OK) return out_of_memory(err);
+	if (file->zstd == NULL) return out_of_memory(err);
 	if (ZSTD_isError(ZSTD_CCtx_setParameter(file->zstd, ZSTD_c_compressionLevel, LEVEL)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(file->zstd, ZSTD_c_checksumFlag, 1)))
 		GM_FAIL(err, GM_BUG, "zstd does not take its parameters");
 	memcpy(file->text, magic, sizeof magic);
-	put_le(file->text + sizeof magic, FORMAT, 4);
+	gm_put_le(file->text + sizeof magic, FORMAT, 4);
 	file->used = HEAD_BYTES;
-	return gm_store_stage_open(file->store, file->final_key, file->work_prefix, &file->staged, err);
+	return gm_kept_open(&file->writer, err);
 }
 
 static enum gm_code pack(struct gm_duplicates *file, ZSTD_EndDirective end, struct gm_error *err)
@@ -107,9 +86,7 @@ static enum gm_code pack(struct gm_duplicates *file, ZSTD_EndDirective end, stru
 		ZSTD_outBuffer out = {file->packed, PACKED_BYTES, 0};
 		left = ZSTD_compressStream2(file->zstd, &out, &in, end);
 		if (ZSTD_isError(left)) GM_FAIL(err, GM_NOMEM, "compressing: %s", ZSTD_getErrorName(left));
-		GM_TRY(gm_store_stage_append(file->store, file->staged, file->packed, out.pos, err));
-		(void)XXH3_128bits_update(file->hash, file->packed, out.pos);
-		file->bytes += out.pos;
+		GM_TRY(gm_kept_append(&file->writer, file->packed, out.pos, err));
 	} while (end == ZSTD_e_end ? left > 0 : in.pos < in.size);
 	return GM_OK;
 }
@@ -117,12 +94,12 @@ static enum gm_code pack(struct gm_duplicates *file, ZSTD_EndDirective end, stru
 enum gm_code gm_duplicates_add(struct gm_duplicates *file, const struct gm_duplicate *entry, struct gm_error *err)
 {
 	uint8_t bytes[ENTRY_BYTES];
-	if (file->staged == NULL) GM_TRY(start(file, err));
-	put_le(bytes, entry->key.low, 8);
-	put_le(bytes + 8, entry->key.high, 8);
-	put_le(bytes + 16, entry->record, 8);
-	put_le(bytes + 24, entry->object, 4);
-	put_le(bytes + 28, entry->flags, 4);
+	if (file->writer.staged == NULL) GM_TRY(start(file, err));
+	gm_put_le(bytes, entry->key.low, 8);
+	gm_put_le(bytes + 8, entry->key.high, 8);
+	gm_put_le(bytes + 16, entry->record, 8);
+	gm_put_le(bytes + 24, entry->object, 4);
+	gm_put_le(bytes + 28, entry->flags, 4);
 	size_t n = TEXT_BYTES - file->used < ENTRY_BYTES ? TEXT_BYTES - file->used : ENTRY_BYTES;
 	memcpy(file->text + file->used, bytes, n);
 	file->used += n;
@@ -136,16 +113,9 @@ enum gm_code gm_duplicates_add(struct gm_duplicates *file, const struct gm_dupli
 enum gm_code gm_duplicates_finish(struct gm_duplicates *file, struct gm_kept_file *kept, struct gm_error *err)
 {
 	*kept = (struct gm_kept_file){0};
-	if (file->staged == NULL) return GM_OK;
+	if (file->writer.staged == NULL) return GM_OK;
 	GM_TRY(pack(file, ZSTD_e_end, err));
-	struct gm_staged *staged = file->staged;
-	file->staged = NULL; /* gone from here on, also on failure */
-	GM_TRY(gm_store_stage_finish(file->store, staged, kept->token, err));
-	XXH128_hash_t digest = XXH3_128bits_digest(file->hash);
-	kept->bytes = file->bytes;
-	kept->hash[0] = digest.low64;
-	kept->hash[1] = digest.high64;
-	return GM_OK;
+	return gm_kept_finish(&file->writer, kept, err);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
@@ -187,7 +157,7 @@ static enum gm_code read_head(struct source *source, struct gm_error *err)
 {
 	size_t got;
 	GM_TRY(read_text(source, HEAD_BYTES, &got, err));
-	uint64_t format = get_le(source->text + sizeof magic, 4);
+	uint64_t format = gm_get_le(source->text + sizeof magic, 4);
 	if (got < HEAD_BYTES || memcmp(source->text, magic, sizeof magic) != 0 || format == 0)
 		return damaged("does not begin like one", err);
 	if (format <= FORMAT) return GM_OK;
@@ -203,11 +173,11 @@ static enum gm_code read_all(struct source *source, gm_duplicates_fn *each, void
 		if (got % ENTRY_BYTES != 0) return damaged("ends within an entry", err);
 		for (size_t i = 0; i < got / ENTRY_BYTES; i++) {
 			const uint8_t *bytes = source->text + i * ENTRY_BYTES;
-			source->entries[i] = (struct gm_duplicate){.key.low = get_le(bytes, 8),
-			                                           .key.high = get_le(bytes + 8, 8),
-			                                           .record = get_le(bytes + 16, 8),
-			                                           .object = (uint32_t)get_le(bytes + 24, 4),
-			                                           .flags = (uint32_t)get_le(bytes + 28, 4)};
+			source->entries[i] = (struct gm_duplicate){.key.low = gm_get_le(bytes, 8),
+			                                           .key.high = gm_get_le(bytes + 8, 8),
+			                                           .record = gm_get_le(bytes + 16, 8),
+			                                           .object = (uint32_t)gm_get_le(bytes + 24, 4),
+			                                           .flags = (uint32_t)gm_get_le(bytes + 28, 4)};
 		}
 		if (got > 0) GM_TRY(each(context, source->entries, got / ENTRY_BYTES, err));
 	}

@@ -6,7 +6,7 @@
 #define GM_TABLE_DUPLICATES_H
 
 #include "column/vec.h"
-#include "table/ndjson.h"
+#include "table/kept_file.h"
 
 enum {
 	GM_DUPLICATE_CONFLICT = 1, /* it said something else than the row that was kept */

@@ -6,6 +6,8 @@
  * make them treacherous; of booleans there is nothing to gain. Each column alone must say maybe. */
 #include "table/key_filter.h"
 
+#include "base/bytes.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -28,10 +30,9 @@ struct gm_key_filter {
 	struct column columns[];
 };
 
-static int64_t get_le(const uint8_t *in, size_t bytes)
+static int64_t get_number(const uint8_t *in, size_t bytes)
 {
-	uint64_t value = 0;
-	for (size_t i = 0; i < bytes; i++) value |= (uint64_t)in[i] << (8 * i);
+	uint64_t value = gm_get_le(in, bytes);
 	return bytes == 4 ? (int32_t)(uint32_t)value : (int64_t)value;
 }
 
@@ -52,8 +53,8 @@ static enum gm_code read_bounds(const struct gm_parquet_chunk_info *info, enum g
 	if (is_number(type)) {
 		size_t n = plain_bytes(type);
 		if (info->min_bytes != n || info->max_bytes != n) return GM_OK;
-		column->min = get_le(info->min, n);
-		column->max = get_le(info->max, n);
+		column->min = get_number(info->min, n);
+		column->max = get_number(info->max, n);
 		column->has_bounds = true;
 		return GM_OK;
 	}

@@ -9,6 +9,8 @@
  * meet none of those of now, and duplicates would pass. */
 #include "table/keyfile.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,18 +34,6 @@ struct gm_keyfile {
 	uint8_t buffer[BUFFER_ENTRIES * ENTRY_BYTES];
 };
 
-static void put_le(uint8_t *out, uint64_t value, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++) out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *in, size_t bytes)
-{
-	uint64_t value = 0;
-	for (size_t i = 0; i < bytes; i++) value |= (uint64_t)in[i] << (8 * i);
-	return value;
-}
-
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
 enum gm_code gm_keyfile_new(struct gm_store *store, uint64_t secret_tag, const char *final_key, const char *work_prefix,
@@ -54,8 +44,8 @@ enum gm_code gm_keyfile_new(struct gm_store *store, uint64_t secret_tag, const c
 	if (file == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a key file");
 	*file = (struct gm_keyfile){.store = store, .hash = XXH3_createState(), .used = HEAD_BYTES};
 	memcpy(file->buffer, magic, sizeof magic);
-	put_le(file->buffer + sizeof magic, FORMAT, 4);
-	put_le(file->buffer + 8, secret_tag, 8);
+	gm_put_le(file->buffer + sizeof magic, FORMAT, 4);
+	gm_put_le(file->buffer + 8, secret_tag, 8);
 	enum gm_code rc = GM_OK;
 	if (file->hash == NULL || XXH3_64bits_reset(file->hash) != XXH_OK)
 		rc = gm_error_set(err, GM_NOMEM, "out of memory for a key file");
@@ -90,9 +80,9 @@ enum gm_code gm_keyfile_add(struct gm_keyfile *file, const struct gm_key_entry *
 	for (size_t i = 0; i < count; i++) {
 		if (sizeof file->buffer - file->used < ENTRY_BYTES) GM_TRY(flush(file, err));
 		uint8_t *entry = file->buffer + file->used;
-		put_le(entry, entries[i].key.low, 8);
-		put_le(entry + 8, entries[i].key.high, 8);
-		put_le(entry + 16, entries[i].value, 8);
+		gm_put_le(entry, entries[i].key.low, 8);
+		gm_put_le(entry + 8, entries[i].key.high, 8);
+		gm_put_le(entry + 16, entries[i].value, 8);
 		file->used += ENTRY_BYTES;
 	}
 	file->count += count;
@@ -103,9 +93,9 @@ enum gm_code gm_keyfile_finish(struct gm_keyfile *file, char token[GM_TOKEN_BYTE
 {
 	uint8_t tail[TAIL_BYTES];
 	GM_TRY(flush(file, err));
-	put_le(tail, file->count, 8);
+	gm_put_le(tail, file->count, 8);
 	(void)XXH3_64bits_update(file->hash, tail, 8);
-	put_le(tail + 8, XXH3_64bits_digest(file->hash), 8);
+	gm_put_le(tail + 8, XXH3_64bits_digest(file->hash), 8);
 	GM_TRY(gm_store_stage_append(file->store, file->staged, tail, sizeof tail, err));
 	struct gm_staged *staged = file->staged;
 	file->staged = NULL; /* gone from here on, also on failure */
@@ -137,11 +127,11 @@ static enum gm_code read_head(struct source *source, uint64_t secret_tag, struct
 {
 	GM_TRY(read_exactly(source, HEAD_BYTES, err));
 	if (memcmp(source->buffer, magic, sizeof magic) != 0) return damaged("does not begin like one", err);
-	uint64_t format = get_le(source->buffer + sizeof magic, 4);
+	uint64_t format = gm_get_le(source->buffer + sizeof magic, 4);
 	if (format == 0) return damaged("does not begin like one", err);
 	if (format > FORMAT)
 		GM_FAIL(err, GM_UNSUPPORTED, "a list of keys has format %" PRIu64 ", this version knows %d", format, FORMAT);
-	if (get_le(source->buffer + 8, 8) != secret_tag)
+	if (gm_get_le(source->buffer + 8, 8) != secret_tag)
 		return damaged("was hashed with another key than _gristmill/hash-key", err);
 	(void)XXH3_64bits_update(source->hash, source->buffer, HEAD_BYTES);
 	return GM_OK;
@@ -157,7 +147,7 @@ static enum gm_code read_entries(struct source *source, uint64_t count, gm_keyse
 		for (size_t i = 0; i < n; i++) {
 			const uint8_t *entry = source->buffer + i * ENTRY_BYTES;
 			source->entries[i] = (struct gm_key_entry){
-			    .key.low = get_le(entry, 8), .key.high = get_le(entry + 8, 8), .value = get_le(entry + 16, 8)};
+			    .key.low = gm_get_le(entry, 8), .key.high = gm_get_le(entry + 8, 8), .value = gm_get_le(entry + 16, 8)};
 		}
 		GM_TRY(each(context, source->entries, n, err));
 		done += n;
@@ -175,9 +165,9 @@ static enum gm_code read_all(struct source *source, uint64_t secret_tag, gm_keys
 	GM_TRY(read_head(source, secret_tag, err));
 	GM_TRY(read_entries(source, count, each, context, err));
 	GM_TRY(read_exactly(source, TAIL_BYTES, err));
-	if (get_le(source->buffer, 8) != count) return damaged("is cut short", err);
+	if (gm_get_le(source->buffer, 8) != count) return damaged("is cut short", err);
 	(void)XXH3_64bits_update(source->hash, source->buffer, 8);
-	if (get_le(source->buffer + 8, 8) != XXH3_64bits_digest(source->hash))
+	if (gm_get_le(source->buffer + 8, 8) != XXH3_64bits_digest(source->hash))
 		return damaged("does not match its checksum", err);
 	return GM_OK;
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zlib.h>
 
 enum {
@@ -18,31 +17,20 @@ enum {
 };
 
 struct gm_ndjson {
-	struct gm_store *store;
-	char *final_key, *work_prefix;
-	struct gm_staged *staged; /* NULL before the first text and after the end */
-	bool deflating;           /* `stream` is open */
+	struct gm_kept_writer writer; /* opened at the first text */
+	bool deflating;               /* `stream` is open */
 	z_stream stream;
 	gz_header header;
-	XXH3_state_t *hash; /* of the compressed bytes */
-	uint64_t bytes;     /* compressed */
-	size_t used;        /* of text */
+	size_t used; /* of text */
 	uint8_t text[TEXT_BYTES];
 	uint8_t deflated[DEFLATED_BYTES];
 };
-
-static enum gm_code out_of_memory(struct gm_error *err)
-{
-	return gm_error_set(err, GM_NOMEM, "out of memory for a file of JSON lines");
-}
 
 /* --- gzip --------------------------------------------------------------------------------------------------------- */
 
 static enum gm_code start(struct gm_ndjson *file, struct gm_error *err)
 {
-	if (file->staged != NULL) return GM_OK;
-	if (file->hash == NULL) file->hash = XXH3_createState();
-	if (file->hash == NULL || XXH3_128bits_reset(file->hash) != XXH_OK) return out_of_memory(err);
+	if (file->writer.staged != NULL) return GM_OK;
 	if (!file->deflating) {
 		int rc = deflateInit2(&file->stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
 		if (rc != Z_OK) GM_FAIL(err, rc == Z_MEM_ERROR ? GM_NOMEM : GM_BUG, "deflate cannot start (%d)", rc);
@@ -50,7 +38,7 @@ static enum gm_code start(struct gm_ndjson *file, struct gm_error *err)
 	}
 	file->header.os = OS_UNKNOWN;
 	if (deflateSetHeader(&file->stream, &file->header) != Z_OK) GM_FAIL(err, GM_BUG, "no gzip header");
-	return gm_store_stage_open(file->store, file->final_key, file->work_prefix, &file->staged, err);
+	return gm_kept_open(&file->writer, err);
 }
 
 /* Deflates the text collected. */
@@ -67,9 +55,7 @@ static enum gm_code deflate_text(struct gm_ndjson *file, int flush, struct gm_er
 		rc = deflate(stream, flush);
 		if (rc == Z_STREAM_ERROR) GM_FAIL(err, GM_BUG, "deflate lost its state");
 		size_t bytes = DEFLATED_BYTES - stream->avail_out;
-		GM_TRY(gm_store_stage_append(file->store, file->staged, file->deflated, bytes, err));
-		(void)XXH3_128bits_update(file->hash, file->deflated, bytes);
-		file->bytes += bytes;
+		GM_TRY(gm_kept_append(&file->writer, file->deflated, bytes, err));
 	} while (flush == Z_FINISH ? rc != Z_STREAM_END : stream->avail_out == 0);
 	return GM_OK;
 }
@@ -167,13 +153,11 @@ enum gm_code gm_ndjson_new(struct gm_store *store, const char *final_key, const 
 {
 	*out = NULL;
 	struct gm_ndjson *file = calloc(1, sizeof *file);
-	if (file == NULL) return out_of_memory(err);
-	file->store = store;
-	file->final_key = strdup(final_key);
-	file->work_prefix = strdup(work_prefix);
-	if (file->final_key == NULL || file->work_prefix == NULL) {
+	if (file == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a file of JSON lines");
+	enum gm_code rc = gm_kept_init(&file->writer, store, final_key, work_prefix, "a file of JSON lines", err);
+	if (rc != GM_OK) {
 		gm_ndjson_free(file);
-		return out_of_memory(err);
+		return rc;
 	}
 	*out = file;
 	return GM_OK;
@@ -182,25 +166,15 @@ enum gm_code gm_ndjson_new(struct gm_store *store, const char *final_key, const 
 void gm_ndjson_free(struct gm_ndjson *file)
 {
 	if (file == NULL) return;
-	gm_store_stage_abandon(file->store, file->staged);
+	gm_kept_release(&file->writer);
 	if (file->deflating) (void)deflateEnd(&file->stream);
-	(void)XXH3_freeState(file->hash);
-	free(file->final_key);
-	free(file->work_prefix);
 	free(file);
 }
 
 enum gm_code gm_ndjson_finish(struct gm_ndjson *file, struct gm_kept_file *kept, struct gm_error *err)
 {
 	*kept = (struct gm_kept_file){0};
-	if (file->staged == NULL) return GM_OK;
+	if (file->writer.staged == NULL) return GM_OK;
 	GM_TRY(deflate_text(file, Z_FINISH, err));
-	struct gm_staged *staged = file->staged;
-	file->staged = NULL; /* gone from here on, also on failure */
-	GM_TRY(gm_store_stage_finish(file->store, staged, kept->token, err));
-	XXH128_hash_t digest = XXH3_128bits_digest(file->hash);
-	kept->bytes = file->bytes;
-	kept->hash[0] = digest.low64;
-	kept->hash[1] = digest.high64;
-	return GM_OK;
+	return gm_kept_finish(&file->writer, kept, err);
 }

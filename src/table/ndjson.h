@@ -5,13 +5,7 @@
 #ifndef GM_TABLE_NDJSON_H
 #define GM_TABLE_NDJSON_H
 
-#include "store/store.h"
-
-/* A file that a unit leaves beside its data files. */
-struct gm_kept_file {
-	char token[GM_TOKEN_BYTES]; /* "": there is none */
-	uint64_t bytes, hash[2];    /* of the file as stored; XXH3-128: low, high */
-};
+#include "table/kept_file.h"
 
 struct gm_ndjson;
 /* Nothing is staged before the first text. */
