@@ -1,6 +1,7 @@
 /* fuzz_inflate.c - any bytes as an object: what comes out, and how it ends, does not depend on how they are handed over
  * or taken. What ends well as gzip is what zlib makes of it. */
 #include "shred/inflate.h"
+#include "pieces.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +10,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MOST = 1 << 20 }; /* output looked at; a bomb is left alone behind it */
-
-struct pieces {
-	const uint8_t *data;
-	size_t n, pos, step;
-};
-
-static enum gm_code give(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
-{
-	(void)err;
-	struct pieces *p = context;
-	size_t n = p->n - p->pos;
-	if (n > bytes) n = bytes;
-	if (n > p->step) n = p->step;
-	memcpy(into, p->data + p->pos, n);
-	p->pos += n;
-	*got = n;
-	return GM_OK;
-}
 
 static size_t inflate_in(struct gm_inflate *inflate, const uint8_t *data, size_t n, size_t step, size_t room,
                          uint8_t *out, enum gm_code *rc)

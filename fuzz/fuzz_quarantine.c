@@ -2,6 +2,7 @@
  * are handed over or taken; and each line that is taken is what a JSON parser and a plain decoder of base64 make of it.
  */
 #include "table/quarantine_reader.h"
+#include "pieces.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -10,24 +11,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MOST = 1 << 20 }; /* output looked at; a bomb is left alone behind it */
-
-struct pieces {
-	const uint8_t *data;
-	size_t n, pos, step;
-};
-
-static enum gm_code give(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
-{
-	(void)err;
-	struct pieces *p = context;
-	size_t n = p->n - p->pos;
-	if (n > bytes) n = bytes;
-	if (n > p->step) n = p->step;
-	memcpy(into, p->data + p->pos, n);
-	p->pos += n;
-	*got = n;
-	return GM_OK;
-}
 
 /* Entries one after the other: head, bytes, and how it ended. */
 struct text {

@@ -3,31 +3,12 @@
 #include "run/engine.h"
 #include "run/manifest.h"
 #include "table/duplicates.h"
+#include "../must.h"
+#include "../mix.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                                                        \
-	do {                                                                                                  \
-		enum gm_code must_code = (call);                                                                  \
-		if (must_code != GM_OK)                                                                           \
-			fail_msg("%s: %s: %s (%s)", #call, gm_code_name(must_code), failure.message, failure.object); \
-	} while (0)
-
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15U;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 static const char job_text[] = "version: 1\n"
                                "job: j\n"

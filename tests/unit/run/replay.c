@@ -2,22 +2,14 @@
 #include "run/manifest.h"
 #include "run/quarantine_files.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "run/plan_internal.h"
 #include "table/quarantine_reader.h"
+#include "../must.h"
 
 static struct gm_error err;
-
-#define must(call)                                                                   \
-	do {                                                                             \
-		if ((call) != GM_OK) fail_msg("%s: %s: %s", #call, err.object, err.message); \
-	} while (0)
 
 static const char yaml[] = "job: j\n"
                            "source: {location: ./in, format: json, max_record: 1MiB}\n"

@@ -2,20 +2,12 @@
  * says, only some folders if it says so, and never more than a plan holds. */
 #include "base/time.h"
 #include "run/plan.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 static struct gm_error err;
-
-#define must(call)                                                                               \
-	do {                                                                                         \
-		if ((call) != GM_OK) fail_msg("%s: %s: %s", #call, gm_code_name(err.code), err.message); \
-	} while (0)
 
 struct fixture {
 	struct gm_store *source;

@@ -3,23 +3,12 @@
 #define GM_TEST_STORE_COMMON_H
 
 #include "store/store.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define must(call)                                                                   \
-	do {                                                                             \
-		struct gm_error *e_ = &failure;                                              \
-		if ((call) != GM_OK) fail_msg("%s: %s: %s", #call, e_->object, e_->message); \
-	} while (0)
-
-static struct gm_error failure;
 
 /* A fresh folder below the place for temporary files; remove it with drop_folder. */
 static inline char *make_folder(void)

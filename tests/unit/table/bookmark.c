@@ -1,20 +1,12 @@
 /* A bookmark's state against a naive model, and what its calls promise. Its file: bookmark_file.c. */
 #include "table/bookmark.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 static struct gm_error err;
-
-#define must(call)                                                                               \
-	do {                                                                                         \
-		if ((call) != GM_OK) fail_msg("%s: %s: %s", #call, gm_code_name(err.code), err.message); \
-	} while (0)
 
 static struct gm_bookmark *empty(void)
 {

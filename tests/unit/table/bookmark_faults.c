@@ -2,6 +2,7 @@
  * failure is told, nothing leaks, and what is done again comes out right. Allocators are wrapped by the linker (see
  * meson.build). */
 #include "table/bookmark.h"
+#include "../alloc_faults.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,28 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static uint64_t made, fail_at;
-static bool armed, fired;
-
-static bool fails(void)
-{
-	if (!armed || ++made != fail_at) return false;
-	fired = true;
-	return true;
-}
-
-#define WRAP(type, name, parameters, arguments)          \
-	type __real_##name parameters;                       \
-	type __wrap_##name parameters;                       \
-	type __wrap_##name parameters                        \
-	{                                                    \
-		return fails() ? NULL : __real_##name arguments; \
-	}
-WRAP(void *, malloc, (size_t bytes), (bytes))
-WRAP(void *, calloc, (size_t count, size_t bytes), (count, bytes))
-WRAP(void *, realloc, (void *old, size_t bytes), (old, bytes))
-WRAP(char *, strdup, (const char *text), (text))
 
 enum { KEYS = 3000, SECOND = KEYS / 3 };
 
@@ -121,9 +100,7 @@ static void every_allocation(void **state)
 	(void)state;
 	for (fail_at = 1;; fail_at++) {
 		struct gm_error err = {0};
-		made = 0;
-		fired = false;
-		armed = true;
+		arm();
 		enum gm_code rc = scenario(&err);
 		armed = false;
 		if (!fired) {

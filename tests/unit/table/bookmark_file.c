@@ -1,21 +1,13 @@
 /* The base file of a bookmark: read and written as its description says, refused when anything in it is wrong. */
 #include "table/bookmark_file.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "bookmark_build.h"
+#include "../must.h"
 
 static struct gm_error err;
-
-#define must(call)                                                                               \
-	do {                                                                                         \
-		if ((call) != GM_OK) fail_msg("%s: %s: %s", #call, gm_code_name(err.code), err.message); \
-	} while (0)
 
 static void put(struct gm_store *store, const void *bytes, size_t n)
 {

@@ -1,30 +1,13 @@
 /* Fingerprints of contents: equal exactly when the values are, however they are held and in whatever order. */
 #include "table/content.h"
+#include "../must.h"
+#include "../mix.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <cmocka.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
-
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15U;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 static const uint8_t *secret(void)
 {

@@ -3,28 +3,7 @@
  * failures does. The allocators of our code are wrapped by the linker (see meson.build), that of jansson is
  * replaced. */
 #include "delta_fixture.h"
-
-static volatile uint64_t made, fail_at; /* volatile: the compiler knows malloc, and that it changes nothing */
-static volatile bool armed, fired;
-
-static bool fails(void)
-{
-	if (!armed || ++made != fail_at) return false;
-	fired = true;
-	return true;
-}
-
-#define WRAP(type, name, parameters, arguments)          \
-	type __real_##name parameters;                       \
-	type __wrap_##name parameters;                       \
-	type __wrap_##name parameters                        \
-	{                                                    \
-		return fails() ? NULL : __real_##name arguments; \
-	}
-WRAP(void *, malloc, (size_t bytes), (bytes))
-WRAP(void *, calloc, (size_t count, size_t bytes), (count, bytes))
-WRAP(void *, realloc, (void *old, size_t bytes), (old, bytes))
-WRAP(char *, strdup, (const char *text), (text))
+#include "../alloc_faults.h"
 
 enum { VERSIONS = 3, FILES = 3 };
 static const char *const one[] = {"p"};
@@ -176,9 +155,7 @@ static void every_allocation_fails_once(void **state)
 	for (fail_at = 1;; fail_at++) {
 		struct gm_error err = {0};
 		struct gm_store *store = open_memory();
-		made = 0;
-		fired = false;
-		armed = true;
+		arm();
 		enum gm_code code = live(store, &err);
 		armed = false;
 		/* Some memory can be done without. */

@@ -3,15 +3,12 @@
 #define DELTA_FIXTURE_H
 
 #include "table/delta_internal.h"
+#include "../must.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define TABLE_ID "6e1f7a3c-0f0e-4c55-9d2a-3f1f7a0b5c11"
 #define SCHEMA                                                                                                \
@@ -36,14 +33,6 @@
 
 enum { MEMORY = 64 << 20 };
 
-static struct gm_error failure;
-
-#define must(call)                                                                                        \
-	do {                                                                                                  \
-		enum gm_code must_code = (call);                                                                  \
-		if (must_code != GM_OK)                                                                           \
-			fail_msg("%s: %s: %s (%s)", #call, gm_code_name(must_code), failure.message, failure.object); \
-	} while (0)
 /* The call fails with this code, and its message holds the text. */
 #define must_fail(call, code, text)                                                                       \
 	do {                                                                                                  \

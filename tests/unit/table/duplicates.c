@@ -1,24 +1,14 @@
 /* Lists of dropped duplicates and of conflicts: what was written comes back, and damage is told. */
 #include "table/conflicts.h"
 #include "table/duplicates.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 #include <zlib.h>
 #include <zstd.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
 
 static struct gm_duplicate entry_of(uint64_t i)
 {

@@ -1,21 +1,11 @@
 /* Key hashes: equal exactly when partition and key are equal, however the values are held. */
 #include "table/keyset.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 #include <xxhash.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
 
 static const uint8_t *secret(void)
 {

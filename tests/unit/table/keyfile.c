@@ -1,22 +1,13 @@
 /* Files of keys: what was written comes back, and whatever was cut or damaged is told. */
 #include "table/keyfile.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 #include <xxhash.h>
 
 static const uint64_t TAG = 0x0123456789abcdef;
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
 
 static struct gm_key_entry entry_of(uint64_t i)
 {

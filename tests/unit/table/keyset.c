@@ -1,32 +1,15 @@
 /* The key set against a bitmap of what was added: random keys, tiny budgets, crowded keys, failing disks. */
 #include "table/keyset.h"
+#include "../must.h"
+#include "../mix.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-
-#include <cmocka.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
-
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15U;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 /* How number i becomes a key: at random, or in the ways that hashes never look. */
 enum shape { RANDOM, COUNTING_LOW, COUNTING_HIGH, AT_THE_END, SHAPES };

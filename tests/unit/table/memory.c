@@ -8,6 +8,7 @@
 #include "table/quarantine_reader.h"
 #include "table/sorter.h"
 #include "table_fixture.h"
+#include "../alloc_faults.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,27 +19,6 @@
 
 #include <cmocka.h>
 
-static uint64_t made, fail_at;
-static bool armed, fired;
-
-static bool fails(void)
-{
-	if (!armed || ++made != fail_at) return false;
-	fired = true;
-	return true;
-}
-
-#define WRAP(type, name, parameters, arguments, failure_value)      \
-	type __real_##name parameters;                                  \
-	type __wrap_##name parameters;                                  \
-	type __wrap_##name parameters                                   \
-	{                                                               \
-		return fails() ? (failure_value) : __real_##name arguments; \
-	}
-WRAP(void *, malloc, (size_t bytes), (bytes), NULL)
-WRAP(void *, calloc, (size_t count, size_t bytes), (count, bytes), NULL)
-WRAP(void *, realloc, (void *old, size_t bytes), (old, bytes), NULL)
-WRAP(char *, strdup, (const char *text), (text), NULL)
 WRAP(void *, mmap64, (void *at, size_t bytes, int how, int flags, int fd, off_t offset),
      (at, bytes, how, flags, fd, offset), MAP_FAILED)
 
@@ -48,9 +28,7 @@ static void fail_every_allocation(scenario *run, bool may_succeed)
 {
 	for (fail_at = 1;; fail_at++) {
 		struct gm_error err = {0};
-		made = 0;
-		fired = false;
-		armed = true;
+		arm();
 		enum gm_code code = run(&err);
 		armed = false;
 		if (!fired) {

@@ -1,25 +1,15 @@
 /* The quarantine file, read back with zlib and jansson, and with Python where there is one. */
 #include "table/quarantine.h"
+#include "../must.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 #include <xxhash.h>
 #include <zlib.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
 
 static const char KEY[] = "_gristmill/j/quarantine/1/u.ndjson.gz";
 static const struct gm_reject plain = {.reason = GM_REASON_NOT_JSON,

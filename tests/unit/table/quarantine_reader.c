@@ -1,21 +1,11 @@
 /* Quarantine files read back: what gristmill wrote, what Python wrote, and what nobody should have written. */
 #include "table/quarantine_reader.h"
+#include "../must.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 #include <zlib.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
 
 /* A file given in pieces of at most `step` bytes. */
 struct file {

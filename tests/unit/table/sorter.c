@@ -1,28 +1,11 @@
 /* Sorting in bounded memory, against qsort. */
 #include "table/sorter.h"
+#include "../must.h"
+#include "../mix.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-static struct gm_error failure;
-
-#define must(call)                                                       \
-	do {                                                                 \
-		if ((call) != GM_OK) fail_msg("%s: %s", #call, failure.message); \
-	} while (0)
-
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15U;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 struct record {
 	uint64_t key, number;

@@ -9,6 +9,7 @@
 #include "parquet/writer.h"
 #include "table/content.h"
 #include "table/existing.h"
+#include "../mix.h"
 
 enum { FIELD_ID, FIELD_N, FIELD_AT, FIELD_TEXT, FIELD_NUM, FIELDS };
 static const char *const field_names[FIELDS] = {"id", "n", "at", "text", "num"};
@@ -18,14 +19,6 @@ static const enum gm_type field_types[FIELDS] = {GM_TYPE_STRING, GM_TYPE_BIGINT,
 struct row {
 	uint32_t number, saying;
 };
-
-static inline uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15U;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-	return x ^ (x >> 31);
-}
 
 static inline const uint8_t *secret(void)
 {
