@@ -243,8 +243,9 @@ bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const str
 struct json_t;
 /* The same object, to be added to. NULL when memory is gone. */
 struct json_t *gm_cli_json_result(const struct gm_run_result *result, const struct gm_error *err);
-/* How a step of a run ended: "done", "before", "committed", "dead". */
-const char *gm_cli_step_name(enum gm_step step);
+/* The same of a step of a run, with its plan and how it ended: "done", "before", "committed", "dead". */
+struct json_t *gm_cli_json_step(const struct gm_run_result *result, uint64_t plan, enum gm_step step,
+                                const struct gm_error *err);
 /* The balance and the partitions, for people. */
 void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run);
 /* {"error": ...} for commands that failed before they had anything else to say. */
@@ -261,5 +262,7 @@ struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */
 bool gm_cli_json_print(FILE *out, struct json_t *object);
+/* The same, with the error as a member where there is one. */
+bool gm_cli_json_print_with(FILE *out, struct json_t *object, const struct gm_error *err);
 
 #endif

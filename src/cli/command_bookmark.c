@@ -119,11 +119,7 @@ static bool print_json(const struct options *o, const struct gm_bookmark_edited 
 	    json_pack("{s:o, s:o, s:b, s:I, s:b}", "run", gm_cli_json_number(result->run > 0 ? (int64_t)result->run : -1),
 	              "version", gm_cli_json_number(result->version), "committed", (int)(result->run > 0), "objects",
 	              (json_int_t)result->objects, "dry_run", (int)o->dry_run);
-	if (object != NULL && err != NULL && json_object_set_new(object, "error", gm_cli_json_error(err)) != 0) {
-		json_decref(object);
-		object = NULL;
-	}
-	return gm_cli_json_print(stdout, object);
+	return gm_cli_json_print_with(stdout, object, err);
 }
 
 static int change(const struct options *o, const char *path, const struct gm_bookmark_edit *edit)

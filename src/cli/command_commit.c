@@ -1,7 +1,6 @@
 /* command_commit.c - gristmill commit JOB */
 #include "cli/cli.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 struct options {
@@ -32,20 +31,6 @@ static void print_text(const struct options *o, enum gm_step step, const struct 
 		gm_cli_report_text(stdout, result, false);
 }
 
-static bool print_json(const struct options *o, enum gm_step step, const struct gm_run_result *result,
-                       const struct gm_error *err)
-{
-	json_t *object = gm_cli_json_result(result, err);
-	json_t *step_name = err == NULL ? json_string(gm_cli_step_name(step)) : json_null();
-	if (object != NULL && (json_object_set_new(object, "plan", json_integer((json_int_t)o->plan)) != 0 ||
-	                       json_object_set(object, "step", step_name) != 0)) {
-		json_decref(object);
-		object = NULL;
-	}
-	json_decref(step_name);
-	return gm_cli_json_print(stdout, object);
-}
-
 static int commit(const struct options *o, const char *path)
 {
 	struct gm_job *job = NULL;
@@ -67,7 +52,7 @@ static int commit(const struct options *o, const char *path)
 	bool reported = true;
 	if (code != GM_OK) gm_cli_print_error(&err);
 	if (o->json)
-		reported = print_json(o, step, &result, code != GM_OK ? &err : NULL);
+		reported = gm_cli_json_print(stdout, gm_cli_json_step(&result, o->plan, step, code != GM_OK ? &err : NULL));
 	else if (!o->quiet && (code == GM_OK || code == GM_QUARANTINE))
 		print_text(o, step, &result);
 	gm_run_result_clear(&result);

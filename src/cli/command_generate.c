@@ -44,11 +44,7 @@ static bool print_json(const struct gm_generate_result *r, const struct gm_error
 	                           (json_int_t)r->records, "duplicates", (json_int_t)r->duplicates, "late",
 	                           (json_int_t)r->late, "bad", (json_int_t)r->bad, "rejected", (json_int_t)r->rejected,
 	                           "bytes", (json_int_t)r->bytes, "bytes_raw", (json_int_t)r->bytes_raw);
-	if (object != NULL && err != NULL && json_object_set_new(object, "error", gm_cli_json_error(err)) != 0) {
-		json_decref(object);
-		object = NULL;
-	}
-	return gm_cli_json_print(stdout, object);
+	return gm_cli_json_print_with(stdout, object, err);
 }
 
 static enum gm_code generate(const struct options *o, const char *directory, struct gm_generate_options options,

@@ -81,11 +81,7 @@ static bool print_list(struct list *list, const struct gm_error *err)
 {
 	json_t *object = json_pack("{s:O, s:I, s:I, s:I}", "groups", list->groups, "entries", (json_int_t)list->entries,
 	                           "bytes", (json_int_t)list->bytes, "not_replayed", (json_int_t)list->waiting);
-	if (object != NULL && err != NULL && json_object_set_new(object, "error", gm_cli_json_error(err)) != 0) {
-		json_decref(object);
-		object = NULL;
-	}
-	return gm_cli_json_print(stdout, object);
+	return gm_cli_json_print_with(stdout, object, err);
 }
 
 static int list(const struct options *o, const char *path)

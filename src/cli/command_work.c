@@ -45,17 +45,13 @@ static bool print_json(const struct options *o, enum gm_step step, const struct 
                        const struct gm_error *err)
 {
 	static const char *const of_runs[] = {"run", "runs", "committed"};
-	json_t *object = gm_cli_json_result(result, err);
+	json_t *object = gm_cli_json_step(result, o->plan, step, err);
 	for (size_t i = 0; object != NULL && i < sizeof of_runs / sizeof of_runs[0]; i++)
 		(void)json_object_del(object, of_runs[i]);
-	json_t *step_name = err == NULL ? json_string(gm_cli_step_name(step)) : json_null();
-	if (object != NULL && (json_object_set_new(object, "plan", json_integer((json_int_t)o->plan)) != 0 ||
-	                       json_object_set_new(object, "unit", json_integer((json_int_t)o->unit)) != 0 ||
-	                       json_object_set(object, "step", step_name) != 0)) {
+	if (object != NULL && json_object_set_new(object, "unit", json_integer((json_int_t)o->unit)) != 0) {
 		json_decref(object);
 		object = NULL;
 	}
-	json_decref(step_name);
 	return gm_cli_json_print(stdout, object);
 }
 

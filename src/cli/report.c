@@ -156,6 +156,15 @@ bool gm_cli_json_print(FILE *out, struct json_t *object)
 	return true;
 }
 
+bool gm_cli_json_print_with(FILE *out, struct json_t *object, const struct gm_error *err)
+{
+	if (object != NULL && err != NULL && !set(object, "error", gm_cli_json_error(err))) {
+		json_decref(object);
+		object = NULL;
+	}
+	return gm_cli_json_print(out, object);
+}
+
 struct json_t *gm_cli_json_number(int64_t n)
 {
 	return n >= 0 ? json_integer(n) : json_null();
@@ -205,7 +214,7 @@ bool gm_cli_report_json(FILE *out, const struct gm_run_result *result, const str
 	return true;
 }
 
-const char *gm_cli_step_name(enum gm_step step)
+static const char *step_name(enum gm_step step)
 {
 	switch (step) {
 	case GM_STEP_DONE: return "done";
@@ -215,14 +224,20 @@ const char *gm_cli_step_name(enum gm_step step)
 	}
 }
 
+struct json_t *gm_cli_json_step(const struct gm_run_result *result, uint64_t plan, enum gm_step step,
+                                const struct gm_error *err)
+{
+	json_t *object = gm_cli_json_result(result, err);
+	if (object != NULL && set(object, "plan", number(plan)) &&
+	    set(object, "step", err == NULL ? json_string(step_name(step)) : json_null()))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err)
 {
-	json_t *object = json_object();
-	if (object == NULL || !set(object, "error", gm_cli_json_error(err))) {
-		json_decref(object);
-		object = NULL;
-	}
-	return gm_cli_json_print(out, object);
+	return gm_cli_json_print_with(out, json_object(), err);
 }
 
 /* --- Text --------------------------------------------------------------------------------------------------------- */
