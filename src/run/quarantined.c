@@ -29,7 +29,8 @@ struct kept {
 /* A reading of the quarantine. */
 struct reading {
 	const struct gm_quarantine_filter *filter;
-	struct gm_store *table;
+	struct gm_opened opened;
+	struct gm_store *table; /* NULL: there is none */
 	struct gm_layout layout;
 	struct gm_history history;
 	struct gm_arena arena; /* keys */
@@ -69,13 +70,19 @@ static enum gm_code check_filter(const struct reading *reading, struct gm_error 
 	GM_FAIL(err, GM_USAGE, "run %" PRIu64 " of this job is not committed", filter->run);
 }
 
-static enum gm_code open_reading(struct reading *reading, const char *job_id, struct gm_error *err)
+/* Close it also on failure. */
+static enum gm_code open_reading(struct reading *reading, const struct gm_job *job,
+                                 const struct gm_quarantine_filter *filter, struct gm_error *err)
 {
-	GM_TRY(gm_layout_init(&reading->layout, job_id, err));
+	*reading = (struct reading){.filter = filter};
+	gm_arena_init(&reading->arena, 16 * 1024);
+	GM_TRY(gm_env_open(&reading->opened, job, 0, err));
+	reading->table = reading->opened.env.table;
+	GM_TRY(gm_layout_init(&reading->layout, job->id, err));
 	if (reading->table == NULL)
 		GM_TRY(gm_history_empty(&reading->history, err));
 	else
-		GM_TRY(gm_history_load(reading->table, job_id, log_bytes, &reading->history, err));
+		GM_TRY(gm_history_load(reading->table, job->id, log_bytes, &reading->history, err));
 	GM_TRY(check_filter(reading, err));
 	GM_TRY(gm_quarantine_reader_new(&reading->reader, err));
 	reading->piece = malloc(PIECE_BYTES);
@@ -93,6 +100,7 @@ static void close_reading(struct reading *reading)
 	gm_arena_release(&reading->arena);
 	free(reading->files);
 	free(reading->piece);
+	gm_env_close(&reading->opened);
 }
 
 static enum gm_code read_object(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
@@ -283,31 +291,21 @@ static enum gm_code show_all(struct reading *reading, struct show *show, struct 
 enum gm_code gm_quarantine_list(const struct gm_job *job, const struct gm_quarantine_filter *filter,
                                 gm_quarantine_group_fn *each, void *context, struct gm_error *err)
 {
-	struct gm_opened opened;
-	struct reading reading = {.filter = filter};
-	gm_arena_init(&reading.arena, 16 * 1024);
-	enum gm_code rc = gm_env_open(&opened, job, 0, err);
-	reading.table = opened.env.table;
-	if (rc == GM_OK) rc = open_reading(&reading, job->id, err);
-	struct list list = {.each = each, .context = context, .scratch = opened.env.scratch};
+	struct reading reading;
+	enum gm_code rc = open_reading(&reading, job, filter, err);
+	struct list list = {.each = each, .context = context, .scratch = reading.opened.env.scratch};
 	if (rc == GM_OK) rc = list_all(&reading, &list, err);
 	close_reading(&reading);
-	gm_env_close(&opened);
 	return rc;
 }
 
 enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
                                 gm_quarantine_entry_fn *each, void *context, struct gm_error *err)
 {
-	struct gm_opened opened;
-	struct reading reading = {.filter = filter};
-	gm_arena_init(&reading.arena, 16 * 1024);
-	enum gm_code rc = gm_env_open(&opened, job, 0, err);
-	reading.table = opened.env.table;
-	if (rc == GM_OK) rc = open_reading(&reading, job->id, err);
+	struct reading reading;
 	struct show show = {each, context};
+	enum gm_code rc = open_reading(&reading, job, filter, err);
 	if (rc == GM_OK) rc = show_all(&reading, &show, err);
 	close_reading(&reading);
-	gm_env_close(&opened);
 	return rc;
 }
