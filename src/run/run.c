@@ -301,16 +301,19 @@ void gm_runner_give_up(struct gm_runner *runner, const struct gm_plan *plan, con
 }
 
 /* A file of the table is gone. If the newest log does not name it any more, somebody removed it by a commit, and
- * planning again helps; else it is damage, which planning again would meet each time. */
+ * planning again helps; else it is damage, which planning again would meet each time. The log is read after the file
+ * was missed: who removes both does it in the log first. */
 static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, struct gm_error *err)
 {
 	struct gm_delta_log *log;
 	struct gm_error ignored;
+	bool there;
 	if (rc != GM_CHANGED || runner->table == NULL || err->object[0] == '\0') return rc;
+	if (gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
 	if (gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK) return rc;
-	bool named = log != NULL && gm_delta_has(log, err->object), there = true;
+	bool named = log != NULL && gm_delta_has(log, err->object);
 	gm_delta_free(log);
-	if (!named || gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
+	if (!named) return rc;
 	err->code = GM_CORRUPT;
 	return gm_error_hint(err, GM_CORRUPT,
 	                     "restore the file from a copy of the table, or remove it from the log by a commit; gristmill "
