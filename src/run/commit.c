@@ -68,11 +68,14 @@ static enum gm_code at_odds(const struct gm_delta_entry *entry, const char *what
 	return object != NULL ? gm_error_object(err, GM_CHANGED, object, strlen(object)) : GM_CHANGED;
 }
 
+static int compare_path(const void *path, const void *file)
+{
+	return strcmp(path, ((const struct gm_delta_file *)file)->path);
+}
+
 static bool is_import(const struct gm_plan *plan, const char *path)
 {
-	for (size_t i = 0; i < plan->import_count; i++)
-		if (strcmp(plan->imports[i].path, path) == 0) return true;
-	return false;
+	return bsearch(path, plan->imports, plan->import_count, sizeof *plan->imports, compare_path) != NULL;
 }
 
 /* Files that were found to be unknown to the log: others may have added them since, and even removed them again. */

@@ -49,7 +49,7 @@ struct gm_plan {
 	int64_t to_us;
 	const char *const *keys;
 	size_t key_count;
-	const struct gm_delta_file *imports;
+	const struct gm_delta_file *imports; /* in the order of their paths */
 	size_t import_count;
 	const char *adopts, *reason, *who; /* "" if not told */
 	uint64_t file_bytes, group_rows, group_weight;

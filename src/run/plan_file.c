@@ -237,6 +237,8 @@ static enum gm_code read_imports(struct gm_plan *plan, const json_t *json, struc
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *item = json_array_get(list, i);
 		GM_TRY(copy_text(plan, item, "path", &files[i].path, err));
+		if (i > 0 && strcmp(files[i - 1].path, files[i].path) >= 0)
+			GM_FAIL(err, GM_CORRUPT, "the files to import are not in order");
 		GM_TRY(copy_text(plan, item, "partition", &files[i].partition, err));
 		GM_TRY(copy_text(plan, item, "stats", &files[i].stats, err));
 		GM_TRY(gm_member_number(item, "bytes", &files[i].bytes, err));
