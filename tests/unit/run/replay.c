@@ -9,8 +9,6 @@
 #include "table/quarantine_reader.h"
 #include "../must.h"
 
-static struct gm_error err;
-
 static const char yaml[] = "job: j\n"
                            "source: {location: ./in, format: json, max_record: 1MiB}\n"
                            "table: {location: ./table, unique_by: [id]}\n"
@@ -34,9 +32,9 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	assert_non_null(f);
-	must(gm_store_open_memory(&f->table, &err));
-	must(gm_job_parse("j.yaml", yaml, sizeof yaml - 1, NULL, &f->job, &err));
-	must(gm_quarantine_new(f->table, file_key, "_gristmill/j/work/00000001/", &f->quarantine, &err));
+	must(gm_store_open_memory(&f->table, &failure));
+	must(gm_job_parse("j.yaml", yaml, sizeof yaml - 1, NULL, &f->job, &failure));
+	must(gm_quarantine_new(f->table, file_key, "_gristmill/j/work/00000001/", &f->quarantine, &failure));
 	*state = f;
 	return 0;
 }
@@ -57,7 +55,7 @@ static void add(struct fixture *f, const char *object, uint64_t record, uint64_t
 {
 	struct gm_reject reject = {
 	    .reason = GM_REASON_DAMAGED, .record = record, .offset = offset, .column = "c", .detail = "d"};
-	must(gm_quarantine_add(f->quarantine, object, &reject, bytes, n, true, &err));
+	must(gm_quarantine_add(f->quarantine, object, &reject, bytes, n, true, &failure));
 }
 
 static void add_text(struct fixture *f, const char *object, uint64_t record, uint64_t offset, const char *text)
@@ -69,8 +67,8 @@ static uint64_t publish(struct fixture *f)
 {
 	char token[GM_TOKEN_BYTES];
 	uint64_t bytes, hash[2];
-	must(gm_quarantine_finish(f->quarantine, token, &bytes, hash, &err));
-	must(gm_store_publish(f->table, token, file_key, &err));
+	must(gm_quarantine_finish(f->quarantine, token, &bytes, hash, &failure));
+	must(gm_store_publish(f->table, token, file_key, &failure));
 	return bytes;
 }
 
@@ -90,7 +88,7 @@ static enum gm_code replay(struct fixture *f, const char *key, int threads)
 	                                    .scratch = "/tmp",
 	                                    .key_secret = secret};
 	gm_arena_init(&arena, 1024);
-	if (gm_store_stat(f->table, file_key, &info, &arena, &err) != GM_OK) info.size = 1;
+	if (gm_store_stat(f->table, file_key, &info, &arena, &failure) != GM_OK) info.size = 1;
 	struct gm_input input = {.key = key, .size = info.size, .mtime_us = info.mtime_us, .etag = ""};
 	struct gm_unit_spec unit = {.inputs = &input,
 	                            .input_count = 1,
@@ -105,13 +103,13 @@ static enum gm_code replay(struct fixture *f, const char *key, int threads)
 	                            .group_rows = 1000,
 	                            .group_weight = 1 << 20,
 	                            .quarantine_key = again_key};
-	must(gm_engine_new(&options, &engine, &err));
-	enum gm_code rc = gm_engine_work(engine, &unit, NULL, NULL, &result, &err);
+	must(gm_engine_new(&options, &engine, &failure));
+	enum gm_code rc = gm_engine_work(engine, &unit, NULL, NULL, &result, &failure);
 	if (rc == GM_OK) {
 		f->balance = result.objects[0];
-		must(gm_balance_check(&f->balance, key, &err));
+		must(gm_balance_check(&f->balance, key, &failure));
 		if (result.quarantine_token[0] != '\0')
-			must(gm_store_publish(f->table, result.quarantine_token, again_key, &err));
+			must(gm_store_publish(f->table, result.quarantine_token, again_key, &failure));
 		gm_unit_result_release(&result);
 	}
 	gm_engine_free(engine);
@@ -133,8 +131,8 @@ static enum gm_code read_again(void *context, void *into, size_t bytes, size_t *
 
 static void open_again(struct fixture *f, struct again *again)
 {
-	must(gm_store_reader_open(f->table, again_key, &again->object, &err));
-	must(gm_quarantine_reader_new(&again->reader, &err));
+	must(gm_store_reader_open(f->table, again_key, &again->object, &failure));
+	must(gm_quarantine_reader_new(&again->reader, &failure));
 	gm_quarantine_reader_begin(again->reader, read_again, again);
 }
 
@@ -144,14 +142,14 @@ static void expect_entry(struct again *again, const char *object, uint64_t recor
 	const struct gm_quarantine_head *head;
 	char bytes[256];
 	size_t got;
-	must(gm_quarantine_reader_next(again->reader, &head, &err));
+	must(gm_quarantine_reader_next(again->reader, &head, &failure));
 	if (head == NULL) fail_msg("no entry at %llu of %s", (unsigned long long)offset, object);
 	assert_string_equal(head->object, object);
 	assert_int_equal(head->record, record);
 	assert_int_equal(head->offset, offset);
 	assert_string_equal(gm_reason_code(head->reason), gm_reason_code(reason));
 	if (raw == NULL) return;
-	must(gm_quarantine_reader_read(again->reader, bytes, sizeof bytes, &got, &err));
+	must(gm_quarantine_reader_read(again->reader, bytes, sizeof bytes, &got, &failure));
 	assert_int_equal(got, strlen(raw));
 	assert_memory_equal(bytes, raw, got);
 }
@@ -159,7 +157,7 @@ static void expect_entry(struct again *again, const char *object, uint64_t recor
 static void expect_end(struct again *again)
 {
 	const struct gm_quarantine_head *head;
-	must(gm_quarantine_reader_next(again->reader, &head, &err));
+	must(gm_quarantine_reader_next(again->reader, &head, &failure));
 	assert_null(head);
 	gm_quarantine_reader_free(again->reader);
 	gm_store_reader_close(again->object);
@@ -221,19 +219,19 @@ static void a_span_may_be_larger_than_a_window(void **state)
 	gm_buf_init(&span, (size_t)64 << 20);
 	for (int i = 0; i < RECORDS; i++) {
 		if (i % 25000 == 7) bad[i / 25000] = span.len;
-		must(gm_buf_printf(&span, &err, "{\"id\":%d,\"s\":\"some text to fill it\",\"d\":\"%s\"}\n", i,
+		must(gm_buf_printf(&span, &failure, "{\"id\":%d,\"s\":\"some text to fill it\",\"d\":\"%s\"}\n", i,
 		                   i % 25000 == 7 ? "never" : "2024-01-01"));
 	}
 	uint64_t large = span.len;
-	must(gm_buf_printf(&span, &err, "{\"id\":%d,\"s\":\"", RECORDS));
-	must(gm_buf_reserve(&span, LARGE, &err));
+	must(gm_buf_printf(&span, &failure, "{\"id\":%d,\"s\":\"", RECORDS));
+	must(gm_buf_reserve(&span, LARGE, &failure));
 	memset(span.data + span.len, 'x', LARGE);
 	span.len += LARGE;
-	must(gm_buf_printf(&span, &err, "\"}\n"));
+	must(gm_buf_printf(&span, &failure, "\"}\n"));
 	add(f, "big.gz", 3, 1000, span.data, span.len);
 	(void)publish(f);
 	for (int threads = 1; threads <= 3; threads += 2) {
-		if (threads > 1) must(gm_store_remove(f->table, again_key, &err));
+		if (threads > 1) must(gm_store_remove(f->table, again_key, &failure));
 		must(replay(f, input_key, threads));
 		assert_int_equal(f->balance.records_read, RECORDS + 1);
 		assert_int_equal(f->balance.rows_written, RECORDS - 3);
@@ -254,24 +252,24 @@ static void a_damaged_file_is_named(void **state)
 	add_text(f, "a", 5, 100, "{\"id\":1}");
 	(void)publish(f);
 	gm_buf_init(&file, 1 << 20);
-	must(gm_store_get(f->table, file_key, &file, &err));
+	must(gm_store_get(f->table, file_key, &file, &failure));
 	file.data[file.len / 2] ^= 1;
-	must(gm_store_put(f->table, file_key, file.data, file.len, false, &err));
+	must(gm_store_put(f->table, file_key, file.data, file.len, false, &failure));
 	gm_buf_release(&file);
 	assert_int_equal(replay(f, input_key, 1), GM_CORRUPT);
-	assert_string_equal(err.object, file_key);
+	assert_string_equal(failure.object, file_key);
 }
 
 static void a_file_that_is_gone_is_a_change(void **state)
 {
 	assert_int_equal(replay(*state, input_key, 1), GM_CHANGED);
-	assert_string_equal(err.object, file_key);
+	assert_string_equal(failure.object, file_key);
 }
 
 static void an_input_cannot_lead_out_of_the_table(void **state)
 {
 	assert_int_equal(replay(*state, "/../secret", 1), GM_CORRUPT);
-	assert_string_equal(err.object, "/../secret");
+	assert_string_equal(failure.object, "/../secret");
 	assert_int_equal(replay(*state, "//etc/passwd", 1), GM_CORRUPT);
 }
 
@@ -279,7 +277,7 @@ static void an_input_cannot_lead_out_of_the_table(void **state)
 
 static void put(struct fixture *f, const char *key)
 {
-	must(gm_store_put(f->table, key, "x", 1, false, &err));
+	must(gm_store_put(f->table, key, "x", 1, false, &failure));
 }
 
 /* Keys of the plan's inputs behind the common part; the caller releases. */
@@ -290,7 +288,7 @@ static void expect_inputs(struct fixture *f, struct gm_bookmark *bookmark, const
 	struct gm_plan *plan;
 	struct gm_plan_request request = {
 	    .job = f->job, .bookmark = bookmark, .parent = 7, .engine = "e", .now_us = 5, .full_us = 3, .replay = choice};
-	must(gm_plan_make(&request, &plan, &err));
+	must(gm_plan_make(&request, &plan, &failure));
 	for (size_t i = 0; plan != NULL && i < plan->input_count; i++) {
 		const char *key = plan->inputs[i].key, *start = "/_gristmill/j/quarantine/";
 		assert_int_equal(strncmp(key, start, strlen(start)), 0);
@@ -318,19 +316,19 @@ static void only_files_of_committed_runs_count(void **state)
 	struct gm_bookmark *bookmark;
 	struct gm_layout layout;
 	static const uint64_t runs[] = {2, 1};
-	must(gm_layout_init(&layout, "j", &err));
+	must(gm_layout_init(&layout, "j", &failure));
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		(void)snprintf(key, sizeof key, "%squarantine/%s", layout.job, keys[i]);
 		put(f, key);
 	}
-	must(gm_bookmark_open(NULL, NULL, &bookmark, &err));
-	must(gm_bookmark_run(bookmark, 1, &err));
-	must(gm_bookmark_run(bookmark, 2, &err));
+	must(gm_bookmark_open(NULL, NULL, &bookmark, &failure));
+	must(gm_bookmark_run(bookmark, 1, &failure));
+	must(gm_bookmark_run(bookmark, 2, &failure));
 	struct gm_replay_choice choice = {.table = f->table, .layout = &layout, .until = 5};
 	expect_inputs(f, bookmark, &choice, "00000001/00000.ndjson.gz 00000001/00001.ndjson.gz 00000002/00000.ndjson.gz ");
-	must(gm_bookmark_run(bookmark, 5, &err)); /* 3 was never committed */
+	must(gm_bookmark_run(bookmark, 5, &failure)); /* 3 was never committed */
 	struct gm_bookmark_entry entry = {.key = "/_gristmill/j/quarantine/00000001/00001.ndjson.gz", .run = 5};
-	must(gm_bookmark_add(bookmark, &entry, &err));
+	must(gm_bookmark_add(bookmark, &entry, &failure));
 	expect_inputs(f, bookmark, &choice, "00000001/00000.ndjson.gz 00000002/00000.ndjson.gz 00000005/00000.ndjson.gz ");
 	choice.until = 4;
 	expect_inputs(f, bookmark, &choice, "00000001/00000.ndjson.gz 00000002/00000.ndjson.gz ");

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct gm_error err;
-
 struct fixture {
 	struct gm_store *source;
 	struct gm_bookmark *bookmark;
@@ -24,9 +22,9 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	assert_non_null(f);
-	must(gm_store_open_memory(&f->source, &err));
-	must(gm_bookmark_open(NULL, NULL, &f->bookmark, &err));
-	must(gm_bookmark_run(f->bookmark, 1, &err));
+	must(gm_store_open_memory(&f->source, &failure));
+	must(gm_bookmark_open(NULL, NULL, &f->bookmark, &failure));
+	must(gm_bookmark_run(f->bookmark, 1, &failure));
 	f->job.id = "job";
 	f->job.source.location = "source";
 	f->job.table.name = f->job.table.comment = "";
@@ -47,7 +45,7 @@ static int tear_down(void **state)
 
 static void put(struct fixture *f, const char *key, const char *text)
 {
-	must(gm_store_put(f->source, key, text, strlen(text), false, &err));
+	must(gm_store_put(f->source, key, text, strlen(text), false, &failure));
 }
 
 /* The object as it is now has been processed by run 1. */
@@ -56,9 +54,9 @@ static void process(struct fixture *f, const char *key)
 	struct gm_arena arena;
 	struct gm_object_info info;
 	gm_arena_init(&arena, 1024);
-	must(gm_store_stat(f->source, key, &info, &arena, &err));
+	must(gm_store_stat(f->source, key, &info, &arena, &failure));
 	const struct gm_bookmark_entry entry = {.key = key, .size = info.size, .mtime_us = info.mtime_us, .run = 1};
-	must(gm_bookmark_add(f->bookmark, &entry, &err));
+	must(gm_bookmark_add(f->bookmark, &entry, &failure));
 	gm_arena_release(&arena);
 }
 
@@ -67,7 +65,7 @@ static void process_newest(struct fixture *f, const char *time)
 {
 	struct gm_bookmark_entry entry = {.key = "zz-gone", .run = 1};
 	assert_true(gm_time_parse_iso(time, strlen(time), &entry.mtime_us));
-	must(gm_bookmark_add(f->bookmark, &entry, &err));
+	must(gm_bookmark_add(f->bookmark, &entry, &failure));
 }
 
 static enum gm_code make(struct fixture *f, struct gm_plan **plan)
@@ -82,7 +80,7 @@ static enum gm_code make(struct fixture *f, struct gm_plan **plan)
 	                                        .full_us = f->full_us,
 	                                        .after = f->after,
 	                                        .listing = &f->listing};
-	return gm_plan_make(&request, plan, &err);
+	return gm_plan_make(&request, plan, &failure);
 }
 
 /* The keys that a plan takes, joined by blanks, in a static buffer. */
@@ -126,9 +124,9 @@ static void what_is_forgotten_or_rewound_is_new(void **state)
 	static const char *const keys[] = {"a", "b", "c"}; /* of ascending times */
 	for (size_t i = 0; i < 3; i++) put(f, keys[i], "{}");
 	for (size_t i = 0; i < 3; i++) process(f, keys[i]);
-	must(gm_bookmark_rewind(f->bookmark, 2, &err));
+	must(gm_bookmark_rewind(f->bookmark, 2, &failure));
 	assert_string_equal(planned(f), "c");
-	must(gm_bookmark_forget(f->bookmark, "a", &err));
+	must(gm_bookmark_forget(f->bookmark, "a", &failure));
 	assert_string_equal(planned(f), "a c");
 }
 
@@ -188,16 +186,17 @@ static void a_changed_object_fails_by_default(void **state)
 	put(f, "b", "{} ");
 	assert_int_equal(make(f, &plan), GM_CHANGED);
 	assert_null(plan);
-	assert_string_equal(err.object, "b");
-	assert_string_equal(err.message, "the object has changed since run 1 processed it: it had 2 bytes and has 3");
-	assert_non_null(strstr(err.hint, "on_change"));
+	assert_string_equal(failure.object, "b");
+	assert_string_equal(failure.message, "the object has changed since run 1 processed it: it had 2 bytes and has 3");
+	assert_non_null(strstr(failure.hint, "on_change"));
 	put(f, "a", "[]");
 	put(f, "d", "[]");
 	assert_int_equal(make(f, &plan), GM_CHANGED);
-	assert_string_equal(err.object, "a");
-	assert_string_equal(err.message, "the object has changed since run 1 processed it: it was last modified at "
-	                                 "1970-01-01T00:00:00.000001Z and now is at 1970-01-01T00:00:00.000007Z; 2 others "
-	                                 "have changed, too");
+	assert_string_equal(failure.object, "a");
+	assert_string_equal(failure.message,
+	                    "the object has changed since run 1 processed it: it was last modified at "
+	                    "1970-01-01T00:00:00.000001Z and now is at 1970-01-01T00:00:00.000007Z; 2 others "
+	                    "have changed, too");
 	assert_int_equal(f->listing.changed, 3);
 }
 
@@ -229,9 +228,9 @@ static void changed_objects_can_be_processed_again(void **state)
 	f->job.source.plan_objects = 2;
 	assert_string_equal(planned(f), "a c");
 	assert_true(f->listing.changed == 2 && f->listing.reprocessed == 1 && f->listing.left == 1);
-	must(gm_bookmark_run(f->bookmark, 2, &err));
+	must(gm_bookmark_run(f->bookmark, 2, &failure));
 	static const struct gm_bookmark_entry again = {.key = "a", .size = 3, .mtime_us = 5, .run = 2};
-	must(gm_bookmark_add(f->bookmark, &again, &err));
+	must(gm_bookmark_add(f->bookmark, &again, &failure));
 	assert_string_equal(planned(f), "c d");
 }
 
@@ -411,11 +410,11 @@ static void nothing_processed_is_no_time_to_look_back_from(void **state)
 {
 	struct fixture *f = *state;
 	put_days(f);
-	must(gm_bookmark_forget(f->bookmark, "zz-gone", &err));
+	must(gm_bookmark_forget(f->bookmark, "zz-gone", &failure));
 	f->full_us = f->now_us;
 	assert_string_equal(planned(f), in_full);
 	static const struct gm_bookmark_entry oldest = {.key = "zz-gone", .mtime_us = INT64_MIN, .run = 1};
-	must(gm_bookmark_add(f->bookmark, &oldest, &err));
+	must(gm_bookmark_add(f->bookmark, &oldest, &failure));
 	assert_string_equal(planned(f), in_full);
 }
 
@@ -430,7 +429,7 @@ static void what_moves_the_bookmark_asks_for_everything(void **state)
 	} cases[] = {{GM_PLAN_REWIND, 0}, {GM_PLAN_FORGET, 0}, {GM_PLAN_ADOPT, 0}, {GM_PLAN_IMPORT, 50}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct gm_plan *plan;
-		must(gm_plan_empty(&request, cases[i].kind, &plan, &err));
+		must(gm_plan_empty(&request, cases[i].kind, &plan, &failure));
 		assert_int_equal(plan->full_us, cases[i].full_us);
 		gm_plan_free(plan);
 	}
@@ -463,15 +462,15 @@ static void random_sources_are_planned_as_a_naive_model_says(void **state)
 		bool narrow = draw(&random, 2) == 0;
 		gm_store_close(f->source);
 		gm_bookmark_free(f->bookmark);
-		must(gm_store_open_memory(&f->source, &err));
-		must(gm_bookmark_open(NULL, NULL, &f->bookmark, &err));
-		must(gm_bookmark_run(f->bookmark, 1, &err));
+		must(gm_store_open_memory(&f->source, &failure));
+		must(gm_bookmark_open(NULL, NULL, &f->bookmark, &failure));
+		must(gm_bookmark_run(f->bookmark, 1, &failure));
 		const int64_t newest =
 		    (19000 + (int64_t)draw(&random, 800)) * GM_US_PER_DAY + (int64_t)draw(&random, 86400) * 1000000;
 		f->job.source.lookback_us = narrow ? (1 + (int64_t)draw(&random, 48)) * GM_US_PER_HOUR : 0;
 		f->full_us = f->now_us;
 		const struct gm_bookmark_entry last = {.key = "zz", .mtime_us = newest, .run = 1};
-		must(gm_bookmark_add(f->bookmark, &last, &err));
+		must(gm_bookmark_add(f->bookmark, &last, &failure));
 		for (size_t i = 0; i < OBJECTS; i++) {
 			char time[GM_TIME_TEXT_BYTES];
 			(void)gm_time_format_iso(newest + ((int64_t)draw(&random, 200) - 150) * GM_US_PER_HOUR, 0, time);

@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct gm_error err;
-
 static struct gm_bookmark *empty(void)
 {
 	struct gm_bookmark *bookmark;
-	must(gm_bookmark_open(NULL, NULL, &bookmark, &err));
+	must(gm_bookmark_open(NULL, NULL, &bookmark, &failure));
 	return bookmark;
 }
 
@@ -19,7 +17,7 @@ static void add(struct gm_bookmark *bookmark, const char *key, int64_t mtime_us,
 {
 	const struct gm_bookmark_entry entry = {
 	    .key = key, .size = strlen(key), .mtime_us = mtime_us, .etag_hash = run * 3, .run = run};
-	must(gm_bookmark_add(bookmark, &entry, &err));
+	must(gm_bookmark_add(bookmark, &entry, &failure));
 }
 
 static enum gm_code join(void *context, const struct gm_bookmark_entry *entry, struct gm_error *error)
@@ -34,7 +32,7 @@ static const char *text_of(struct gm_bookmark *bookmark)
 	static char text[4096];
 	struct gm_buf buf;
 	gm_buf_init(&buf, sizeof text - 1);
-	must(gm_bookmark_each(bookmark, join, &buf, &err));
+	must(gm_bookmark_each(bookmark, join, &buf, &failure));
 	if (buf.len > 0) memcpy(text, buf.data, buf.len);
 	text[buf.len] = '\0';
 	gm_buf_release(&buf);
@@ -44,7 +42,7 @@ static const char *text_of(struct gm_bookmark *bookmark)
 static bool knows(struct gm_bookmark *bookmark, const char *key)
 {
 	const struct gm_bookmark_entry *entry;
-	must(gm_bookmark_find(bookmark, key, &entry, &err));
+	must(gm_bookmark_find(bookmark, key, &entry, &failure));
 	if (entry != NULL) assert_string_equal(entry->key, key);
 	return entry != NULL;
 }
@@ -60,7 +58,7 @@ static enum gm_code count_keys(void *context, const struct gm_object_info *info,
 static int objects_in(struct gm_store *store)
 {
 	int count = 0;
-	must(gm_store_list(store, "", count_keys, &count, &err));
+	must(gm_store_list(store, "", count_keys, &count, &failure));
 	return count;
 }
 
@@ -72,18 +70,18 @@ static void nothing_is_known_at_first(void **state)
 	struct gm_bookmark *bookmark = empty();
 	struct gm_bookmark_summary summary;
 	struct gm_store *store;
-	must(gm_store_open_memory(&store, &err));
+	must(gm_store_open_memory(&store, &failure));
 	assert_false(knows(bookmark, "a"));
 	assert_string_equal(text_of(bookmark), "");
 	assert_int_equal(gm_bookmark_base(bookmark), 0);
 	assert_false(gm_bookmark_has_run(bookmark, 0));
 	assert_false(gm_bookmark_has_run(bookmark, 1));
-	must(gm_bookmark_summarize(bookmark, &summary, &err));
+	must(gm_bookmark_summarize(bookmark, &summary, &failure));
 	assert_true(summary.objects == 0 && summary.runs == 0 && summary.since_base == 0 && summary.newest_us == 0);
-	must(gm_bookmark_forget(bookmark, "a", &err));
-	must(gm_bookmark_rewind(bookmark, 0, &err));
+	must(gm_bookmark_forget(bookmark, "a", &failure));
+	must(gm_bookmark_rewind(bookmark, 0, &failure));
 	assert_false(knows(bookmark, "a"));
-	assert_int_equal(gm_bookmark_write(bookmark, store, "b", "w/", &err), GM_BUG);
+	assert_int_equal(gm_bookmark_write(bookmark, store, "b", "w/", &failure), GM_BUG);
 	assert_int_equal(objects_in(store), 0);
 	gm_store_close(store);
 	gm_bookmark_free(bookmark);
@@ -94,17 +92,17 @@ static void the_last_word_on_a_key_counts(void **state)
 {
 	(void)state;
 	struct gm_bookmark *bookmark = empty();
-	must(gm_bookmark_run(bookmark, 1, &err));
+	must(gm_bookmark_run(bookmark, 1, &failure));
 	add(bookmark, "b", 10, 1);
 	add(bookmark, "a", 20, 1);
 	assert_int_equal(gm_bookmark_since_base(bookmark), 2);
 	assert_string_equal(text_of(bookmark), "a@20/1 b@10/1 ");
-	must(gm_bookmark_run(bookmark, 2, &err));
+	must(gm_bookmark_run(bookmark, 2, &failure));
 	add(bookmark, "b", 30, 2);
 	add(bookmark, "b", 31, 2);
 	assert_string_equal(text_of(bookmark), "a@20/1 b@31/2 ");
-	must(gm_bookmark_run(bookmark, 5, &err));
-	must(gm_bookmark_forget(bookmark, "b", &err));
+	must(gm_bookmark_run(bookmark, 5, &failure));
+	must(gm_bookmark_forget(bookmark, "b", &failure));
 	assert_string_equal(text_of(bookmark), "a@20/1 ");
 	add(bookmark, "b", 9, 5);
 	assert_string_equal(text_of(bookmark), "a@20/1 b@9/5 ");
@@ -116,21 +114,21 @@ static void a_rewind_drops_what_is_newer(void **state)
 {
 	(void)state;
 	struct gm_bookmark *bookmark = empty();
-	must(gm_bookmark_run(bookmark, 1, &err));
+	must(gm_bookmark_run(bookmark, 1, &failure));
 	for (char key[] = "a"; key[0] <= 'e'; key[0]++) add(bookmark, key, (key[0] - 'a') * 10, 1);
 	add(bookmark, "/q", 1000, 1);
-	must(gm_bookmark_run(bookmark, 2, &err));
-	must(gm_bookmark_rewind(bookmark, 20, &err));
+	must(gm_bookmark_run(bookmark, 2, &failure));
+	must(gm_bookmark_rewind(bookmark, 20, &failure));
 	assert_string_equal(text_of(bookmark), "/q@1000/1 a@0/1 b@10/1 c@20/1 ");
-	must(gm_bookmark_run(bookmark, 3, &err));
+	must(gm_bookmark_run(bookmark, 3, &failure));
 	add(bookmark, "d", 30, 3);
 	add(bookmark, "b", 50, 3); /* replaced, then rewound: the earlier b does not come back */
-	must(gm_bookmark_run(bookmark, 4, &err));
-	must(gm_bookmark_rewind(bookmark, 40, &err));
+	must(gm_bookmark_run(bookmark, 4, &failure));
+	must(gm_bookmark_rewind(bookmark, 40, &failure));
 	assert_string_equal(text_of(bookmark), "/q@1000/1 a@0/1 c@20/1 d@30/3 ");
-	must(gm_bookmark_rewind(bookmark, INT64_MIN, &err));
+	must(gm_bookmark_rewind(bookmark, INT64_MIN, &failure));
 	assert_string_equal(text_of(bookmark), "/q@1000/1 ");
-	must(gm_bookmark_forget(bookmark, "/q", &err));
+	must(gm_bookmark_forget(bookmark, "/q", &failure));
 	assert_string_equal(text_of(bookmark), "");
 	gm_bookmark_free(bookmark);
 }
@@ -142,27 +140,27 @@ static void runs_and_entries_come_in_the_order_of_the_chain(void **state)
 	struct gm_bookmark_entry entry = {.key = "a", .run = 3};
 	char longest[GM_BOOKMARK_KEY_MAX + 2];
 	memset(longest, 'x', sizeof longest);
-	assert_int_equal(gm_bookmark_run(bookmark, 0, &err), GM_BUG);
-	must(gm_bookmark_run(bookmark, 3, &err));
-	assert_int_equal(gm_bookmark_run(bookmark, 3, &err), GM_BUG);
-	assert_int_equal(gm_bookmark_run(bookmark, 2, &err), GM_BUG);
-	must(gm_bookmark_add(bookmark, &entry, &err));
+	assert_int_equal(gm_bookmark_run(bookmark, 0, &failure), GM_BUG);
+	must(gm_bookmark_run(bookmark, 3, &failure));
+	assert_int_equal(gm_bookmark_run(bookmark, 3, &failure), GM_BUG);
+	assert_int_equal(gm_bookmark_run(bookmark, 2, &failure), GM_BUG);
+	must(gm_bookmark_add(bookmark, &entry, &failure));
 	entry.run = 2;
-	assert_int_equal(gm_bookmark_add(bookmark, &entry, &err), GM_BUG);
-	must(gm_bookmark_run(bookmark, 4, &err));
+	assert_int_equal(gm_bookmark_add(bookmark, &entry, &failure), GM_BUG);
+	must(gm_bookmark_run(bookmark, 4, &failure));
 	entry.run = 3;
-	assert_int_equal(gm_bookmark_add(bookmark, &entry, &err), GM_BUG);
+	assert_int_equal(gm_bookmark_add(bookmark, &entry, &failure), GM_BUG);
 	static const char *const bad[] = {"", "\xff", "a\xc3"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		entry = (struct gm_bookmark_entry){.key = bad[i], .run = 4};
-		assert_int_equal(gm_bookmark_add(bookmark, &entry, &err), GM_BUG);
-		assert_int_equal(gm_bookmark_forget(bookmark, bad[i], &err), GM_BUG);
+		assert_int_equal(gm_bookmark_add(bookmark, &entry, &failure), GM_BUG);
+		assert_int_equal(gm_bookmark_forget(bookmark, bad[i], &failure), GM_BUG);
 	}
 	longest[GM_BOOKMARK_KEY_MAX + 1] = '\0';
 	entry.key = longest;
-	assert_int_equal(gm_bookmark_add(bookmark, &entry, &err), GM_BUG);
+	assert_int_equal(gm_bookmark_add(bookmark, &entry, &failure), GM_BUG);
 	longest[GM_BOOKMARK_KEY_MAX] = '\0';
-	must(gm_bookmark_add(bookmark, &entry, &err));
+	must(gm_bookmark_add(bookmark, &entry, &failure));
 	assert_true(knows(bookmark, "a") && knows(bookmark, longest));
 	assert_true(gm_bookmark_has_run(bookmark, 3) && gm_bookmark_has_run(bookmark, 4));
 	assert_false(gm_bookmark_has_run(bookmark, 2) || gm_bookmark_has_run(bookmark, 5));
@@ -174,20 +172,20 @@ static void keys_are_asked_in_order(void **state)
 	(void)state;
 	const struct gm_bookmark_entry *entry;
 	struct gm_bookmark *bookmark = empty();
-	must(gm_bookmark_run(bookmark, 1, &err));
+	must(gm_bookmark_run(bookmark, 1, &failure));
 	for (char key[] = "b"; key[0] <= 'h'; key[0] = (char)(key[0] + 2)) add(bookmark, key, 0, 1);
 	assert_false(knows(bookmark, "a"));
 	assert_true(knows(bookmark, "b"));
 	assert_true(knows(bookmark, "b"));
 	assert_false(knows(bookmark, "b!"));
 	assert_true(knows(bookmark, "f"));
-	assert_int_equal(gm_bookmark_find(bookmark, "d", &entry, &err), GM_BUG);
+	assert_int_equal(gm_bookmark_find(bookmark, "d", &entry, &failure), GM_BUG);
 	assert_null(entry);
 	assert_true(knows(bookmark, "d")); /* after a failure a pass begins anew */
 	gm_bookmark_restart(bookmark);
 	assert_true(knows(bookmark, "b"));
 	assert_false(knows(bookmark, "z"));
-	must(gm_bookmark_forget(bookmark, "d", &err)); /* ends the pass */
+	must(gm_bookmark_forget(bookmark, "d", &failure)); /* ends the pass */
 	assert_true(knows(bookmark, "b"));
 	assert_false(knows(bookmark, "d"));
 	gm_bookmark_free(bookmark);
@@ -204,9 +202,9 @@ static void a_pass_ends_when_told_to(void **state)
 {
 	(void)state;
 	struct gm_bookmark *bookmark = empty();
-	must(gm_bookmark_run(bookmark, 1, &err));
+	must(gm_bookmark_run(bookmark, 1, &failure));
 	for (char key[] = "a"; key[0] <= 'c'; key[0]++) add(bookmark, key, 0, 1);
-	assert_int_equal(gm_bookmark_each(bookmark, stop_at_b, NULL, &err), GM_INTERRUPTED);
+	assert_int_equal(gm_bookmark_each(bookmark, stop_at_b, NULL, &failure), GM_INTERRUPTED);
 	assert_string_equal(text_of(bookmark), "a@0/1 b@0/1 c@0/1 ");
 	gm_bookmark_free(bookmark);
 }
@@ -216,18 +214,18 @@ static void it_is_written_once(void **state)
 	(void)state;
 	struct gm_store *store;
 	struct gm_bookmark *bookmark = empty(), *back;
-	must(gm_store_open_memory(&store, &err));
-	must(gm_bookmark_run(bookmark, 7, &err));
+	must(gm_store_open_memory(&store, &failure));
+	must(gm_bookmark_run(bookmark, 7, &failure));
 	add(bookmark, "a", -5, 7);
-	must(gm_bookmark_write(bookmark, store, "b/7", "w/7/", &err));
-	must(gm_bookmark_run(bookmark, 8, &err));
-	assert_int_equal(gm_bookmark_write(bookmark, store, "b/7", "w/8/", &err), GM_EXISTS);
+	must(gm_bookmark_write(bookmark, store, "b/7", "w/7/", &failure));
+	must(gm_bookmark_run(bookmark, 8, &failure));
+	assert_int_equal(gm_bookmark_write(bookmark, store, "b/7", "w/8/", &failure), GM_EXISTS);
 	assert_int_equal(objects_in(store), 1); /* and nothing staged is left */
-	must(gm_bookmark_open(store, "b/7", &back, &err));
+	must(gm_bookmark_open(store, "b/7", &back, &failure));
 	assert_int_equal(gm_bookmark_base(back), 7);
 	assert_string_equal(text_of(back), "a@-5/7 ");
 	gm_bookmark_free(back);
-	assert_int_equal(gm_bookmark_open(store, "b/8", &back, &err), GM_NOT_FOUND);
+	assert_int_equal(gm_bookmark_open(store, "b/8", &back, &failure), GM_NOT_FOUND);
 	assert_null(back);
 	gm_bookmark_free(bookmark);
 	gm_store_close(store);
@@ -290,7 +288,7 @@ static void next_run(struct model *model, struct gm_bookmark *bookmark)
 	assert_true(model->last_run < 4096);
 	model->run[model->last_run] = true;
 	model->runs++;
-	must(gm_bookmark_run(bookmark, model->last_run, &err));
+	must(gm_bookmark_run(bookmark, model->last_run, &failure));
 }
 
 static void do_add(struct model *model, struct gm_bookmark *bookmark)
@@ -302,7 +300,7 @@ static void do_add(struct model *model, struct gm_bookmark *bookmark)
 	                                  .etag_hash = draw(model, 2) == 0 ? 0 : model->random,
 	                                  .run = model->last_run};
 	if (draw(model, 20) == 0) entry.mtime_us = draw(model, 2) == 0 ? INT64_MAX : INT64_MIN;
-	must(gm_bookmark_add(bookmark, &entry, &err));
+	must(gm_bookmark_add(bookmark, &entry, &failure));
 	model->known[i] = entry;
 	model->touched[i] = true;
 }
@@ -310,7 +308,7 @@ static void do_add(struct model *model, struct gm_bookmark *bookmark)
 static void do_rewind(struct model *model, struct gm_bookmark *bookmark)
 {
 	int64_t to = (int64_t)draw(model, 120) - 20;
-	must(gm_bookmark_rewind(bookmark, to, &err));
+	must(gm_bookmark_rewind(bookmark, to, &failure));
 	for (size_t i = 0; i < KEYS; i++)
 		if (model->keys[i][0] != '/' && model->known[i].run != 0 && model->known[i].mtime_us > to)
 			model->known[i].run = 0;
@@ -319,7 +317,7 @@ static void do_rewind(struct model *model, struct gm_bookmark *bookmark)
 static void do_forget(struct model *model, struct gm_bookmark *bookmark)
 {
 	size_t i = draw(model, KEYS);
-	must(gm_bookmark_forget(bookmark, model->keys[i], &err));
+	must(gm_bookmark_forget(bookmark, model->keys[i], &failure));
 	model->known[i].run = 0;
 	model->touched[i] = true;
 }
@@ -348,7 +346,7 @@ static enum gm_code expect_next(void *context, const struct gm_bookmark_entry *e
 static void check_each(struct model *model, struct gm_bookmark *bookmark)
 {
 	struct walk walk = {model, 0};
-	must(gm_bookmark_each(bookmark, expect_next, &walk, &err));
+	must(gm_bookmark_each(bookmark, expect_next, &walk, &failure));
 	for (; walk.next < KEYS; walk.next++) assert_true(model->known[walk.next].run == 0);
 }
 
@@ -363,10 +361,10 @@ static void check_find(struct model *model, struct gm_bookmark *bookmark)
 		(void)strcpy(near, model->keys[i]);
 		near[strlen(near) - 1]--; /* just before it, and no key: they differ in their numbers */
 		if (strlen(near) < 100 && (i == 0 || strcmp(near, model->keys[i - 1]) > 0)) {
-			must(gm_bookmark_find(bookmark, near, &entry, &err));
+			must(gm_bookmark_find(bookmark, near, &entry, &failure));
 			assert_null(entry);
 		}
-		must(gm_bookmark_find(bookmark, model->keys[i], &entry, &err));
+		must(gm_bookmark_find(bookmark, model->keys[i], &entry, &failure));
 		assert_true((entry != NULL) == (model->known[i].run != 0));
 		if (entry != NULL) assert_same(entry, &model->known[i]);
 	}
@@ -375,7 +373,7 @@ static void check_find(struct model *model, struct gm_bookmark *bookmark)
 static void check_summary(struct model *model, struct gm_bookmark *bookmark)
 {
 	struct gm_bookmark_summary summary, expected = {.runs = model->runs};
-	must(gm_bookmark_summarize(bookmark, &summary, &err));
+	must(gm_bookmark_summarize(bookmark, &summary, &failure));
 	for (size_t i = 0; i < KEYS; i++) {
 		const struct gm_bookmark_entry *known = &model->known[i];
 		if (model->touched[i]) expected.since_base++;
@@ -398,7 +396,7 @@ static uint8_t *bytes_of(struct gm_store *store, const char *key, size_t *n)
 {
 	struct gm_buf buf;
 	gm_buf_init(&buf, 16 << 20);
-	must(gm_store_get(store, key, &buf, &err));
+	must(gm_store_get(store, key, &buf, &failure));
 	*n = buf.len;
 	return buf.data;
 }
@@ -409,28 +407,28 @@ static void check_bytes(struct model *model, struct gm_store *store, const char 
 	struct gm_bookmark *bookmark = empty();
 	size_t n, other_n;
 	for (uint64_t run = 1; run <= model->last_run; run++) {
-		if (model->run[run]) must(gm_bookmark_run(bookmark, run, &err));
+		if (model->run[run]) must(gm_bookmark_run(bookmark, run, &failure));
 		for (size_t i = KEYS; i-- > 0;)
-			if (model->known[i].run == run) must(gm_bookmark_add(bookmark, &model->known[i], &err));
+			if (model->known[i].run == run) must(gm_bookmark_add(bookmark, &model->known[i], &failure));
 	}
-	must(gm_bookmark_write(bookmark, store, "other", "w/", &err));
+	must(gm_bookmark_write(bookmark, store, "other", "w/", &failure));
 	gm_bookmark_free(bookmark);
 	uint8_t *bytes = bytes_of(store, key, &n), *other = bytes_of(store, "other", &other_n);
 	assert_int_equal(n, other_n);
 	assert_memory_equal(bytes, other, n);
 	free(bytes);
 	free(other);
-	must(gm_store_remove(store, "other", &err));
+	must(gm_store_remove(store, "other", &failure));
 }
 
 static struct gm_bookmark *write_and_reopen(struct model *model, struct gm_bookmark *bookmark, struct gm_store *store)
 {
 	char key[64];
 	(void)snprintf(key, sizeof key, "b/%llu", (unsigned long long)model->last_run);
-	must(gm_bookmark_write(bookmark, store, key, "w/", &err));
+	must(gm_bookmark_write(bookmark, store, key, "w/", &failure));
 	check_bytes(model, store, key);
 	gm_bookmark_free(bookmark);
-	must(gm_bookmark_open(store, key, &bookmark, &err));
+	must(gm_bookmark_open(store, key, &bookmark, &failure));
 	assert_true(gm_bookmark_base(bookmark) == model->last_run);
 	memset(model->touched, 0, sizeof model->touched);
 	return bookmark;
@@ -440,7 +438,7 @@ static void play(struct model *model, uint64_t seed)
 {
 	struct gm_store *store;
 	struct gm_bookmark *bookmark = empty();
-	must(gm_store_open_memory(&store, &err));
+	must(gm_store_open_memory(&store, &failure));
 	memset(model, 0, sizeof *model);
 	model->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	make_keys(model);

@@ -7,11 +7,9 @@
 #include "bookmark_build.h"
 #include "../must.h"
 
-static struct gm_error err;
-
 static void put(struct gm_store *store, const void *bytes, size_t n)
 {
-	must(gm_store_put(store, "b/9", bytes, n, false, &err));
+	must(gm_store_put(store, "b/9", bytes, n, false, &failure));
 }
 
 struct seen {
@@ -43,8 +41,8 @@ static enum gm_code ignore(void *context, const struct gm_bookmark_entry *entry,
 static enum gm_code read_all(struct gm_store *store)
 {
 	struct gm_bookmark *bookmark;
-	enum gm_code rc = gm_bookmark_open(store, "b/9", &bookmark, &err);
-	if (rc == GM_OK) rc = gm_bookmark_each(bookmark, ignore, NULL, &err);
+	enum gm_code rc = gm_bookmark_open(store, "b/9", &bookmark, &failure);
+	if (rc == GM_OK) rc = gm_bookmark_each(bookmark, ignore, NULL, &failure);
 	gm_bookmark_free(bookmark);
 	return rc;
 }
@@ -114,7 +112,7 @@ static struct build build_sample(size_t first_block)
 
 static int set_up(void **state)
 {
-	must(gm_store_open_memory((struct gm_store **)state, &err));
+	must(gm_store_open_memory((struct gm_store **)state, &failure));
 	return 0;
 }
 
@@ -132,19 +130,19 @@ static void a_file_of_the_description_is_read(void **state)
 	const struct gm_bookmark_entry *entry;
 	struct build file = build_sample(FIRST_BLOCK);
 	put(store, file.bytes, file.n);
-	must(gm_bookmark_open(store, "b/9", &bookmark, &err));
+	must(gm_bookmark_open(store, "b/9", &bookmark, &failure));
 	assert_int_equal(gm_bookmark_base(bookmark), 9);
 	assert_int_equal(gm_bookmark_full(bookmark), -77);
 	for (uint64_t run = 0; run < 12; run++)
 		assert_int_equal(gm_bookmark_has_run(bookmark, run), (run >= 2 && run <= 4) || run == 6 || run == 9);
-	must(gm_bookmark_summarize(bookmark, &summary, &err));
+	must(gm_bookmark_summarize(bookmark, &summary, &failure));
 	assert_true(summary.objects == 6 && summary.replayed == 1 && summary.newest_us == INT64_MAX && summary.runs == 5);
 	for (int pass = 0; pass < 3; pass++) {
 		struct seen seen = {sample, SAMPLES, 0};
-		must(gm_bookmark_each(bookmark, expect, &seen, &err));
+		must(gm_bookmark_each(bookmark, expect, &seen, &failure));
 		assert_int_equal(seen.at, SAMPLES);
 		for (size_t i = (size_t)pass; i < SAMPLES; i += 2) {
-			must(gm_bookmark_find(bookmark, sample[i].key, &entry, &err));
+			must(gm_bookmark_find(bookmark, sample[i].key, &entry, &failure));
 			assert_non_null(entry);
 			assert_true(entry->size == sample[i].size);
 		}
@@ -159,17 +157,17 @@ static void a_file_is_written_as_described(void **state)
 	struct gm_bookmark *bookmark;
 	struct gm_buf written;
 	struct build file = build_sample(0);
-	must(gm_bookmark_open(NULL, NULL, &bookmark, &err));
+	must(gm_bookmark_open(NULL, NULL, &bookmark, &failure));
 	for (uint64_t run = 2; run <= 9; run++) {
 		if (run == 5 || run == 7 || run == 8) continue;
-		must(gm_bookmark_run(bookmark, run, &err));
+		must(gm_bookmark_run(bookmark, run, &failure));
 		for (size_t i = 0; i < SAMPLES; i++)
-			if (sample[i].run == run) must(gm_bookmark_add(bookmark, &sample[i], &err));
+			if (sample[i].run == run) must(gm_bookmark_add(bookmark, &sample[i], &failure));
 	}
 	gm_bookmark_set_full(bookmark, -77);
-	must(gm_bookmark_write(bookmark, store, "b/9", "w/", &err));
+	must(gm_bookmark_write(bookmark, store, "b/9", "w/", &failure));
 	gm_buf_init(&written, 1 << 20);
-	must(gm_store_get(store, "b/9", &written, &err));
+	must(gm_store_get(store, "b/9", &written, &failure));
 	assert_int_equal(written.len, file.n);
 	assert_memory_equal(written.data, file.bytes, file.n);
 	gm_buf_release(&written);
@@ -186,19 +184,19 @@ static void long_files_come_back(void **state)
 	char(*keys)[GM_BOOKMARK_KEY_MAX + 1] = calloc(MANY, sizeof *keys);
 	struct gm_bookmark_entry *entries = calloc(MANY, sizeof *entries);
 	assert_true(keys != NULL && entries != NULL);
-	must(gm_bookmark_open(NULL, NULL, &bookmark, &err));
-	must(gm_bookmark_run(bookmark, 1, &err));
+	must(gm_bookmark_open(NULL, NULL, &bookmark, &failure));
+	must(gm_bookmark_run(bookmark, 1, &failure));
 	for (size_t i = 0; i < MANY; i++) {
 		size_t n = (size_t)snprintf(keys[i], 20, "%08zu", i);
 		if (i > MANY / 2 && i % 3 == 0) memset(keys[i] + n, 'a' + (int)(i % 26), 200 + i % 800);
 		entries[i] = (struct gm_bookmark_entry){keys[i], i, (int64_t)(i * i), i << 40, 1};
-		must(gm_bookmark_add(bookmark, &entries[i], &err));
+		must(gm_bookmark_add(bookmark, &entries[i], &failure));
 	}
-	must(gm_bookmark_write(bookmark, store, "b/9", "w/", &err));
+	must(gm_bookmark_write(bookmark, store, "b/9", "w/", &failure));
 	gm_bookmark_free(bookmark);
-	must(gm_bookmark_open(store, "b/9", &bookmark, &err));
+	must(gm_bookmark_open(store, "b/9", &bookmark, &failure));
 	struct seen seen = {entries, MANY, 0};
-	must(gm_bookmark_each(bookmark, expect, &seen, &err));
+	must(gm_bookmark_each(bookmark, expect, &seen, &failure));
 	assert_int_equal(seen.at, MANY);
 	gm_bookmark_free(bookmark);
 	free(entries);
@@ -210,11 +208,11 @@ static void long_files_come_back(void **state)
 static void expect_damage(struct gm_store *store, const struct build *file, const char *why)
 {
 	put(store, file->bytes, file->n);
-	err = (struct gm_error){0};
+	failure = (struct gm_error){0};
 	enum gm_code rc = read_all(store);
-	if (rc != GM_CORRUPT) fail_msg("%s: %s %s", why, gm_code_name(rc), err.message);
-	assert_string_equal(err.object, "b/9");
-	if (strstr(err.message, why) == NULL) fail_msg("\"%s\" is not in \"%s\"", why, err.message);
+	if (rc != GM_CORRUPT) fail_msg("%s: %s %s", why, gm_code_name(rc), failure.message);
+	assert_string_equal(failure.object, "b/9");
+	if (strstr(failure.message, why) == NULL) fail_msg("\"%s\" is not in \"%s\"", why, failure.message);
 }
 
 static void a_newer_format_is_refused_by_name(void **state)
@@ -224,8 +222,8 @@ static void a_newer_format_is_refused_by_name(void **state)
 	build_header(&file, 2, "whatever", 8);
 	put(store, file.bytes, file.n);
 	assert_int_equal(read_all(store), GM_UNSUPPORTED);
-	assert_string_equal(err.object, "b/9");
-	assert_non_null(strstr(err.message, "format 2"));
+	assert_string_equal(failure.object, "b/9");
+	assert_non_null(strstr(failure.message, "format 2"));
 	free(file.bytes);
 }
 
@@ -243,7 +241,7 @@ static void every_byte_counts(void **state)
 			bool of_format = i >= 8 && i < 12;
 			if (rc != GM_CORRUPT && !(of_format && rc == GM_UNSUPPORTED))
 				fail_msg("byte %zu ^ %x: %s", i, flips[k], gm_code_name(rc));
-			assert_string_equal(err.object, "b/9");
+			assert_string_equal(failure.object, "b/9");
 			file.bytes[i] ^= flips[k];
 		}
 	}
