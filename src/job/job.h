@@ -78,5 +78,7 @@ struct gm_job {
 /* gm_job_load over bytes in memory; `path` is for messages alone. */
 enum gm_code gm_job_parse(const char *path, const void *bytes, size_t n, const struct gm_job_options *options,
                           struct gm_job **out, struct gm_error *err) GM_CHECK;
+/* Is the column, by its index, part of the unique key? */
+bool gm_job_is_key(const struct gm_job *job, size_t column);
 
 #endif

@@ -305,3 +305,10 @@ void gm_job_free(struct gm_job *job)
 	gm_arena_release(&job->arena);
 	free(job);
 }
+
+bool gm_job_is_key(const struct gm_job *job, size_t column)
+{
+	for (size_t i = 0; i < job->table.unique_count; i++)
+		if (job->table.unique_by[i] == column) return true;
+	return false;
+}

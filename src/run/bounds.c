@@ -1,5 +1,6 @@
 #include "run/bounds.h"
 
+#include "base/bytes.h"
 #include "base/time.h"
 
 #include <string.h>
@@ -45,13 +46,6 @@ void gm_bounds_from_log(const json_t *stats, const char *name, enum gm_type type
 	log_bound(json_object_get(json_object_get(stats, "maxValues"), name), type, true, &out->max);
 }
 
-static uint64_t little_endian(const uint8_t *bytes, size_t n)
-{
-	uint64_t value = 0;
-	for (size_t i = 0; i < n; i++) value |= (uint64_t)bytes[i] << (8 * i);
-	return value;
-}
-
 static void group_bound(const uint8_t *bytes, size_t n, enum gm_type type, struct gm_bound *out)
 {
 	*out = (struct gm_bound){.is_set = bytes != NULL, .bytes = bytes, .len = n};
@@ -60,12 +54,12 @@ static void group_bound(const uint8_t *bytes, size_t n, enum gm_type type, struc
 	case GM_TYPE_INT:
 	case GM_TYPE_DATE:
 		out->is_set = out->is_set && n == 4;
-		if (out->is_set) out->i64 = (int32_t)little_endian(bytes, n);
+		if (out->is_set) out->i64 = (int32_t)gm_get_le(bytes, n);
 		return;
 	case GM_TYPE_BIGINT:
 	case GM_TYPE_TIMESTAMP:
 		out->is_set = out->is_set && n == 8;
-		if (out->is_set) out->i64 = (int64_t)little_endian(bytes, n);
+		if (out->is_set) out->i64 = (int64_t)gm_get_le(bytes, n);
 		return;
 	case GM_TYPE_DOUBLE:
 		out->is_set = out->is_set && n == 8;

@@ -56,18 +56,11 @@ static enum gm_code out_of_memory(struct gm_error *err)
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-static bool is_key(const struct gm_job *job, size_t column)
-{
-	for (size_t i = 0; i < job->table.unique_count; i++)
-		if (job->table.unique_by[i] == column) return true;
-	return false;
-}
-
 /* What a row says is what was read, without the key. Columns that are made from others say nothing of their own, and
  * change with the job. */
 static bool is_compared(const struct gm_job *job, size_t column)
 {
-	return job->columns[column].from_len > 0 && !is_key(job, column);
+	return job->columns[column].from_len > 0 && !gm_job_is_key(job, column);
 }
 
 static size_t content_columns(const struct gm_job *job, const uint32_t *slots, struct gm_content_column *columns)

@@ -146,7 +146,7 @@ static void free_groups(struct gm_engine *engine, struct gm_partition *partition
 			gm_parquet_column_chunk_free(group->columns[i]);
 		gm_row_group_free(group);
 	}
-	gm_outputs_abandon(&engine->result->outputs, partition);
+	gm_output_abandon(partition);
 }
 
 /* Frees all that a unit leaves in the engine, whether it ended well or not. */

@@ -37,7 +37,6 @@ struct gm_engine_options {
 	 * files are, in a dry run too. Both must outlive the engine. */
 	const struct gm_delta_log *log;
 	struct gm_store *log_store;
-	uint64_t quarantine_max;  /* UINT64_MAX: none; more stop the work at once */
 	const volatile int *stop; /* may be NULL */
 };
 

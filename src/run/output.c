@@ -36,13 +36,6 @@ static enum gm_code sink_file(void *context, const void *data, size_t bytes, str
 	return gm_store_stage_append(output->table, output->staged, data, bytes, err);
 }
 
-static bool is_unique_key(const struct gm_job *job, size_t column)
-{
-	for (size_t i = 0; i < job->table.unique_count; i++)
-		if (job->table.unique_by[i] == column) return true;
-	return false;
-}
-
 static enum gm_codec codec_of(const struct gm_job *job)
 {
 	switch (job->table.compression) {
@@ -76,7 +69,7 @@ enum gm_code gm_outputs_init(struct gm_outputs *outputs, const struct gm_output_
 		outputs->nodes[i] = (struct gm_parquet_node){.name = job->columns[i].name,
 		                                             .repetition = GM_OPTIONAL,
 		                                             .type = job->columns[i].type,
-		                                             .bloom = is_unique_key(job, i)};
+		                                             .bloom = gm_job_is_key(job, i)};
 	outputs->options = (struct gm_parquet_options){.codec = codec_of(job),
 	                                               .level = job->table.compression_level,
 	                                               .page_rows = 20000,
@@ -107,9 +100,8 @@ static void output_free(struct gm_output *output)
 	free(output);
 }
 
-void gm_outputs_abandon(struct gm_outputs *outputs, struct gm_partition *partition)
+void gm_output_abandon(struct gm_partition *partition)
 {
-	(void)outputs;
 	output_free(partition->output);
 	partition->output = NULL;
 }
@@ -219,7 +211,7 @@ static enum gm_code close_output(struct gm_outputs *outputs, struct gm_partition
 	(void)pthread_mutex_lock(&outputs->lock);
 	enum gm_code rc = record_file(outputs, partition, token, &summary, err);
 	(void)pthread_mutex_unlock(&outputs->lock);
-	gm_outputs_abandon(outputs, partition);
+	gm_output_abandon(partition);
 	partition->sequence++;
 	return rc;
 }

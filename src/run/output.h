@@ -51,7 +51,7 @@ void gm_outputs_release(struct gm_outputs *outputs);
  */
 enum gm_code gm_outputs_append(struct gm_outputs *outputs, struct gm_row_group *group, struct gm_error *err) GM_CHECK;
 /* Drops the partition's open file, if any: for runs that fail. */
-void gm_outputs_abandon(struct gm_outputs *outputs, struct gm_partition *partition);
+void gm_output_abandon(struct gm_partition *partition);
 /* In the order of their paths. */
 void gm_outputs_sort(struct gm_outputs *outputs);
 

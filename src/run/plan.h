@@ -31,6 +31,9 @@ enum gm_plan_kind {
 	GM_PLAN_IMPORT, /* puts files into the log that others put into the table's folders */
 };
 
+/* The word for it in plans and reports. */
+const char *gm_plan_kind_name(enum gm_plan_kind kind);
+
 struct gm_plan {
 	struct gm_arena arena;
 	enum gm_plan_kind kind;

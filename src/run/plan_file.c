@@ -14,6 +14,11 @@
 
 static const char *const kinds[] = {"run", "end", "rewind", "forget", "adopt", "import"}; /* enum gm_plan_kind */
 
+const char *gm_plan_kind_name(enum gm_plan_kind kind)
+{
+	return kinds[kind];
+}
+
 static enum gm_code out_of_memory(struct gm_error *err)
 {
 	return gm_error_set(err, GM_NOMEM, "out of memory for the plan");
@@ -141,8 +146,8 @@ enum gm_code gm_plan_write(struct gm_plan *plan, uint64_t number, struct gm_stor
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-static enum gm_code copy_text(struct gm_plan *plan, const json_t *json, const char *member, const char **out,
-                              struct gm_error *err)
+enum gm_code gm_plan_copy_text(struct gm_plan *plan, const json_t *json, const char *member, const char **out,
+                               struct gm_error *err)
 {
 	const char *text;
 	GM_TRY(gm_member_string(json, member, &text, err));
@@ -153,8 +158,8 @@ static enum gm_code copy_text(struct gm_plan *plan, const json_t *json, const ch
 static enum gm_code read_input(struct gm_plan *plan, const json_t *json, struct gm_error *err)
 {
 	struct gm_input *input = &plan->inputs[plan->input_count];
-	GM_TRY(copy_text(plan, json, "key", &input->key, err));
-	GM_TRY(copy_text(plan, json, "etag", &input->etag, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "key", &input->key, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "etag", &input->etag, err));
 	GM_TRY(gm_member_number(json, "size", &input->size, err));
 	GM_TRY(gm_member_time(json, "mtime_us", &input->mtime_us, err));
 	plan->bytes += input->size;
@@ -202,7 +207,7 @@ static enum gm_code read_unique(struct gm_plan *plan, const json_t *json, struct
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *type;
 		fields[i].comment = "";
-		GM_TRY(copy_text(plan, json_array_get(list, i), "name", &fields[i].name, err));
+		GM_TRY(gm_plan_copy_text(plan, json_array_get(list, i), "name", &fields[i].name, err));
 		GM_TRY(gm_member_string(json_array_get(list, i), "type", &type, err));
 		GM_TRY(type_of(type, &fields[i].type, err));
 	}
@@ -236,11 +241,11 @@ static enum gm_code read_imports(struct gm_plan *plan, const json_t *json, struc
 	if (files == NULL) return out_of_memory(err);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *item = json_array_get(list, i);
-		GM_TRY(copy_text(plan, item, "path", &files[i].path, err));
+		GM_TRY(gm_plan_copy_text(plan, item, "path", &files[i].path, err));
 		if (i > 0 && strcmp(files[i - 1].path, files[i].path) >= 0)
 			GM_FAIL(err, GM_CORRUPT, "the files to import are not in order");
-		GM_TRY(copy_text(plan, item, "partition", &files[i].partition, err));
-		GM_TRY(copy_text(plan, item, "stats", &files[i].stats, err));
+		GM_TRY(gm_plan_copy_text(plan, item, "partition", &files[i].partition, err));
+		GM_TRY(gm_plan_copy_text(plan, item, "stats", &files[i].stats, err));
 		GM_TRY(gm_member_number(item, "bytes", &files[i].bytes, err));
 		GM_TRY(gm_member_time(item, "mtime_ms", &files[i].mtime_ms, err));
 		files[i].data_change = true;
@@ -259,13 +264,13 @@ static enum gm_code read_kind(struct gm_plan *plan, const json_t *json, struct g
 	if (kind == sizeof kinds / sizeof kinds[0]) GM_FAIL(err, GM_UNSUPPORTED, "a plan of the unknown kind '%s'", text);
 	plan->kind = (enum gm_plan_kind)kind;
 	if (plan->kind == GM_PLAN_RUN) return GM_OK;
-	GM_TRY(copy_text(plan, json, "reason", &plan->reason, err));
-	GM_TRY(copy_text(plan, json, "who", &plan->who, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "reason", &plan->reason, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "who", &plan->who, err));
 	if (plan->kind == GM_PLAN_END || plan->kind == GM_PLAN_ADOPT)
 		GM_TRY(gm_member_number(json, "ends", &plan->ends, err));
 	if (plan->kind == GM_PLAN_REWIND) return gm_member_time(json, "to_us", &plan->to_us, err);
 	if (plan->kind == GM_PLAN_FORGET) return read_keys(plan, json, err);
-	if (plan->kind == GM_PLAN_ADOPT) return copy_text(plan, json, "adopts", &plan->adopts, err);
+	if (plan->kind == GM_PLAN_ADOPT) return gm_plan_copy_text(plan, json, "adopts", &plan->adopts, err);
 	return plan->kind == GM_PLAN_IMPORT ? read_imports(plan, json, err) : GM_OK;
 }
 
@@ -273,8 +278,8 @@ static enum gm_code read_kind(struct gm_plan *plan, const json_t *json, struct g
 static enum gm_code read_log_part(struct gm_plan *plan, const json_t *json, struct gm_error *err)
 {
 	GM_TRY(read_kind(plan, json, err));
-	GM_TRY(copy_text(plan, json, "job", &plan->job, err));
-	GM_TRY(copy_text(plan, json, "source", &plan->source, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "job", &plan->job, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "source", &plan->source, err));
 	GM_TRY(gm_member_time(json, "version", &plan->version, err));
 	GM_TRY(gm_member_time(json, "full_us", &plan->full_us, err));
 	GM_TRY(read_unique(plan, json, err));
@@ -292,7 +297,7 @@ static enum gm_code plan_from_json(struct gm_plan *plan, const json_t *json, str
 	GM_TRY(gm_member_number(json, "file_bytes", &plan->file_bytes, err));
 	GM_TRY(gm_member_number(json, "group_rows", &plan->group_rows, err));
 	GM_TRY(gm_member_number(json, "group_weight", &plan->group_weight, err));
-	GM_TRY(copy_text(plan, json, "engine", &plan->engine, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "engine", &plan->engine, err));
 	GM_TRY(gm_member_string(json, "job_hash", &job_hash, err));
 	GM_TRY(gm_member_array(json, "units", &units, err));
 	if (plan->file_bytes == 0 || plan->group_rows == 0 || plan->group_weight == 0)

@@ -17,6 +17,9 @@ enum gm_code gm_plan_merge_table(struct gm_plan *plan, const struct gm_delta_log
 /* As JSON and back; NULL when memory is gone. */
 json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata);
 enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err) GM_CHECK;
+/* A text member that must be there, with the plan's life. */
+enum gm_code gm_plan_copy_text(struct gm_plan *plan, const json_t *json, const char *member, const char **out,
+                               struct gm_error *err) GM_CHECK;
 /* What the object is worth when units are cut. Only the plan knows it by its name: reading tells by magic bytes. */
 uint64_t gm_plan_raw_estimate(const struct gm_input *input);
 /* Inputs on their way into a plan. */

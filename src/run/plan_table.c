@@ -99,25 +99,16 @@ json_t *gm_plan_metadata_json(const struct gm_delta_metadata *metadata)
 	                 "created_ms", (json_int_t)metadata->created_ms, "partition_columns", partitions);
 }
 
-static enum gm_code copy_text(struct gm_plan *plan, const json_t *json, const char *member, const char **out,
-                              struct gm_error *err)
-{
-	const char *text;
-	GM_TRY(gm_member_string(json, member, &text, err));
-	*out = gm_arena_strndup(&plan->arena, text, strlen(text));
-	return *out != NULL ? GM_OK : out_of_memory(err);
-}
-
 enum gm_code gm_plan_read_metadata(struct gm_plan *plan, const json_t *json, struct gm_error *err)
 {
 	const json_t *list;
 	struct gm_delta_metadata *metadata = gm_arena_zalloc(&plan->arena, sizeof *metadata);
 	if (metadata == NULL) return out_of_memory(err);
-	GM_TRY(copy_text(plan, json, "id", &metadata->id, err));
-	GM_TRY(copy_text(plan, json, "name", &metadata->name, err));
-	GM_TRY(copy_text(plan, json, "description", &metadata->description, err));
-	GM_TRY(copy_text(plan, json, "schema", &metadata->schema, err));
-	GM_TRY(copy_text(plan, json, "configuration", &metadata->configuration, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "id", &metadata->id, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "name", &metadata->name, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "description", &metadata->description, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "schema", &metadata->schema, err));
+	GM_TRY(gm_plan_copy_text(plan, json, "configuration", &metadata->configuration, err));
 	GM_TRY(gm_member_time(json, "created_ms", &metadata->created_ms, err));
 	GM_TRY(gm_member_array(json, "partition_columns", &list, err));
 	const char **names = gm_arena_alloc(&plan->arena, (json_array_size(list) + 1) * sizeof *names);

@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "base/utf8.h"
+#include "run/layout.h"
 
 #include <string.h>
 #include <strings.h>
@@ -15,12 +16,7 @@ bool gm_plan_skips(const char *key)
 		size_t bytes;
 	} unfinished[] = {{".tmp", 4},         {".temp", 5}, {".part", 5},       {".partial", 8}, {".crdownload", 11},
 	                  {".inprogress", 11}, {".swp", 4},  {"._copying_", 10}, {"~", 1},        {"/", 1}};
-	const char *part = key;
-	do {
-		if (*part == '/') part++;
-		if (*part == '.' || *part == '_') return true;
-		part = strchr(part, '/');
-	} while (part != NULL);
+	if (gm_is_hidden(key)) return true;
 	size_t bytes = strlen(key);
 	for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
 		if (bytes >= unfinished[i].bytes && strcasecmp(key + bytes - unfinished[i].bytes, unfinished[i].text) == 0)

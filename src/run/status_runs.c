@@ -16,18 +16,6 @@ static enum gm_code out_of_memory(struct gm_error *err)
 
 /* --- From the plans ----------------------------------------------------------------------------------------------- */
 
-static const char *what_of(enum gm_plan_kind kind)
-{
-	switch (kind) {
-	case GM_PLAN_END: return "end";
-	case GM_PLAN_REWIND: return "rewind";
-	case GM_PLAN_FORGET: return "forget";
-	case GM_PLAN_ADOPT: return "adopt";
-	case GM_PLAN_IMPORT: return "import";
-	default: return "run";
-	}
-}
-
 static const char *detail_of(struct gm_status_part *part, const struct gm_plan *plan)
 {
 	char time[GM_TIME_TEXT_BYTES];
@@ -48,7 +36,7 @@ static enum gm_code describe(struct gm_status_part *part, const struct gm_plan *
                              struct gm_error *err)
 {
 	*run = (struct gm_status_run){.run = plan->number,
-	                              .what = what_of(plan->kind),
+	                              .what = gm_plan_kind_name(plan->kind),
 	                              .detail = detail_of(part, plan),
 	                              .who = gm_status_text(part, plan->who),
 	                              .reason = gm_status_text(part, plan->reason),

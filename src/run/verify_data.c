@@ -5,6 +5,8 @@
  * a damaged file the most precise finding is told: a page if one is, else that the bytes are others. */
 #include "run/verify_internal.h"
 
+#include "base/bytes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -48,7 +50,7 @@ static enum gm_code find_footer(const struct data *data, uint64_t *at, struct gm
 	if (bytes < TAIL_BYTES) return GM_OK;
 	GM_TRY(
 	    gm_store_read(data->verifier->table, data->file->file->path, bytes - TAIL_BYTES, tail, TAIL_BYTES, &got, err));
-	uint64_t footer = (uint64_t)tail[0] | (uint64_t)tail[1] << 8 | (uint64_t)tail[2] << 16 | (uint64_t)tail[3] << 24;
+	uint64_t footer = gm_get_le(tail, 4);
 	if (got == TAIL_BYTES && footer + TAIL_BYTES < bytes) *at = bytes - TAIL_BYTES - footer;
 	return GM_OK;
 }

@@ -38,7 +38,6 @@ struct gm_verify_commit { /* of a run, as an entry of the log has it */
 struct gm_verify_job { /* a job with state on the table */
 	const char *id;
 	struct gm_layout layout;
-	char job8[GM_JOB8_BYTES];
 	uint64_t head;                    /* its last committed run */
 	bool is_old;                      /* it has runs of format 1 that the log does not know */
 	struct gm_verify_commit *commits; /* ascending by run */

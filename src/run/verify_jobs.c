@@ -25,7 +25,6 @@ enum gm_code gm_verify_add_job(struct gm_verifier *verifier, const char *id, str
 	*job = (struct gm_verify_job){.id = gm_arena_strndup(&verifier->arena, id, strlen(id))};
 	if (job->id == NULL) return out_of_memory(err);
 	GM_TRY(gm_layout_init(&job->layout, id, err));
-	gm_job8(id, job->job8);
 	verifier->job_count++;
 	*out = job;
 	return GM_OK;
@@ -117,6 +116,6 @@ bool gm_verify_name(const struct gm_verifier *verifier, const char *path, const 
 	if (!gm_file_name_parse(path, &name)) return false;
 	*run = name.run;
 	for (size_t i = 0; i < verifier->job_count; i++)
-		if (strcmp(verifier->jobs[i].job8, name.job8) == 0) *job = &verifier->jobs[i];
+		if (strcmp(verifier->jobs[i].layout.job8, name.job8) == 0) *job = &verifier->jobs[i];
 	return true;
 }

@@ -23,19 +23,18 @@ struct kept {
 
 /* --- Hash --------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code hash_file(struct kept *kept, uint64_t *bytes, uint64_t hash[2], struct gm_error *err)
+static enum gm_code hash_file(struct kept *kept, uint64_t hash[2], struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
 	XXH3_state_t *state = XXH3_createState();
 	uint8_t *buffer = malloc(READ_BYTES);
-	*bytes = 0;
 	if (state == NULL || buffer == NULL) {
 		rc = gm_error_set(err, GM_NOMEM, "out of memory for a proof");
 		goto out;
 	}
 	(void)XXH3_128bits_reset(state);
 	GM_TRY_OUT(gm_store_reader_open(kept->verifier->table, kept->claim->path, &kept->reader, err));
-	for (size_t got = 1; got > 0; *bytes += got) {
+	for (size_t got = 1; got > 0;) {
 		GM_TRY_OUT(gm_store_reader_read(kept->reader, buffer, READ_BYTES, &got, err));
 		(void)XXH3_128bits_update(state, buffer, got);
 		GM_TRY_OUT(gm_verify_pulse(kept->verifier, err));
@@ -126,10 +125,10 @@ static enum gm_code check_size(struct kept *kept, bool *same, struct gm_error *e
 static enum gm_code check(struct kept *kept, struct gm_error *err)
 {
 	bool same;
-	uint64_t bytes, hash[2] = {0};
+	uint64_t hash[2] = {0};
 	GM_TRY(check_size(kept, &same, err));
 	if (!same || kept->verifier->options.quick) return GM_OK;
-	GM_TRY(hash_file(kept, &bytes, hash, err));
+	GM_TRY(hash_file(kept, hash, err));
 	if (hash[0] != kept->claim->hash[0] || hash[1] != kept->claim->hash[1]) {
 		gm_verify_report(kept->verifier, &kept->about, "it holds other bytes than were written: its hash is another");
 		return GM_OK;

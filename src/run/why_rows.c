@@ -48,9 +48,7 @@ static enum gm_code read_tags(struct gm_why *why, const char *tags, struct gm_wh
 static enum gm_code read_name(struct gm_why *why, const char *path, struct gm_why_row *row, struct gm_error *err)
 {
 	struct gm_file_name name;
-	char job8[GM_JOB8_BYTES];
-	gm_job8(why->job->id, job8);
-	if (row->run > 0 || !gm_file_name_parse(path, &name) || strcmp(name.job8, job8) != 0) return GM_OK;
+	if (row->run > 0 || !gm_file_name_parse(path, &name) || strcmp(name.job8, why->layout.job8) != 0) return GM_OK;
 	row->run = name.run;
 	row->unit = name.unit;
 	return gm_why_keep(why, why->job->id, strlen(why->job->id), &row->job, err);

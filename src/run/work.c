@@ -65,7 +65,6 @@ static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_l
 struct unit_keys {
 	char work[GM_KEY_BYTES], manifest[GM_KEY_BYTES], keys[GM_KEY_BYTES], quarantine[GM_KEY_BYTES];
 	char conflicts[GM_KEY_BYTES], duplicates[GM_KEY_BYTES];
-	char job8[GM_JOB8_BYTES];
 };
 
 static void name_unit(const struct gm_runner *runner, const struct gm_plan *plan, size_t unit, struct unit_keys *keys)
@@ -81,7 +80,6 @@ static void name_unit(const struct gm_runner *runner, const struct gm_plan *plan
 	gm_layout_key(&runner->layout, keys->conflicts, "conflicts", plan->number, suffix);
 	(void)snprintf(suffix, sizeof suffix, "/%05zu.zst", unit);
 	gm_layout_key(&runner->layout, keys->duplicates, "duplicates", plan->number, suffix);
-	gm_job8(runner->job->id, keys->job8);
 }
 
 static void discard(const struct gm_runner *runner, const char *token)
@@ -149,7 +147,7 @@ static struct gm_unit_spec spec_of(const struct gm_runner *runner, const struct 
 	                             .output = {.job = runner->job,
 	                                        .table = runner->options.dry_run ? NULL : runner->table,
 	                                        .work_prefix = keys->work,
-	                                        .job8 = keys->job8,
+	                                        .job8 = runner->layout.job8,
 	                                        .h16 = plan->units[number].h16,
 	                                        .run = plan->number,
 	                                        .unit = number,

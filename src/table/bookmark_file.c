@@ -29,6 +29,7 @@
  * function of the entries, the runs and the version of zstd alone. */
 #include "table/bookmark_file.h"
 
+#include "base/bytes.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -75,26 +76,6 @@ bool gm_bookmark_key_valid(const char *key)
 
 /* --- Numbers ------------------------------------------------------------------------------------------------------ */
 
-static void put_u32(uint8_t *to, uint32_t value)
-{
-	for (size_t i = 0; i < 4; i++) to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static void put_u64(uint8_t *to, uint64_t value)
-{
-	for (size_t i = 0; i < 8; i++) to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static uint32_t get_u32(const uint8_t *from)
-{
-	return from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
-}
-
-static uint64_t get_u64(const uint8_t *from)
-{
-	return get_u32(from) | (uint64_t)get_u32(from + 4) << 32;
-}
-
 static enum gm_code append_varint(struct gm_buf *to, uint64_t value, struct gm_error *err)
 {
 	uint8_t bytes[VARINT_MAX];
@@ -107,7 +88,7 @@ static enum gm_code append_varint(struct gm_buf *to, uint64_t value, struct gm_e
 static enum gm_code append_u64(struct gm_buf *to, uint64_t value, struct gm_error *err)
 {
 	uint8_t bytes[8];
-	put_u64(bytes, value);
+	gm_put_le(bytes, value, 8);
 	return gm_buf_append(to, bytes, sizeof bytes, err);
 }
 
@@ -147,7 +128,7 @@ static bool take_varint(struct span *span, uint64_t *value)
 static bool take_u64(struct span *span, uint64_t *value)
 {
 	if (left(span) < 8) return false;
-	*value = get_u64(span->at);
+	*value = gm_get_le(span->at, 8);
 	span->at += 8;
 	return true;
 }
@@ -228,7 +209,8 @@ static void use_up(struct gm_bookmark_reader *reader, size_t bytes)
 static enum gm_code check_start(const struct gm_bookmark_reader *reader, const uint8_t *start, struct gm_error *err)
 {
 	if (memcmp(start, magic, MAGIC_BYTES) != 0) return damaged(reader, "it does not begin like one", err);
-	uint32_t format = get_u32(start + MAGIC_BYTES), bytes = get_u32(start + MAGIC_BYTES + 4);
+	uint32_t format = (uint32_t)gm_get_le(start + MAGIC_BYTES, 4),
+	         bytes = (uint32_t)gm_get_le(start + MAGIC_BYTES + 4, 4);
 	if (format < 1) return damaged(reader, "it has no format number", err);
 	if (format > GM_BOOKMARK_FORMAT) {
 		(void)gm_error_set(err, GM_UNSUPPORTED, "the bookmark has format %u; this version of gristmill knows %d",
@@ -286,9 +268,10 @@ static enum gm_code read_header(struct gm_bookmark_reader *reader, struct gm_err
 	const uint8_t *at;
 	GM_TRY(need(reader, START_BYTES, &at, err));
 	GM_TRY(check_start(reader, at, err));
-	size_t bytes = START_BYTES + get_u32(at + MAGIC_BYTES + 4);
+	size_t bytes = START_BYTES + (uint32_t)gm_get_le(at + MAGIC_BYTES + 4, 4);
 	GM_TRY(need(reader, bytes + CHECK_BYTES, &at, err));
-	if (XXH3_64bits(at, bytes) != get_u64(at + bytes)) return damaged(reader, "the check of its header is wrong", err);
+	if (XXH3_64bits(at, bytes) != gm_get_le(at + bytes, 8))
+		return damaged(reader, "the check of its header is wrong", err);
 	if (reader->ranges == NULL) /* else it is read again */
 		GM_TRY(read_head(reader, (struct span){at + START_BYTES, at + bytes}, err));
 	use_up(reader, bytes + CHECK_BYTES);
@@ -304,11 +287,11 @@ struct frames {
 
 static bool take_frames(const uint8_t *prefix, struct frames *frames)
 {
-	uint64_t entries = get_u32(prefix);
+	uint64_t entries = (uint32_t)gm_get_le(prefix, 4);
 	*frames = (struct frames){0};
 	for (size_t i = 0; i < COLUMNS; i++) {
-		size_t raw = frames->raw[i] = get_u32(prefix + 4 + 8 * i);
-		size_t stored = frames->stored[i] = get_u32(prefix + 8 + 8 * i);
+		size_t raw = frames->raw[i] = (uint32_t)gm_get_le(prefix + 4 + 8 * i, 4);
+		size_t stored = frames->stored[i] = (uint32_t)gm_get_le(prefix + 8 + 8 * i, 4);
 		if (raw > GM_BOOKMARK_BLOCK_MAX - frames->raw_bytes || stored > ZSTD_compressBound(raw)) return false;
 		frames->raw_bytes += raw;
 		frames->stored_bytes += stored;
@@ -343,9 +326,10 @@ static enum gm_code read_block(struct gm_bookmark_reader *reader, struct gm_erro
 	if (!take_frames(at, &frames)) return damaged(reader, "a block has a wrong size", err);
 	size_t bytes = PREFIX_BYTES + frames.stored_bytes;
 	GM_TRY(need(reader, bytes + CHECK_BYTES, &at, err));
-	if (XXH3_64bits(at, bytes) != get_u64(at + bytes)) return damaged(reader, "the check of a block is wrong", err);
+	if (XXH3_64bits(at, bytes) != gm_get_le(at + bytes, 8))
+		return damaged(reader, "the check of a block is wrong", err);
 	GM_TRY(inflate(reader, &frames, at + PREFIX_BYTES, err));
-	reader->entries_left = get_u32(at);
+	reader->entries_left = (uint32_t)gm_get_le(at, 4);
 	reader->first_of_block = true;
 	reader->mtime = reader->run = 0;
 	reader->blocks++;
@@ -359,8 +343,8 @@ static enum gm_code read_trailer(struct gm_bookmark_reader *reader, struct gm_er
 	bool more;
 	const struct gm_bookmark_counts *said = &reader->head.counts, *found = &reader->counts;
 	GM_TRY(need(reader, TRAILER_BYTES, &at, err));
-	uint32_t blocks = get_u32(at + 4);
-	uint64_t entries = get_u64(at + 8), check = get_u64(at + 16);
+	uint32_t blocks = (uint32_t)gm_get_le(at + 4, 4);
+	uint64_t entries = gm_get_le(at + 8, 8), check = gm_get_le(at + 16, 8);
 	use_up(reader, TRAILER_BYTES - CHECK_BYTES);
 	if (check != XXH3_64bits_digest(reader->check)) return damaged(reader, "its check is wrong", err);
 	reader->pos += CHECK_BYTES;
@@ -441,7 +425,7 @@ enum gm_code gm_bookmark_reader_next(struct gm_bookmark_reader *reader, const st
 	if (reader->entries_left == 0) {
 		const uint8_t *at;
 		GM_TRY(need(reader, 4, &at, err));
-		if (get_u32(at) == 0) return read_trailer(reader, err);
+		if ((uint32_t)gm_get_le(at, 4) == 0) return read_trailer(reader, err);
 		GM_TRY(read_block(reader, err));
 	}
 	reader->entries_left--;
@@ -560,11 +544,11 @@ static enum gm_code write_header(struct gm_bookmark_writer *writer, const struct
 	uint8_t start[START_BYTES] = {0};
 	gm_buf_init(&text, START_BYTES + GM_BOOKMARK_HEAD_MAX + CHECK_BYTES);
 	memcpy(start, magic, MAGIC_BYTES);
-	put_u32(start + MAGIC_BYTES, GM_BOOKMARK_FORMAT);
+	gm_put_le(start + MAGIC_BYTES, GM_BOOKMARK_FORMAT, 4);
 	enum gm_code rc = gm_buf_append(&text, start, sizeof start, err);
 	if (rc == GM_OK) rc = append_head(&text, head, err);
 	if (rc == GM_OK) {
-		put_u32(text.data + MAGIC_BYTES + 4, (uint32_t)(text.len - START_BYTES));
+		gm_put_le(text.data + MAGIC_BYTES + 4, (uint32_t)(text.len - START_BYTES), 4);
 		rc = append_u64(&text, XXH3_64bits(text.data, text.len), err);
 	}
 	if (rc == GM_OK) rc = write_bytes(writer, text.data, text.len, err);
@@ -619,8 +603,8 @@ static enum gm_code append_frame(struct gm_bookmark_writer *writer, size_t colum
 	size_t n = ZSTD_compressCCtx(writer->zstd, to->data + to->len, room, from->data, from->len, LEVEL);
 	/* There is room for the worst case, so only memory can be short. */
 	if (ZSTD_isError(n)) GM_FAIL(err, GM_NOMEM, "cannot compress a bookmark: %s", ZSTD_getErrorName(n));
-	put_u32(to->data + 4 + 8 * column, (uint32_t)from->len);
-	put_u32(to->data + 8 + 8 * column, (uint32_t)n);
+	gm_put_le(to->data + 4 + 8 * column, (uint32_t)from->len, 4);
+	gm_put_le(to->data + 8 + 8 * column, (uint32_t)n, 4);
 	to->len += n;
 	from->len = 0;
 	return GM_OK;
@@ -632,7 +616,7 @@ static enum gm_code write_block(struct gm_bookmark_writer *writer, struct gm_err
 	if (writer->entries == 0) return GM_OK;
 	block->len = 0;
 	GM_TRY(gm_buf_reserve(block, PREFIX_BYTES, err));
-	put_u32(block->data, writer->entries);
+	gm_put_le(block->data, writer->entries, 4);
 	block->len = PREFIX_BYTES;
 	for (size_t i = 0; i < COLUMNS; i++) GM_TRY(append_frame(writer, i, err));
 	GM_TRY(append_u64(block, XXH3_64bits(block->data, block->len), err));
@@ -686,10 +670,10 @@ static enum gm_code write_trailer(struct gm_bookmark_writer *writer, struct gm_e
 	const struct gm_bookmark_counts *said = &writer->expected, *found = &writer->counts;
 	if (said->objects != found->objects || said->replayed != found->replayed || said->newest_us != found->newest_us)
 		GM_FAIL(err, GM_BUG, "a bookmark does not hold what its header says");
-	put_u32(trailer + 4, writer->blocks);
-	put_u64(trailer + 8, found->objects + found->replayed);
+	gm_put_le(trailer + 4, writer->blocks, 4);
+	gm_put_le(trailer + 8, found->objects + found->replayed, 8);
 	(void)XXH3_64bits_update(writer->check, trailer, TRAILER_BYTES - CHECK_BYTES);
-	put_u64(trailer + TRAILER_BYTES - CHECK_BYTES, XXH3_64bits_digest(writer->check));
+	gm_put_le(trailer + TRAILER_BYTES - CHECK_BYTES, XXH3_64bits_digest(writer->check), 8);
 	return gm_store_stage_append(writer->table, writer->staged, trailer, sizeof trailer, err);
 }
 

@@ -89,15 +89,9 @@ static enum gm_code write_file(const struct gm_delta_log *log, const char *key, 
 static enum gm_code exists(struct gm_store *table, int64_t version, int64_t parts, bool *there, struct gm_error *err)
 {
 	char key[GM_DELTA_KEY_BYTES];
-	struct gm_object_info info;
-	struct gm_arena arena;
 	uint32_t count = parts > 0 && parts <= UINT32_MAX ? (uint32_t)parts : 0;
 	gm_delta_checkpoint_key(version, count > 0, count, key);
-	gm_arena_init(&arena, 1024);
-	enum gm_code code = gm_store_stat(table, key, &info, &arena, err);
-	gm_arena_release(&arena);
-	*there = code == GM_OK;
-	return code == GM_NOT_FOUND ? GM_OK : code;
+	return gm_store_has(table, key, there, err);
 }
 
 /* Does _last_checkpoint point to this version, or a newer one that is there? What it says may be wrong or no JSON. */

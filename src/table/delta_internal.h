@@ -37,6 +37,8 @@ enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out,
 void gm_delta_listing_release(struct gm_delta_listing *listing);
 /* The highest version of an entry or a complete checkpoint; -1: none. */
 int64_t gm_delta_listing_newest(const struct gm_delta_listing *listing);
+/* The version of entry i < entry_count; they ascend. */
+int64_t gm_delta_listing_entry(const struct gm_delta_listing *listing, size_t i);
 /* Are the entries first .. last all there? True if first > last. */
 bool gm_delta_listing_unbroken(const struct gm_delta_listing *listing, int64_t first, int64_t last);
 /* Where the unbroken run of entries begins that ends with the newest one; -1: there are no entries. */

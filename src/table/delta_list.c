@@ -182,7 +182,7 @@ void gm_delta_listing_release(struct gm_delta_listing *listing)
 	*listing = (struct gm_delta_listing){0};
 }
 
-static int64_t entry_version(const struct gm_delta_listing *listing, size_t i)
+int64_t gm_delta_listing_entry(const struct gm_delta_listing *listing, size_t i)
 {
 	return listing->files[listing->entries[i]].version;
 }
@@ -192,7 +192,7 @@ int64_t gm_delta_listing_newest(const struct gm_delta_listing *listing)
 	const struct gm_delta_listed *checkpoint = gm_delta_listing_checkpoint(listing, INT64_MAX);
 	int64_t newest = checkpoint != NULL ? checkpoint->version : -1;
 	if (listing->entry_count == 0) return newest;
-	int64_t entry = entry_version(listing, listing->entry_count - 1);
+	int64_t entry = gm_delta_listing_entry(listing, listing->entry_count - 1);
 	return entry > newest ? entry : newest;
 }
 
@@ -202,15 +202,15 @@ bool gm_delta_listing_unbroken(const struct gm_delta_listing *listing, int64_t f
 	if (first > last) return true;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (entry_version(listing, middle) < first)
+		if (gm_delta_listing_entry(listing, middle) < first)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	/* Versions are distinct and ascending: the run has no hole if it is as long as it must be. */
 	uint64_t more = (uint64_t)(last - first);
-	return low < listing->entry_count && more < listing->entry_count - low && entry_version(listing, low) == first &&
-	       entry_version(listing, low + (size_t)more) == last;
+	return low < listing->entry_count && more < listing->entry_count - low &&
+	       gm_delta_listing_entry(listing, low) == first && gm_delta_listing_entry(listing, low + (size_t)more) == last;
 }
 
 int64_t gm_delta_listing_oldest(const struct gm_delta_listing *listing)
@@ -218,8 +218,8 @@ int64_t gm_delta_listing_oldest(const struct gm_delta_listing *listing)
 	size_t i = listing->entry_count;
 	if (i == 0) return -1;
 	for (i--; i > 0; i--)
-		if (entry_version(listing, i - 1) != entry_version(listing, i) - 1) break;
-	return entry_version(listing, i);
+		if (gm_delta_listing_entry(listing, i - 1) != gm_delta_listing_entry(listing, i) - 1) break;
+	return gm_delta_listing_entry(listing, i);
 }
 
 const struct gm_delta_listed *gm_delta_listing_checkpoint(const struct gm_delta_listing *listing, int64_t at_most)

@@ -18,15 +18,10 @@ struct proof {
 
 /* --- Holes -------------------------------------------------------------------------------------------------------- */
 
-static int64_t entry_version(const struct gm_delta_listing *listing, size_t i)
-{
-	return listing->files[listing->entries[i]].version;
-}
-
 static bool has_hole(const struct gm_delta_listing *listing)
 {
 	if (listing->entry_count == 0) return false;
-	int64_t first = entry_version(listing, 0);
+	int64_t first = gm_delta_listing_entry(listing, 0);
 	return !gm_delta_listing_unbroken(listing, first, gm_delta_listing_newest(listing));
 }
 
@@ -57,7 +52,7 @@ static enum gm_code find_holes(const struct proof *proof, const struct gm_delta_
 {
 	int64_t newest = gm_delta_listing_newest(listing), next = -1;
 	for (size_t i = 0; i < listing->entry_count; i++) {
-		int64_t version = entry_version(listing, i);
+		int64_t version = gm_delta_listing_entry(listing, i);
 		if (next >= 0 && version != next) GM_TRY(report_hole(proof, next, version - 1, err));
 		next = version + 1;
 	}

@@ -124,9 +124,8 @@ struct gm_delta_rows {
 	struct column columns[LEAVES];
 	struct gm_parquet_writer *writer;
 	struct gm_parquet_encoder *encoder;
-	uint64_t rows;       /* waiting */
-	uint64_t total_rows; /* of the file */
-	size_t bytes;        /* waiting */
+	uint64_t rows; /* waiting */
+	size_t bytes;  /* waiting */
 };
 
 /* --- Columns ------------------------------------------------------------------------------------------------------ */
@@ -245,7 +244,6 @@ static enum gm_code flush(struct gm_delta_rows *rows, struct gm_error *err)
 		column->definition.len = column->repetition.len = column->values.len = column->ends.len = 0;
 		column->count = 0;
 	}
-	rows->total_rows += rows->rows;
 	rows->rows = 0;
 	rows->bytes = 0;
 out:
