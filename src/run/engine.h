@@ -21,7 +21,7 @@
 #include "table/quarantine.h"
 
 struct gm_input {    /* an object as the plan saw it */
-	const char *key; /* relative to the source; with '/' before it a quarantine file of the table: see replay.h */
+	const char *key; /* relative to the source; or a quarantine file of the table: see replay.h */
 	uint64_t size;
 	int64_t mtime_us;
 	const char *etag;
@@ -86,7 +86,8 @@ typedef void gm_tick_fn(void *context);
 enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,
                             struct gm_unit_result *result, struct gm_error *err) GM_CHECK;
 void gm_unit_result_release(struct gm_unit_result *result);
-/* Drops what the unit staged, as far as it can be: for one whose manifest could not be written, or whose twin was first. */
+/* Drops what the unit staged, as far as that can be done: for one whose manifest could not be written, or whose twin
+ * was first. */
 void gm_unit_result_discard(const struct gm_unit_result *result, struct gm_store *table);
 /* The first few rejected spans of the units worked so far, a line for people each; NULL past the last. */
 enum { GM_ENGINE_SAMPLES = 5 };

@@ -211,8 +211,8 @@ static enum gm_code begin_reading(struct gm_worker *worker, const struct gm_inpu
 	return GM_OK;
 }
 
-/* Opens an object before a worker is free for it: a store that is far away begins to fetch it. A failure is nobody's yet;
- * whoever takes the object opens it again, and meets it if it is still there. */
+/* Opens an object before a worker is free for it: a store that is far away begins to fetch it. A failure is nobody's
+ * yet; whoever takes the object opens it again, and meets it if it is still there. */
 static void open_ahead(struct gm_engine *engine, size_t object)
 {
 	struct gm_error ignored;

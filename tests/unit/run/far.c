@@ -223,12 +223,39 @@ static void reading_may_fail(void **state)
 	free(expected);
 }
 
+/* Keys that no directory could have are read, and known afterwards. */
+static void keys_of_others_are_inputs(void **state)
+{
+	static const char *const keys[] = {"//y", "/x", "a//b", "d/"};
+	enum { KEYS = sizeof keys / sizeof keys[0] };
+	struct far_store *source = far_open(PARALLEL), *table = far_open(PARALLEL);
+	struct gm_run_result result;
+	struct place place;
+	(void)state;
+	for (int i = 0; i < KEYS; i++) {
+		char text[64];
+		int n = snprintf(text, sizeof text, "{\"k\":\"%d\",\"p\":\"x\"}\n", i);
+		assert_int_equal(far_put(&source->store, keys[i], text, (size_t)n, false, &err), GM_OK);
+	}
+	assert_int_equal(far_put(&source->store, "marker/", "", 0, false, &err), GM_OK);
+	open_place(&place, &source->store, &table->store, 2);
+	assert_int_equal(run(&place, &result), GM_OK);
+	assert_int_equal(result.inputs, KEYS);
+	assert_int_equal(result.total.rows_written, KEYS);
+	gm_run_result_clear(&result);
+	assert_int_equal(run(&place, &result), GM_OK);
+	assert_false(result.committed);
+	gm_run_result_clear(&result);
+	close_place(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(distance_changes_no_byte),
 	    cmocka_unit_test(any_call_may_fail),
 	    cmocka_unit_test(reading_may_fail),
+	    cmocka_unit_test(keys_of_others_are_inputs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
