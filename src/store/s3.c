@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,7 @@ static void s3_close(struct gm_store *store)
 	gm_aws_config_free(s3->config);
 	(void)pthread_mutex_destroy(&s3->reading);
 	(void)pthread_mutex_destroy(&s3->staging);
+	(void)pthread_cond_destroy(&s3->room);
 	free(s3->bucket);
 	free(s3->prefix);
 	free(s3->encryption);
@@ -328,6 +330,7 @@ enum gm_code gm_store_open_s3(const char *location, const struct gm_store_option
 	s3->store.free_keys = true;
 	(void)pthread_mutex_init(&s3->reading, NULL);
 	(void)pthread_mutex_init(&s3->staging, NULL);
+	(void)pthread_cond_init(&s3->room, NULL);
 	enum gm_code rc = parse_location(s3, location, err);
 	if (rc == GM_OK) rc = keep_options(s3, options, err);
 	if (rc == GM_OK) rc = connect_to(s3, options, err);

@@ -55,6 +55,8 @@ struct gm_s3 {
 	struct gm_s3_upload *uploads;        /* newest first */
 	uint64_t staged_bytes, staged_limit; /* in memory */
 	size_t putting;                      /* small objects on their way */
+	uint64_t fetched_bytes;              /* of staged objects, to be put again */
+	pthread_cond_t room;                 /* for more of those */
 };
 
 static inline struct gm_s3 *gm_s3_of(struct gm_store *store)

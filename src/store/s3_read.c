@@ -7,6 +7,7 @@
  * there is progress whatever the limit. */
 #include "store/s3.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
