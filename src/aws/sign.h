@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 
-/* Who signs. Every string is secret but the first. In memory of gm_secret_* (credentials.h) where it is kept. */
+/* Who signs. Every string is secret but the first. In memory of gm_secret_* (secret_memory.h) where it is kept. */
 struct gm_signer {
 	const char *access_key, *secret_key;
 	const char *session_token; /* "": none */
@@ -39,13 +39,14 @@ enum gm_code gm_sha256_hex(const void *data, size_t bytes, char out[GM_SHA256_HE
                            struct gm_error *err) GM_CHECK;
 /* The value of the Authorization header, in the arena. X-Amz-Date and, if the caller has a token,
  * X-Amz-Security-Token must be among the headers. canonical: if not NULL, set to the canonical request, for tests and
- * for telling why a server refuses. The derived key is wiped. */
+ * for telling why a server refuses; it holds the session token. The derived key is wiped. USAGE: too large. */
 enum gm_code gm_sign(const struct gm_sign_request *request, const struct gm_signer *signer, struct gm_arena *arena,
                      const char **authorization, const char **canonical, struct gm_error *err) GM_CHECK;
 
 /* RFC 3986: all bytes but A-Z a-z 0-9 - . _ ~ become %XX; '/' stays if keep_slash. In the arena; NULL: no memory. */
 char *gm_uri_encode(struct gm_arena *arena, const char *bytes, size_t n, bool keep_slash);
-/* The query string in the order in which it is signed, "a=1&b=": the URL must carry exactly this. NULL: no memory. */
+/* The query string in the order in which it is signed, "a=1&b=": the URL must carry exactly this. NULL: no memory, or
+ * more than 4,096 parameters. */
 char *gm_uri_query(struct gm_arena *arena, const struct gm_sign_pair *query, size_t count);
 
 #endif
