@@ -120,6 +120,11 @@ enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) G
 enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum gm_code code, bool after,
                                   uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
 void gm_store_close(struct gm_store *store); /* NULL is allowed */
+/* Is each call a journey, to a service that counts it? */
+static inline bool gm_store_is_remote(const struct gm_store *store)
+{
+	return store->parallel > 1;
+}
 /* A location in the form that is the same for the same place however it is written: of a directory its absolute path
  * without links (as far as it exists), of S3 "s3://bucket/prefix", without slashes at its end. free() it; NULL when
  * memory is gone. */
