@@ -47,12 +47,16 @@ struct gm_client_options {
 	const char *service; /* "s3", for signing */
 	const char *region;
 	const char *endpoint; /* scheme, host, port */
+	/* Where the service is in another region, which a server said it is in; NULL: at the same endpoint. */
+	enum gm_code (*move)(void *context, const char *region, char endpoint[GM_ENDPOINT_BYTES], struct gm_error *err);
+	void *move_context;
 	struct gm_http *http;
 	struct gm_provider *provider;   /* NULL: requests are not signed */
 	unsigned max_attempts;          /* 0: 8 */
 	int64_t (*now_us)(void *clock); /* NULL: the wall clock */
 	void *clock;
 };
+/* Strings are copied; http and provider live longer than the client. */
 enum gm_code gm_client_new(const struct gm_client_options *options, struct gm_client **out,
                            struct gm_error *err) GM_CHECK;
 void gm_client_free(struct gm_client *client);
@@ -84,7 +88,8 @@ struct gm_call_response {
 	char request_id[80];
 };
 
-/* A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by gm_call_wait. */
+/* All that the request points to lives until gm_call_end; the struct itself is copied.
+ * A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by gm_call_wait. */
 struct gm_call;
 enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
                            struct gm_error *err) GM_CHECK;
@@ -93,7 +98,9 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Cancels what is still in flight. NULL is allowed. */
 void gm_call_end(struct gm_call *call);
-/* Has the first attempt's answer come, or its failure? Then gm_call_wait does not wait unless it must retry. */
+/* Start and wait; gm_call_end it on success, too. On failure there is nothing to end. */
+enum gm_code gm_call_perform(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
+                             struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Fills err from an answer that is not 2xx: code by status and AWS's code (403: DENIED, 404: NOT_FOUND, 412: EXISTS,
  * ...), message with AWS's code, text and request id; `doing` is what was tried: "list the objects". */
 enum gm_code gm_call_fail(const struct gm_call_response *response, const char *doing, struct gm_error *err);

@@ -41,10 +41,12 @@ const char *gm_aws_config_env(const struct gm_aws_config *config, const char *na
 /* AWS_REGION, AWS_DEFAULT_REGION, the profile's region; NULL: not given. */
 const char *gm_aws_config_region(const struct gm_aws_config *config);
 
+enum { GM_ENDPOINT_BYTES = 512, GM_REGION_BYTES = 64 };
 /* Where a service is spoken to. */
 struct gm_aws_endpoint {
-	char url[512]; /* scheme, host and port, without a slash at its end: "https://s3.eu-west-1.amazonaws.com" */
-	bool custom;   /* given by the user, not made from service and region */
+	char url
+	    [GM_ENDPOINT_BYTES]; /* scheme, host and port, without a slash at its end: "https://s3.eu-west-1.amazonaws.com" */
+	bool custom;             /* given by the user, not made from service and region */
 	bool
 	    path_style; /* S3 only: bucket in the path. Addressing style of the user if given; else true for custom endpoints */
 };

@@ -200,6 +200,22 @@ bool gm_time_parse_iso(const char *text, size_t n, int64_t *us)
 	return true;
 }
 
+bool gm_time_parse_http(const char *text, int64_t *us)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	char month[4], zone[4];
+	struct gm_civil civil = {0};
+	const char *comma = strchr(text, ',');
+	if (comma == NULL) return false;
+	int fields = sscanf(comma + 1, " %2d %3s %4d %2d:%2d:%2d %3s", &civil.day, month, &civil.year, &civil.hour,
+	                    &civil.minute, &civil.second, zone);
+	if (fields != 7 || strlen(month) != 3 || strcmp(zone, "GMT") != 0) return false;
+	const char *at = strstr(months, month);
+	if (at == NULL || (at - months) % 3 != 0) return false;
+	civil.month = (int32_t)((at - months) / 3 + 1);
+	return gm_us_from_civil(&civil, us);
+}
+
 bool gm_date_parse_iso(const char *text, size_t n, int64_t *days)
 {
 	struct reader reader = {text, text + n};

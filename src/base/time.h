@@ -46,6 +46,8 @@ size_t gm_date_format_iso(int64_t days, char out[GM_TIME_TEXT_BYTES]);
 /* ISO 8601: YYYY[-MM[-DD]], then perhaps T, t or one space and HH[:MM[:SS[.f...]]], then perhaps a zone: Z, z, +HH,
  * +HHMM, +HH:MM (UTC without one). Digits past the microsecond are cut. False for all else. */
 bool gm_time_parse_iso(const char *text, size_t n, int64_t *us);
+/* "Tue, 24 Nov 2026 10:00:00 GMT", the form that HTTP prefers (RFC 9110, 5.6.7); no other. */
+bool gm_time_parse_http(const char *text, int64_t *us);
 /* YYYY-MM-DD exactly. */
 bool gm_date_parse_iso(const char *text, size_t n, int64_t *days);
 

@@ -54,8 +54,8 @@ static int64_t wall_clock_us(void *context)
 
 static enum gm_code open_stores(struct gm_run_env *env, const struct gm_job *job, unsigned wanted, struct gm_error *err)
 {
-	if ((wanted & GM_ENV_SOURCE) != 0) GM_TRY(gm_store_open(job->source.location, false, &env->source, err));
-	enum gm_code rc = gm_store_open(job->table.location, (wanted & GM_ENV_CREATE) != 0, &env->table, err);
+	if ((wanted & GM_ENV_SOURCE) != 0) GM_TRY(gm_store_open(job->source.location, NULL, false, &env->source, err));
+	enum gm_code rc = gm_store_open(job->table.location, NULL, (wanted & GM_ENV_CREATE) != 0, &env->table, err);
 	if (rc == GM_NOT_FOUND && (wanted & GM_ENV_TABLE) == 0) rc = GM_OK;
 	GM_TRY(rc);
 	return check_apart(job, err);

@@ -290,7 +290,7 @@ static enum gm_code generate(struct generator *g, const char *directory, struct 
 	gm_random_seed(&g->random, g->options->seed);
 	GM_TRY(gm_population_new(&g->random, arena, &population, err));
 	g->population = population;
-	GM_TRY(gm_store_open(directory, true, &g->store, err));
+	GM_TRY(gm_store_open(directory, NULL, true, &g->store, err));
 	enum gm_code code = write_objects(g, err);
 	if (code == GM_EXISTS)
 		return gm_error_hint(err, code, "this sample is there already: choose another directory, or remove this one");

@@ -137,7 +137,7 @@ static enum gm_code init(struct preview *preview, const struct gm_run_options *o
 		preview->names[job->column_count + i] = job->table.partitions[i].name;
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &shred, preview->pool, &preview->shredder, err));
 	GM_TRY(gm_deriver_new(job, (size_t)memory / 12, &preview->deriver, err));
-	return gm_store_open(job->source.location, false, &preview->source, err);
+	return gm_store_open(job->source.location, NULL, false, &preview->source, err);
 }
 
 enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm_run_options *options, gm_row_fn *row,

@@ -8,17 +8,6 @@
 
 enum { READ_BYTES = 256 * 1024 };
 
-static enum gm_code size_of(struct gm_store *table, const char *key, uint64_t *bytes, struct gm_error *err)
-{
-	struct gm_object_info info;
-	struct gm_arena arena;
-	gm_arena_init(&arena, 1024);
-	enum gm_code rc = gm_store_stat(table, key, &info, &arena, err);
-	gm_arena_release(&arena);
-	*bytes = info.size;
-	return rc;
-}
-
 /* The size and hash of an object as it lies there. */
 static enum gm_code hash_object(struct gm_store *table, const char *key, uint64_t *bytes, uint64_t hash[2],
                                 struct gm_error *err)
@@ -62,14 +51,14 @@ static enum gm_code compare_published(struct gm_store *table, const struct gm_ma
 	return gm_error_object(err, GM_CORRUPT, file->path, strlen(file->path));
 }
 
-/* Is a staged file what the manifest says? Who has just written it asks for the size alone. NOT_FOUND is for publishing
- * to judge: it may be published already. */
+/* Is a staged file what the manifest says? Who has just written it asks for the size alone, and so does who cannot read
+ * it: nobody can change it either. NOT_FOUND is for publishing to judge: it may be published already. */
 static enum gm_code check_staged(struct gm_store *table, const struct gm_manifest_file *file, bool found,
                                  struct gm_error *err)
 {
 	uint64_t bytes = file->bytes, hash[2] = {file->hash[0], file->hash[1]};
-	enum gm_code rc =
-	    found ? hash_object(table, file->token, &bytes, hash, err) : size_of(table, file->token, &bytes, err);
+	enum gm_code rc = found && gm_token_is_key(file->token) ? hash_object(table, file->token, &bytes, hash, err)
+	                                                        : gm_store_staged_size(table, file->token, &bytes, err);
 	if (rc == GM_NOT_FOUND) return GM_OK;
 	GM_TRY(rc);
 	if (bytes == file->bytes && hash[0] == file->hash[0] && hash[1] == file->hash[1]) return GM_OK;

@@ -68,7 +68,7 @@ static enum gm_code list_source(struct gm_status_part *part, struct gm_error *er
 	GM_TRY(gm_plan_listed_since(&request, &range.since_us, err));
 	if (range.since_us != INT64_MIN) part->status->listed_since_us = range.since_us;
 	if (runner->source != NULL) return gm_source_list(runner->source, request.bookmark, &range, note_object, part, err);
-	GM_TRY(gm_store_open(runner->job->source.location, false, &source, err));
+	GM_TRY(gm_store_open(runner->job->source.location, NULL, false, &source, err));
 	enum gm_code rc = gm_source_list(source, request.bookmark, &range, note_object, part, err);
 	gm_store_close(source);
 	return rc;

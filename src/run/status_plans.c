@@ -16,8 +16,10 @@ static enum gm_code out_of_memory(struct gm_error *err)
 static enum gm_code is_there(struct gm_store *table, const struct gm_manifest_file *file, bool *there,
                              struct gm_error *err)
 {
-	GM_TRY(gm_store_has(table, file->token, there, err));
-	return *there ? GM_OK : gm_store_has(table, file->path, there, err);
+	uint64_t bytes;
+	enum gm_code rc = gm_store_staged_size(table, file->token, &bytes, err);
+	*there = rc == GM_OK;
+	return rc == GM_NOT_FOUND ? gm_store_has(table, file->path, there, err) : rc;
 }
 
 /* The first file of the plan's worked units that is neither staged nor published; "" if there is none. */

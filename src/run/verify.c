@@ -236,8 +236,8 @@ enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct
 {
 	struct gm_store *table_store = NULL, *source = NULL;
 	*result = (struct gm_verify_result){.version = -1};
-	enum gm_code rc = gm_store_open(job != NULL ? job->table.location : table, false, &table_store, err);
-	if (rc == GM_OK && job != NULL) rc = gm_store_open(job->source.location, false, &source, err);
+	enum gm_code rc = gm_store_open(job != NULL ? job->table.location : table, NULL, false, &table_store, err);
+	if (rc == GM_OK && job != NULL) rc = gm_store_open(job->source.location, NULL, false, &source, err);
 	if (rc == GM_OK) rc = gm_verify_on(job, table_store, source, options, result, err);
 	gm_store_close(table_store);
 	gm_store_close(source);

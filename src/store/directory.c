@@ -196,8 +196,8 @@ static enum gm_code dir_read(struct gm_store *store, const char *key, uint64_t o
 	return code;
 }
 
-static enum gm_code dir_reader_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
-                                    struct gm_error *err)
+static enum gm_code dir_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                                    struct gm_store_reader **out, struct gm_error *err)
 {
 	struct stat info;
 	size_t bytes = strlen(key) + 1;
@@ -218,8 +218,13 @@ static enum gm_code dir_reader_open(struct gm_store *store, const char *key, str
 	    .mtime_us = gm_directory_mtime_us(&info),
 	    .etag = "",
 	};
-	*out = &self->reader;
-	return GM_OK;
+	if (expected == NULL || gm_object_same(&self->reader.info, expected)) {
+		*out = &self->reader;
+		return GM_OK;
+	}
+	(void)close(self->file);
+	free(self);
+	return fail(of(store), key, GM_CHANGED, "it changed since it was listed", err);
 }
 
 static enum gm_code dir_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
@@ -587,6 +592,7 @@ enum gm_code gm_store_open_directory(const char *path, bool create, struct gm_st
 		code = gm_error_errno(err, errno, path, create ? "making or opening the folder" : "opening the folder");
 	} else {
 		dir->store.ops = &directory_ops;
+		dir->store.parallel = 1;
 		dir->store.location = location;
 		*out = &dir->store;
 		return GM_OK;

@@ -23,8 +23,8 @@ static inline int64_t gm_directory_mtime_us(const struct stat *info)
 enum gm_code gm_directory_fail(const struct gm_directory *dir, const char *key, int number, const char *doing,
                                struct gm_error *err);
 /* In directory_walk.c. */
-enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                               void *context, struct gm_error *err);
+enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                               gm_list_fn *each, void *context, struct gm_error *err);
 enum gm_code gm_directory_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);
 
 /* The folder of a key, entered part by part without following symbolic links: an open descriptor, and the key's last

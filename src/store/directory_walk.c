@@ -3,7 +3,8 @@
  * The order of a listing is that of whole keys as bytes: "a-b" < "a.c" < "a/b", because '/' is 0x2f. Within one folder
  * that is the order of its names when each sub-folder counts with a '/' at its end, so one folder is sorted at a time
  * and sub-folders are entered where they stand. A folder with more names than LIST_BYTES can hold is read several
- * times, each time for the next names in order: memory is bounded, a folder of ordinary size is read once.
+ * times, each time for the next names in order: memory is bounded, a folder of ordinary size is read once. A listing
+ * that begins behind a key takes from each folder above that key only what may lie behind it.
  *
  * Folders on the way down stay open, so that a file is looked at by its name alone: that the kernel need not find its
  * way from the root each time is a tenth of a listing's cost. Of a tree that is very deep only the upper ones do. */
@@ -45,6 +46,7 @@ struct frame {
 struct walk {
 	struct gm_directory *dir;
 	const char *filter; /* of the first folder */
+	const char *after;  /* keys up to it are left out */
 	gm_prune_fn *prune; /* NULL: none */
 	gm_list_fn *each;
 	void *context;
@@ -214,6 +216,24 @@ static void frame_free(struct frame *frame)
 	free(frame);
 }
 
+/* Do all keys of the folder come before what is listed? */
+static bool lies_before(const struct walk *walk, const char *folder)
+{
+	return strncmp(folder, walk->after, strlen(folder)) < 0;
+}
+
+/* In the folder walk->key names up to a part of `after` are known to be left out. Others may be, too, which are judged
+ * when it is their turn: those that sort between the part and the part with a '/'. */
+static void start_after(const struct walk *walk, struct frame *frame)
+{
+	if (strncmp(walk->after, walk->key, frame->key_len) != 0) return;
+	const char *part = walk->after + frame->key_len;
+	size_t bytes = strcspn(part, "/");
+	if (bytes >= sizeof frame->after) return; /* longer than any name: then all of them are judged in turn */
+	memcpy(frame->after, part, bytes);
+	frame->after[bytes] = '\0';
+}
+
 /* Enters the folder walk->key. */
 static enum gm_code push(struct walk *walk, struct gm_error *err)
 {
@@ -228,6 +248,7 @@ static enum gm_code push(struct walk *walk, struct gm_error *err)
 	frame->filter = walk->depth == 0 ? walk->filter : "";
 	gm_buf_init(&frame->names, LIST_BYTES);
 	gm_buf_init(&frame->starts, LIST_BYTES);
+	start_after(walk, frame);
 	enum gm_code code = fill(walk, frame, &loop, err);
 	if (code == GM_OK && !loop)
 		walk->frames[walk->depth++] = frame;
@@ -278,19 +299,22 @@ static enum gm_code step(struct walk *walk, struct gm_error *err)
 		return gm_error_hint(err, code, "keys have at most %d bytes", GM_KEY_MAX_BYTES);
 	}
 	memcpy(walk->key + top->key_len, name, n + 1);
-	if (name[n - 1] != '/') return give_file(walk, top, name, err);
+	if (name[n - 1] != '/') return strcmp(walk->key, walk->after) > 0 ? give_file(walk, top, name, err) : GM_OK;
+	if (lies_before(walk, walk->key)) return GM_OK;
 	if (walk->prune != NULL && walk->prune(walk->context, walk->key)) return GM_OK;
 	return push(walk, err);
 }
 
-enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                               void *context, struct gm_error *err)
+enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                               gm_list_fn *each, void *context, struct gm_error *err)
 {
-	struct walk walk = {.dir = (struct gm_directory *)store, .prune = prune, .each = each, .context = context};
+	struct walk walk = {
+	    .dir = (struct gm_directory *)store, .after = after, .prune = prune, .each = each, .context = context};
 	const char *slash = strrchr(prefix, '/');
 	size_t folder = slash != NULL ? (size_t)(slash - prefix) + 1 : 0;
 	memcpy(walk.key, prefix, folder);
 	walk.filter = prefix + folder;
+	if (lies_before(&walk, walk.key)) return GM_OK;
 	enum gm_code code = push(&walk, err);
 	while (code == GM_OK && walk.depth > 0) code = step(&walk, err);
 	while (walk.depth > 0) frame_free(walk.frames[--walk.depth]);

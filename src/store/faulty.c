@@ -39,18 +39,19 @@ static enum gm_code injected(const struct faulty *faulty, const char *call, stru
 }
 
 /* One call: not made at all, or made and its answer thrown away, or just made. */
-#define CALL(store, name, ...)                                                                                         \
-	do {                                                                                                               \
-		struct faulty *faulty_ = of(store);                                                                            \
-		bool due_ = due(faulty_);                                                                                      \
-		enum gm_code code_ = due_ && !faulty_->after ? GM_OK : faulty_->inner->ops->name(faulty_->inner, __VA_ARGS__); \
-		return due_ ? injected(faulty_, #name, err) : code_;                                                           \
+#define MAKE(store, name, function, ...)                                                              \
+	do {                                                                                              \
+		struct faulty *faulty_ = of(store);                                                           \
+		bool due_ = due(faulty_);                                                                     \
+		enum gm_code code_ = due_ && !faulty_->after ? GM_OK : function(faulty_->inner, __VA_ARGS__); \
+		return due_ ? injected(faulty_, name, err) : code_;                                           \
 	} while (0)
+#define CALL(store, name, ...) MAKE(store, #name, faulty_->inner->ops->name, __VA_ARGS__)
 
-static enum gm_code faulty_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                                void *context, struct gm_error *err)
+static enum gm_code faulty_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                                gm_list_fn *each, void *context, struct gm_error *err)
 {
-	CALL(store, list, prefix, prune, each, context, err);
+	CALL(store, list, prefix, after, prune, each, context, err);
 }
 
 static enum gm_code faulty_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
@@ -76,6 +77,15 @@ static enum gm_code faulty_remove(struct gm_store *store, const char *key, struc
 	CALL(store, remove, key, err);
 }
 
+/* Where the store has no one call for it, each key is a call. */
+static enum gm_code faulty_remove_many(struct gm_store *store, const char *const *keys, size_t count,
+                                       struct gm_error *err)
+{
+	if (of(store)->inner->ops->remove_many != NULL) CALL(store, remove_many, keys, count, err);
+	for (size_t i = 0; i < count; i++) GM_TRY(faulty_remove(store, keys[i], err));
+	return GM_OK;
+}
+
 static enum gm_code faulty_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
 {
 	CALL(store, remove_tree, prefix, err);
@@ -92,16 +102,36 @@ static enum gm_code faulty_discard(struct gm_store *store, const char *token, st
 	CALL(store, discard, token, err);
 }
 
+static enum gm_code faulty_staged_size(struct gm_store *store, const char *token, uint64_t *bytes, struct gm_error *err)
+{
+	MAKE(store, "staged_size", gm_store_staged_size, token, bytes, err);
+}
+
+static enum gm_code faulty_settle(struct gm_store *store, struct gm_error *err)
+{
+	MAKE(store, "settle", gm_store_settle, err);
+}
+
+static enum gm_code faulty_probe(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	MAKE(store, "probe", gm_store_probe, prefix, err);
+}
+
+static void faulty_counts(struct gm_store *store, struct gm_store_counts *add_to)
+{
+	gm_store_add_counts(of(store)->inner, add_to);
+}
+
 /* --- calls that make or end a handle: it must not leak ------------------------------------------------------------ */
 
-static enum gm_code faulty_reader_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
-                                       struct gm_error *err)
+static enum gm_code faulty_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                                       struct gm_store_reader **out, struct gm_error *err)
 {
 	struct faulty *faulty = of(store);
 	if (due(faulty)) return injected(faulty, "reader_open", err);
 	struct faulty_reader *self = malloc(sizeof *self);
 	if (self == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for opening an object");
-	enum gm_code code = faulty->inner->ops->reader_open(faulty->inner, key, &self->inner, err);
+	enum gm_code code = faulty->inner->ops->reader_open(faulty->inner, key, expected, &self->inner, err);
 	if (code != GM_OK) {
 		free(self);
 		return code;
@@ -184,13 +214,18 @@ static const struct gm_store_ops faulty_ops = {
     .reader_close = faulty_reader_close,
     .put = faulty_put,
     .remove = faulty_remove,
+    .remove_many = faulty_remove_many,
     .stage_open = faulty_stage_open,
     .stage_append = faulty_stage_append,
     .stage_finish = faulty_stage_finish,
     .stage_abandon = faulty_stage_abandon,
+    .staged_size = faulty_staged_size,
+    .settle = faulty_settle,
     .publish = faulty_publish,
     .discard = faulty_discard,
     .remove_tree = faulty_remove_tree,
+    .counts = faulty_counts,
+    .probe = faulty_probe,
     .close = faulty_close,
 };
 
@@ -206,7 +241,7 @@ enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum
 		GM_FAIL(err, GM_NOMEM, "out of memory for a store");
 	}
 	*faulty = (struct faulty){
-	    .store = {.ops = &faulty_ops, .location = location},
+	    .store = {.ops = &faulty_ops, .location = location, .parallel = inner->parallel, .free_keys = inner->free_keys},
 	    .inner = inner,
 	    .fail_at = fail_at,
 	    .code = code,

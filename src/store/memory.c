@@ -154,15 +154,15 @@ static bool pass_by(char *key, size_t from, gm_prune_fn *prune, void *context)
 	return false;
 }
 
-static enum gm_code memory_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                                void *context, struct gm_error *err)
+static enum gm_code memory_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                                gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct memory *memory = of(store);
-	char key[GM_KEY_MAX_BYTES + 1];
+	char key[GM_KEY_FREE_BYTES + 1];
 	const char *slash = strrchr(prefix, '/');
 	size_t folder = slash != NULL ? (size_t)(slash - prefix) + 1 : 0;
-	bool found, given = false; /* is `key` one that has been given out, or the least that may be next? */
-	(void)snprintf(key, sizeof key, "%s", prefix);
+	bool found, given = strcmp(after, prefix) >= 0; /* is `key` one to go on behind, or the least that may be next? */
+	(void)snprintf(key, sizeof key, "%s", given ? after : prefix);
 	for (;;) {
 		struct gm_object_info info = {.key = key, .etag = ""};
 		(void)pthread_mutex_lock(&memory->lock);
@@ -196,8 +196,8 @@ static enum gm_code memory_stat(struct gm_store *store, const char *key, struct 
 	return info->key != NULL ? GM_OK : fail(key, GM_NOMEM, "out of memory for its name", err);
 }
 
-static enum gm_code memory_reader_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
-                                       struct gm_error *err)
+static enum gm_code memory_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                                       struct gm_store_reader **out, struct gm_error *err)
 {
 	size_t bytes = strlen(key) + 1;
 	struct memory_reader *self = malloc(sizeof *self + bytes);
@@ -218,12 +218,15 @@ static enum gm_code memory_reader_open(struct gm_store *store, const char *key, 
 		};
 	}
 	(void)pthread_mutex_unlock(&of(store)->lock);
-	if (object != NULL) {
+	bool same = object != NULL && (expected == NULL || gm_object_same(&self->reader.info, expected));
+	if (same) {
 		*out = &self->reader;
 		return GM_OK;
 	}
+	if (object != NULL) blob_unref(self->blob);
 	free(self);
-	return fail(key, GM_NOT_FOUND, "it does not exist", err);
+	if (object == NULL) return fail(key, GM_NOT_FOUND, "it does not exist", err);
+	return fail(key, GM_CHANGED, "it changed since it was listed", err);
 }
 
 static enum gm_code memory_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
@@ -260,7 +263,7 @@ static enum gm_code memory_read(struct gm_store *store, const char *key, uint64_
                                 size_t *got, struct gm_error *err)
 {
 	struct gm_store_reader *reader;
-	GM_TRY(memory_reader_open(store, key, &reader, err));
+	GM_TRY(memory_reader_open(store, key, NULL, &reader, err));
 	struct memory_reader *self = (struct memory_reader *)reader;
 	self->position = offset < self->blob->bytes ? (size_t)offset : self->blob->bytes;
 	enum gm_code code = memory_reader_read(reader, into, bytes, got, err);
@@ -418,6 +421,7 @@ enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err)
 		GM_FAIL(err, GM_NOMEM, "out of memory for a store in memory");
 	}
 	memory->store.ops = &memory_ops;
+	memory->store.parallel = 1;
 	memory->store.location = location;
 	*out = &memory->store;
 	return GM_OK;

@@ -35,6 +35,13 @@ static enum gm_code check_key(const char *key, struct gm_error *err)
 	return gm_error_object(err, code, key, strlen(key));
 }
 
+/* A key to read by, which others may have chosen. */
+static enum gm_code check_read(const struct gm_store *store, const char *key, struct gm_error *err)
+{
+	if (store->free_keys && key[0] != '\0' && strlen(key) <= GM_KEY_FREE_BYTES) return GM_OK;
+	return check_key(key, err);
+}
+
 /* A prefix that ends in '/' and names a folder, never the store itself. */
 static enum gm_code check_folder(const char *prefix, struct gm_error *err)
 {
@@ -50,8 +57,9 @@ static enum gm_code check_folder(const char *prefix, struct gm_error *err)
 }
 
 /* A prefix to list by: all of its parts but the last, which may be empty or the beginning of a name. */
-static enum gm_code check_prefix(const char *prefix, struct gm_error *err)
+static enum gm_code check_prefix(const struct gm_store *store, const char *prefix, struct gm_error *err)
 {
+	if (store->free_keys && strlen(prefix) <= GM_KEY_FREE_BYTES) return GM_OK;
 	const char *slash = strrchr(prefix, '/');
 	if (slash == NULL && strlen(prefix) <= GM_KEY_MAX_BYTES) return GM_OK;
 	char key[GM_KEY_MAX_BYTES + 1];
@@ -67,14 +75,23 @@ static enum gm_code check_prefix(const char *prefix, struct gm_error *err)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
-enum gm_code gm_store_open(const char *location, bool create, struct gm_store **out, struct gm_error *err)
+static enum gm_code unsupported(const char *location, struct gm_error *err)
 {
-	*out = NULL;
-	if (strncmp(location, "file://", 7) == 0) return gm_store_open_directory(location + 7, create, out, err);
-	if (strstr(location, "://") == NULL) return gm_store_open_directory(location, create, out, err);
 	enum gm_code code = gm_error_set(err, GM_UNSUPPORTED, "this version stores in directories only");
 	(void)gm_error_hint(err, code, "give a path, or file:///path");
 	return gm_error_object(err, code, location, strlen(location));
+}
+
+enum gm_code gm_store_open(const char *location, const struct gm_store_options *options, bool create,
+                           struct gm_store **out, struct gm_error *err)
+{
+	static const struct gm_store_options defaults = {.path_style = -1};
+	*out = NULL;
+	if (options == NULL) options = &defaults;
+	if (strncmp(location, "s3://", 5) == 0) return gm_store_open_s3(location, options, out, err);
+	if (strncmp(location, "file://", 7) == 0) return gm_store_open_directory(location + 7, create, out, err);
+	if (strstr(location, "://") == NULL) return gm_store_open_directory(location, create, out, err);
+	return unsupported(location, err);
 }
 
 /* "<folder>/<name>", and `name` alone if it is absolute; NULL when memory is gone. */
@@ -113,26 +130,44 @@ void gm_store_close(struct gm_store *store)
 	if (store != NULL) store->ops->close(store);
 }
 
+void gm_store_add_counts(struct gm_store *store, struct gm_store_counts *add_to)
+{
+	if (store->ops->counts != NULL) store->ops->counts(store, add_to);
+}
+
+enum gm_code gm_store_probe(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	GM_TRY(check_folder(prefix, err));
+	return store->ops->probe != NULL ? store->ops->probe(store, prefix, err) : GM_OK;
+}
+
 /* --- objects ------------------------------------------------------------------------------------------------------ */
 
 enum gm_code gm_store_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,
                            struct gm_error *err)
 {
-	return gm_store_list_pruned(store, prefix, NULL, each, context, err);
+	return gm_store_list_after(store, prefix, "", NULL, each, context, err);
 }
 
 enum gm_code gm_store_list_pruned(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
                                   void *context, struct gm_error *err)
 {
-	GM_TRY(check_prefix(prefix, err));
-	return store->ops->list(store, prefix, prune, each, context, err);
+	return gm_store_list_after(store, prefix, "", prune, each, context, err);
+}
+
+enum gm_code gm_store_list_after(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                                 gm_list_fn *each, void *context, struct gm_error *err)
+{
+	GM_TRY(check_prefix(store, prefix, err));
+	if (strlen(after) > GM_KEY_FREE_BYTES) GM_FAIL(err, GM_USAGE, "no key is as long as the one to list from");
+	return store->ops->list(store, prefix, after, prune, each, context, err);
 }
 
 enum gm_code gm_store_stat(struct gm_store *store, const char *key, struct gm_object_info *info, struct gm_arena *arena,
                            struct gm_error *err)
 {
 	*info = (struct gm_object_info){.key = "", .etag = ""};
-	GM_TRY(check_key(key, err));
+	GM_TRY(check_read(store, key, err));
 	return store->ops->stat(store, key, info, arena, err);
 }
 
@@ -151,7 +186,7 @@ enum gm_code gm_store_read(struct gm_store *store, const char *key, uint64_t off
                            size_t *got, struct gm_error *err)
 {
 	*got = 0;
-	GM_TRY(check_key(key, err));
+	GM_TRY(check_read(store, key, err));
 	if (offset > INT64_MAX) return GM_OK; /* behind the end of whatever it is */
 	return store->ops->read(store, key, offset, into, bytes, got, err);
 }
@@ -160,8 +195,22 @@ enum gm_code gm_store_reader_open(struct gm_store *store, const char *key, struc
                                   struct gm_error *err)
 {
 	*out = NULL;
-	GM_TRY(check_key(key, err));
-	return store->ops->reader_open(store, key, out, err);
+	GM_TRY(check_read(store, key, err));
+	return store->ops->reader_open(store, key, NULL, out, err);
+}
+
+enum gm_code gm_store_reader_open_as(struct gm_store *store, const struct gm_object_info *expected,
+                                     struct gm_store_reader **out, struct gm_error *err)
+{
+	*out = NULL;
+	GM_TRY(check_read(store, expected->key, err));
+	return store->ops->reader_open(store, expected->key, expected, out, err);
+}
+
+bool gm_object_same(const struct gm_object_info *a, const struct gm_object_info *b)
+{
+	if (a->etag[0] != '\0' && b->etag[0] != '\0') return strcmp(a->etag, b->etag) == 0;
+	return a->size == b->size && a->mtime_us == b->mtime_us;
 }
 
 enum gm_code gm_store_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
@@ -223,6 +272,14 @@ enum gm_code gm_store_remove(struct gm_store *store, const char *key, struct gm_
 	return store->ops->remove(store, key, err);
 }
 
+enum gm_code gm_store_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err)
+{
+	for (size_t i = 0; i < count; i++) GM_TRY(check_key(keys[i], err));
+	if (count > 0 && store->ops->remove_many != NULL) return store->ops->remove_many(store, keys, count, err);
+	for (size_t i = 0; i < count; i++) GM_TRY(store->ops->remove(store, keys[i], err));
+	return GM_OK;
+}
+
 enum gm_code gm_store_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
 {
 	GM_TRY(check_folder(prefix, err));
@@ -256,6 +313,35 @@ enum gm_code gm_store_stage_finish(struct gm_store *store, struct gm_staged *sta
 void gm_store_stage_abandon(struct gm_store *store, struct gm_staged *staged)
 {
 	if (staged != NULL) store->ops->stage_abandon(store, staged);
+}
+
+enum gm_code gm_store_settle(struct gm_store *store, struct gm_error *err)
+{
+	return store->ops->settle != NULL ? store->ops->settle(store, err) : GM_OK;
+}
+
+bool gm_token_is_key(const char *token)
+{
+	return strncmp(token, "upload:", 7) != 0;
+}
+
+/* The size of an object that can be looked at. */
+static enum gm_code size_of(struct gm_store *store, const char *key, uint64_t *bytes, struct gm_error *err)
+{
+	struct gm_object_info info;
+	struct gm_arena arena;
+	gm_arena_init(&arena, 1024);
+	enum gm_code rc = gm_store_stat(store, key, &info, &arena, err);
+	gm_arena_release(&arena);
+	*bytes = info.size;
+	return rc;
+}
+
+enum gm_code gm_store_staged_size(struct gm_store *store, const char *token, uint64_t *bytes, struct gm_error *err)
+{
+	*bytes = 0;
+	if (store->ops->staged_size != NULL) return store->ops->staged_size(store, token, bytes, err);
+	return size_of(store, token, bytes, err);
 }
 
 enum gm_code gm_store_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err)

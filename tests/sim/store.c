@@ -217,12 +217,13 @@ static enum gm_code list_page(struct view *view, const char *prefix, char after[
 	return rc;
 }
 
-static enum gm_code view_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                              void *context, struct gm_error *err)
+static enum gm_code view_list(struct gm_store *store, const char *prefix, const char *from, gm_prune_fn *prune,
+                              gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct view *view = of(store);
 	enum gm_code rc = GM_OK;
-	char after[SIM_KEY_ROOM] = "";
+	char after[SIM_KEY_ROOM];
+	(void)snprintf(after, sizeof after, "%s", from);
 	for (bool more = true; rc == GM_OK && more;) {
 		if (!reads(view, "list", prefix, &rc, err)) return rc;
 		rc = list_page(view, prefix, after, &more, prune, each, context, err);
@@ -258,13 +259,13 @@ static enum gm_code view_read(struct gm_store *store, const char *key, uint64_t 
 	return rc;
 }
 
-static enum gm_code view_reader_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
-                                     struct gm_error *err)
+static enum gm_code view_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                                     struct gm_store_reader **out, struct gm_error *err)
 {
 	enum gm_code rc;
 	struct gm_store_reader *inner;
 	if (!reads(of(store), "open", key, &rc, err)) return rc;
-	rc = gm_store_reader_open(of(store)->inner, key, &inner, err);
+	rc = of(store)->inner->ops->reader_open(of(store)->inner, key, expected, &inner, err);
 	tell(of(store), "open", key, gm_code_name(rc));
 	GM_TRY(rc);
 	struct view_reader *self = malloc(sizeof *self);
@@ -425,6 +426,7 @@ struct gm_store *sim_store_new(struct sim_runner *runner, struct gm_store *inner
 	struct view *view = malloc(sizeof *view);
 	char *location = strdup(inner->location);
 	if (view == NULL || location == NULL) abort();
-	*view = (struct view){.store = {.ops = &view_ops, .location = location}, .runner = runner, .inner = inner};
+	*view = (struct view){
+	    .store = {.ops = &view_ops, .location = location, .parallel = 1}, .runner = runner, .inner = inner};
 	return &view->store;
 }

@@ -26,7 +26,7 @@ static int open_store(void **state, enum kind kind)
 		must(gm_store_open_memory(&setting->store, &failure));
 	} else {
 		setting->folder = make_folder();
-		must(gm_store_open(setting->folder, false, &inner, &failure));
+		must(gm_store_open(setting->folder, NULL, false, &inner, &failure));
 		setting->store = inner;
 		if (kind == WRAPPED) must(gm_store_open_faulty(inner, 0, GM_IO, false, NULL, &setting->store, &failure));
 	}
@@ -178,6 +178,46 @@ static void listing_is_in_the_order_of_whole_keys(void **state)
 	assert_string_equal(list_text(store, "a/x/y"), "");
 }
 
+/* What lies behind `after` is what a full listing gives behind it, wherever it stands: at a key, between keys, in a
+ * folder, at a folder's own name, before and behind the prefix. */
+static void listing_begins_behind_a_key(void **state)
+{
+	struct gm_store *store = store_of(state);
+	static const char *const keys[] = {"a-b", "a.c", "a/b",  "a/b-", "a/b.d/c", "a/b0/c",
+	                                   "a/~", "a0",  "ab/x", "b",    "c/d/e"};
+	enum { KEYS = sizeof keys / sizeof keys[0] };
+	static const char *const others[] = {"",     "a",      "a/",     "a/b/", "a/b/b",  "a/b/c/d", "a/b00", "a/b0/",
+	                                     "a/b1", "a/b0/d", "a/\xff", "ab",   "ab/",    "b/",      "c",     "c/d",
+	                                     "c/e",  "c/d/f",  "d",      "\xff", "A/long", "a.",      "a,"};
+	enum { OTHERS = sizeof others / sizeof others[0] };
+	static const char *const prefixes[] = {"", "a", "a/", "a/b", "a/b0/", "c/"};
+	for (size_t i = 0; i < KEYS; i++) put_text(store, keys[i], "");
+	for (size_t p = 0; p < sizeof prefixes / sizeof prefixes[0]; p++)
+		for (size_t i = 0; i < KEYS + OTHERS; i++) {
+			const char *after = i < KEYS ? keys[i] : others[i - KEYS];
+			struct gm_buf expected, got;
+			gm_buf_init(&expected, 1000);
+			gm_buf_init(&got, 1000);
+			for (size_t k = 0; k < KEYS; k++) {
+				struct gm_object_info info = {.key = keys[k]};
+				bool below = strncmp(keys[k], prefixes[p], strlen(prefixes[p])) == 0;
+				if (below && strcmp(keys[k], after) > 0) must(join_keys(&expected, &info, &failure));
+			}
+			must(gm_store_list_after(store, prefixes[p], after, NULL, join_keys, &got, &failure));
+			must(gm_buf_append(&expected, "", 1, &failure));
+			must(gm_buf_append(&got, "", 1, &failure));
+			assert_string_equal((const char *)got.data, (const char *)expected.data);
+			gm_buf_release(&expected);
+			gm_buf_release(&got);
+		}
+	char long_key[GM_KEY_FREE_BYTES + 2];
+	memset(long_key, 'a', sizeof long_key);
+	long_key[GM_KEY_FREE_BYTES + 1] = '\0';
+	struct gm_buf none;
+	gm_buf_init(&none, 100);
+	assert_int_equal(gm_store_list_after(store, "", long_key, NULL, join_keys, &none, &failure), GM_USAGE);
+}
+
 struct pruned {
 	struct gm_buf keys;
 	const char *out; /* folders to leave out, each with a blank behind it */
@@ -277,6 +317,53 @@ static void readers_read_on(void **state)
 	free(back);
 }
 
+static void readers_open_what_was_listed(void **state)
+{
+	struct gm_store *store = store_of(state);
+	struct gm_store_reader *reader;
+	struct gm_object_info info;
+	struct gm_arena arena;
+	char piece[8];
+	size_t got;
+	gm_arena_init(&arena, 256);
+	put_text(store, "k", "first");
+	must(gm_store_stat(store, "k", &info, &arena, &failure));
+	must(gm_store_reader_open_as(store, &info, &reader, &failure));
+	must(gm_store_reader_read(reader, piece, sizeof piece, &got, &failure));
+	must(gm_store_reader_check(reader, &failure));
+	assert_int_equal(got, 5);
+	gm_store_reader_close(reader);
+	struct gm_object_info other = info;
+	other.mtime_us++;
+	assert_int_equal(gm_store_reader_open_as(store, &other, &reader, &failure), GM_CHANGED);
+	other = info;
+	other.size++;
+	assert_int_equal(gm_store_reader_open_as(store, &other, &reader, &failure), GM_CHANGED);
+	assert_null(reader);
+	must(gm_store_put(store, "k", "other text", 10, false, &failure));
+	assert_int_equal(gm_store_reader_open_as(store, &info, &reader, &failure), GM_CHANGED);
+	must(gm_store_remove(store, "k", &failure));
+	assert_int_equal(gm_store_reader_open_as(store, &info, &reader, &failure), GM_NOT_FOUND);
+	gm_arena_release(&arena);
+}
+
+/* A pair of objects is compared by ETag where both have one, else by size and mtime. */
+static void objects_are_compared(void **state)
+{
+	(void)state;
+	static const struct {
+		struct gm_object_info a, b;
+		bool same;
+	} cases[] = {
+	    {{"k", 1, 2, ""}, {"k", 1, 2, ""}, true},    {{"k", 1, 2, ""}, {"k", 1, 3, ""}, false},
+	    {{"k", 1, 2, ""}, {"k", 2, 2, ""}, false},   {{"k", 1, 2, "x"}, {"k", 1, 3, "x"}, true},
+	    {{"k", 1, 2, "x"}, {"k", 1, 2, "y"}, false}, {{"k", 1, 2, "x"}, {"k", 1, 2, ""}, true},
+	    {{"k", 1, 2, ""}, {"k", 1, 3, "x"}, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_int_equal(gm_object_same(&cases[i].a, &cases[i].b), cases[i].same);
+}
+
 static void get_respects_the_limit(void **state)
 {
 	struct gm_buf buf;
@@ -300,6 +387,11 @@ static void staged_objects_appear_only_when_published(void **state)
 	assert_string_equal(list_text(store, "year"), "");
 	assert_string_equal(list_text(store, ""), token); /* in the work folder, for whoever sweeps it */
 	assert_memory_equal(token, "_gristmill/j/work/1/", 20);
+	uint64_t bytes = 0;
+	must(gm_store_staged_size(store, token, &bytes, &failure));
+	assert_int_equal(bytes, 4);
+	assert_true(gm_token_is_key(token));
+	must(gm_store_settle(store, &failure));
 	must(gm_store_publish(store, token, "year=2024/f.parquet", &failure));
 	assert_string_equal(get_text(store, "year=2024/f.parquet"), "data");
 	must(gm_store_publish(store, token, "year=2024/f.parquet", &failure)); /* the same again: done already */
@@ -311,6 +403,7 @@ static void staged_objects_appear_only_when_published(void **state)
 	must(gm_store_discard(store, token, &failure));
 	must(gm_store_discard(store, second, &failure));
 	assert_int_equal(gm_store_publish(store, second, "year=2024/g.parquet", &failure), GM_NOT_FOUND);
+	assert_int_equal(gm_store_staged_size(store, second, &bytes, &failure), GM_NOT_FOUND);
 	assert_string_equal(list_text(store, ""), "year=2024/f.parquet");
 	assert_string_equal(get_text(store, "year=2024/f.parquet"), "data");
 }
@@ -356,6 +449,63 @@ static void abandoned_objects_leave_nothing(void **state)
 	assert_int_equal(gm_store_stage_open(store, "f", "", &staged, &failure), GM_USAGE);
 	assert_int_equal(gm_store_stage_open(store, "../f", "w/", &staged, &failure), GM_USAGE);
 	assert_null(staged);
+}
+
+static void many_are_removed(void **state)
+{
+	struct gm_store *store = store_of(state);
+	static const char *const keys[] = {"a", "b/c", "no", "b/d"}, *const bad[] = {"e", "../e"};
+	put_text(store, "a", "");
+	put_text(store, "b/c", "");
+	put_text(store, "b/d", "");
+	put_text(store, "e", "");
+	must(gm_store_remove_many(store, keys, 4, &failure));
+	must(gm_store_remove_many(store, keys, 0, &failure));
+	assert_int_equal(gm_store_remove_many(store, bad, 2, &failure), GM_USAGE);
+	assert_string_equal(list_text(store, ""), "e");
+}
+
+/* Nothing to ask of a service, and put-if-absent holds. */
+static void it_is_near(void **state)
+{
+	struct gm_store *store = store_of(state);
+	struct gm_store_counts counts = {.list = 7};
+	must(gm_store_probe(store, "_gristmill/probe/", &failure));
+	assert_int_equal(gm_store_probe(store, "_gristmill", &failure), GM_USAGE);
+	gm_store_add_counts(store, &counts);
+	assert_int_equal(counts.list, 7);
+	assert_int_equal(counts.get + counts.head + counts.put + counts.bytes_in + counts.bytes_out, 0);
+	assert_int_equal(store->parallel, 1);
+	assert_false(store->free_keys);
+}
+
+/* Keys that others choose are read and listed where the store has them, and never written. */
+static void free_keys_are_read_only(void **state)
+{
+	(void)state;
+	static const char *const keys[] = {"./x", "/x", "a//b", "x/"};
+	struct gm_store *store;
+	char longest[GM_KEY_FREE_BYTES + 2];
+	memset(longest, 'y', sizeof longest);
+	longest[GM_KEY_FREE_BYTES] = '\0';
+	must(gm_store_open_memory(&store, &failure));
+	store->free_keys = true;
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		must(store->ops->put(store, keys[i], "12", 2, false, &failure));
+		assert_string_equal(get_text(store, keys[i]), "12");
+		assert_int_equal(gm_store_put(store, keys[i], "x", 1, false, &failure), GM_USAGE);
+		assert_int_equal(gm_store_remove(store, keys[i], &failure), GM_USAGE);
+	}
+	must(store->ops->put(store, longest, "", 0, false, &failure));
+	assert_string_equal(get_text(store, longest), "");
+	assert_string_equal(list_text(store, "a//"), "a//b");
+	assert_string_equal(list_text(store, "/"), "/x");
+	longest[GM_KEY_FREE_BYTES] = 'y';
+	longest[GM_KEY_FREE_BYTES + 1] = '\0';
+	bool there;
+	assert_int_equal(gm_store_has(store, longest, &there, &failure), GM_USAGE);
+	assert_int_equal(gm_store_has(store, "", &there, &failure), GM_USAGE);
+	gm_store_close(store);
 }
 
 static void trees_are_removed(void **state)
@@ -429,13 +579,19 @@ int main(void)
 	    ON_ALL(put_if_absent_keeps_the_first),
 	    ON_ALL(keys_are_checked),
 	    ON_ALL(listing_is_in_the_order_of_whole_keys),
+	    ON_ALL(listing_begins_behind_a_key),
 	    ON_ALL(folders_can_be_left_out),
 	    ON_ALL(a_listing_ends_when_told_to),
 	    ON_ALL(readers_read_on),
+	    ON_ALL(readers_open_what_was_listed),
+	    cmocka_unit_test(objects_are_compared),
 	    ON_ALL(get_respects_the_limit),
 	    ON_ALL(staged_objects_appear_only_when_published),
 	    ON_ALL(staged_bytes_are_all_there),
 	    ON_ALL(abandoned_objects_leave_nothing),
+	    ON_ALL(many_are_removed),
+	    ON_ALL(it_is_near),
+	    cmocka_unit_test(free_keys_are_read_only),
 	    ON_ALL(trees_are_removed),
 	    ON_ALL(one_writer_wins),
 	};

@@ -20,7 +20,7 @@ static int open_place(void **state)
 	struct place *place = malloc(sizeof *place);
 	assert_non_null(place);
 	place->folder = make_folder();
-	must(gm_store_open(place->folder, false, &place->store, &failure));
+	must(gm_store_open(place->folder, NULL, false, &place->store, &failure));
 	*state = place;
 	return 0;
 }
@@ -40,24 +40,24 @@ static void opening_tells_what_is_wrong(void **state)
 	struct gm_store *store;
 	char path[512];
 	(void)snprintf(path, sizeof path, "%s/new/er//folder", place->folder);
-	assert_int_equal(gm_store_open(path, false, &store, &failure), GM_NOT_FOUND);
+	assert_int_equal(gm_store_open(path, NULL, false, &store, &failure), GM_NOT_FOUND);
 	assert_null(store);
-	must(gm_store_open(path, true, &store, &failure));
+	must(gm_store_open(path, NULL, true, &store, &failure));
 	put_text(store, "k", "v");
 	gm_store_close(store);
 	gm_store_close(NULL);
 	assert_string_equal(get_text(place->store, "new/er/folder/k"), "v");
 	(void)snprintf(path, sizeof path, "file://%s/new", place->folder);
-	must(gm_store_open(path, false, &store, &failure));
+	must(gm_store_open(path, NULL, false, &store, &failure));
 	assert_string_equal(get_text(store, "er/folder/k"), "v");
 	gm_store_close(store);
 	(void)snprintf(path, sizeof path, "%s/new/er/folder/k", place->folder);
-	assert_int_equal(gm_store_open(path, true, &store, &failure), GM_NOT_FOUND);
+	assert_int_equal(gm_store_open(path, NULL, true, &store, &failure), GM_NOT_FOUND);
 	assert_string_equal(failure.object, path);
 	(void)snprintf(path, sizeof path, "%s/new/er/folder/k/below", place->folder);
-	assert_int_not_equal(gm_store_open(path, true, &store, &failure), GM_OK);
-	assert_int_equal(gm_store_open("", true, &store, &failure), GM_USAGE);
-	assert_int_equal(gm_store_open("s3://bucket/x", true, &store, &failure), GM_UNSUPPORTED);
+	assert_int_not_equal(gm_store_open(path, NULL, true, &store, &failure), GM_OK);
+	assert_int_equal(gm_store_open("", NULL, true, &store, &failure), GM_USAGE);
+	assert_int_equal(gm_store_open("s3://bucket/x", NULL, true, &store, &failure), GM_UNSUPPORTED);
 }
 
 static void same(const char *location, const char *expected)

@@ -144,7 +144,7 @@ static void every_call_fails_once(void **state)
 			struct gm_store *store;
 			struct outcome outcome = {0};
 			struct gm_error err;
-			must(gm_store_open(folder, false, &store, &failure));
+			must(gm_store_open(folder, NULL, false, &store, &failure));
 			fault.at = n;
 			fault.made = 0;
 			fault.number = numbers[kind / 2];
@@ -173,7 +173,7 @@ static void a_lost_link_is_our_own_success(void **state)
 	(void)state;
 	char *folder = make_folder(), token[GM_TOKEN_BYTES];
 	struct gm_store *store;
-	must(gm_store_open(folder, false, &store, &failure));
+	must(gm_store_open(folder, NULL, false, &store, &failure));
 	stage_text(store, "b", "staged", token);
 	for (int n = 1; n < 100; n++) {
 		char key[16];

@@ -205,22 +205,22 @@ static struct meddler *of(struct gm_store *store)
 	return (struct meddler *)store;
 }
 
-static enum gm_code meddle_list(struct gm_store *store, const char *prefix, gm_prune_fn *prune, gm_list_fn *each,
-                                void *context, struct gm_error *err)
+static enum gm_code meddle_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                                gm_list_fn *each, void *context, struct gm_error *err)
 {
 	struct meddler *meddler = of(store);
 	meddler->lists++;
 	if (meddler->at_list) meddler->happens(meddler->inner, meddler->lists);
-	return meddler->inner->ops->list(meddler->inner, prefix, prune, each, context, err);
+	return meddler->inner->ops->list(meddler->inner, prefix, after, prune, each, context, err);
 }
 
-static enum gm_code meddle_open(struct gm_store *store, const char *key, struct gm_store_reader **out,
-                                struct gm_error *err)
+static enum gm_code meddle_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                                struct gm_store_reader **out, struct gm_error *err)
 {
 	struct meddler *meddler = of(store);
 	meddler->opens++;
 	if (!meddler->at_list) meddler->happens(meddler->inner, meddler->opens);
-	return meddler->inner->ops->reader_open(meddler->inner, key, out, err);
+	return meddler->inner->ops->reader_open(meddler->inner, key, expected, out, err);
 }
 
 static enum gm_code pass_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
@@ -238,7 +238,7 @@ static struct gm_store *meddle(struct meddler *meddler, struct gm_store *inner, 
 	meddler->ops.list = meddle_list;
 	meddler->ops.stat = pass_stat;
 	meddler->ops.reader_open = meddle_open; /* readers belong to the inner store */
-	meddler->store = (struct gm_store){&meddler->ops, inner->location};
+	meddler->store = (struct gm_store){.ops = &meddler->ops, .location = inner->location, .parallel = 1};
 	return &meddler->store;
 }
 

@@ -1,0 +1,601 @@
+#include "aws/call.h"
+
+#include "aws/xml.h"
+#include "base/json_text.h"
+#include "base/time.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+	MAX_ATTEMPTS = 8,
+	/* The budget of retries, as in the AWS SDKs' standard mode. */
+	TOKENS = 500,
+	RETRY_TOKENS = 5,
+	BROKEN_TOKENS = 10,
+	ERROR_BODY_BYTES = 64 * 1024,
+};
+static const int64_t base_us = 50000, throttle_base_us = 500000, longest_us = 20000000;
+static const char empty_sha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+struct gm_client {
+	struct gm_client_options options;
+	char service[32];
+	pthread_mutex_t lock; /* of what follows */
+	char region[GM_REGION_BYTES], endpoint[GM_ENDPOINT_BYTES];
+	int64_t skew_us; /* the server's clock less ours */
+	int tokens;
+	struct gm_call_counts counts;
+};
+
+/* What an answer, or the want of one, is to be answered with. */
+enum verdict { FINAL, CONNECT, BROKEN, SERVER, THROTTLE, CHECKSUM, SKEW, EXPIRED, REGION, CONFLICT };
+
+struct gm_call {
+	struct gm_client *client;
+	struct gm_call_request request;
+	struct gm_call_response response;
+	struct gm_arena arena; /* of an attempt */
+	struct gm_http_request http;
+	struct gm_http_transfer *transfer;
+	char sha256[GM_SHA256_HEX_BYTES];
+	char named_region[GM_REGION_BYTES]; /* by an error answer */
+	bool skewed, renewed, moved;        /* each is done once */
+	int taken_tokens;                   /* for the last retry */
+};
+
+/* --- Clients ------------------------------------------------------------------------------------------------------ */
+
+static int64_t wall_clock_us(void *unused)
+{
+	struct timespec now;
+	(void)unused;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+}
+
+static bool fits(char *to, size_t room, const char *from)
+{
+	return (size_t)snprintf(to, room, "%s", from) < room;
+}
+
+enum gm_code gm_client_new(const struct gm_client_options *options, struct gm_client **out, struct gm_error *err)
+{
+	*out = NULL;
+	struct gm_client *client = calloc(1, sizeof *client);
+	if (client == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a client of %s", options->service);
+	client->options = *options;
+	if (client->options.max_attempts == 0) client->options.max_attempts = MAX_ATTEMPTS;
+	if (client->options.now_us == NULL) client->options.now_us = wall_clock_us;
+	client->tokens = TOKENS;
+	if (!fits(client->service, sizeof client->service, options->service) ||
+	    !fits(client->region, sizeof client->region, options->region) ||
+	    !fits(client->endpoint, sizeof client->endpoint, options->endpoint)) {
+		free(client);
+		GM_FAIL(err, GM_USAGE, "the region or the endpoint is too long");
+	}
+	(void)pthread_mutex_init(&client->lock, NULL);
+	*out = client;
+	return GM_OK;
+}
+
+void gm_client_free(struct gm_client *client)
+{
+	if (client == NULL) return;
+	(void)pthread_mutex_destroy(&client->lock);
+	free(client);
+}
+
+void gm_client_counts(const struct gm_client *client, struct gm_call_counts *add_to)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&client->lock;
+	(void)pthread_mutex_lock(lock);
+	for (size_t i = 0; i < GM_CALL_KINDS; i++) add_to->requests[i] += client->counts.requests[i];
+	add_to->retries += client->counts.retries;
+	add_to->bytes_out += client->counts.bytes_out;
+	add_to->bytes_in += client->counts.bytes_in;
+	(void)pthread_mutex_unlock(lock);
+}
+
+static int64_t now_of(struct gm_client *client)
+{
+	(void)pthread_mutex_lock(&client->lock);
+	int64_t skew_us = client->skew_us;
+	(void)pthread_mutex_unlock(&client->lock);
+	return client->options.now_us(client->options.clock) + skew_us;
+}
+
+/* --- One attempt -------------------------------------------------------------------------------------------------- */
+
+/* An attempt's place: copies, since another thread may move the client meanwhile. */
+struct place {
+	char region[GM_REGION_BYTES];
+	const char *scheme_end; /* in endpoint: behind "https://" */
+	char endpoint[GM_ENDPOINT_BYTES];
+};
+
+static void place_of(struct gm_client *client, struct place *place)
+{
+	(void)pthread_mutex_lock(&client->lock);
+	memcpy(place->region, client->region, sizeof place->region);
+	memcpy(place->endpoint, client->endpoint, sizeof place->endpoint);
+	(void)pthread_mutex_unlock(&client->lock);
+	const char *colon = strstr(place->endpoint, "://");
+	place->scheme_end = colon != NULL ? colon + 3 : place->endpoint;
+}
+
+/* What the Host header says: without the port that the scheme implies. */
+static char *host_of(struct gm_call *call, const struct place *place)
+{
+	const char *host = place->scheme_end, *before = call->request.host;
+	size_t n = strlen(host);
+	bool https = strncmp(place->endpoint, "https:", 6) == 0;
+	const char *implied = https ? ":443" : ":80";
+	size_t port = strlen(implied);
+	if (n > port && strcmp(host + n - port, implied) == 0) n -= port;
+	return gm_arena_printf(&call->arena, "%s%s%.*s", before != NULL ? before : "", before != NULL ? "." : "", (int)n,
+	                       host);
+}
+
+static char *url_of(struct gm_call *call, const struct place *place, const char *host)
+{
+	const struct gm_call_request *request = &call->request;
+	char *query = gm_uri_query(&call->arena, request->query, request->query_count);
+	if (query == NULL) return NULL;
+	return gm_arena_printf(&call->arena, "%.*s%s%s%s%s", (int)(place->scheme_end - place->endpoint), place->endpoint,
+	                       host, request->path, query[0] != '\0' ? "?" : "", query);
+}
+
+struct headers {
+	struct gm_sign_pair at[GM_HTTP_HEADERS_MAX];
+	size_t count;
+};
+
+static void add(struct headers *headers, const char *name, const char *value)
+{
+	headers->at[headers->count++] = (struct gm_sign_pair){name, value};
+}
+
+static enum gm_code sign(struct gm_call *call, const struct place *place, struct headers *headers, struct gm_error *err)
+{
+	struct gm_client *client = call->client;
+	struct gm_credentials credentials;
+	const char *authorization;
+	int64_t now_us = now_of(client);
+	char *date = gm_arena_alloc(&call->arena, GM_SIGN_DATE_BYTES), *token = NULL;
+	if (date == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
+	GM_TRY(gm_provider_get(client->options.provider, call->renewed, &credentials, err));
+	gm_sign_date(now_us, date);
+	add(headers, "X-Amz-Date", date);
+	enum gm_code rc = GM_OK;
+	if (credentials.session_token != NULL && credentials.session_token[0] != '\0') {
+		token = gm_arena_strndup(&call->arena, credentials.session_token, strlen(credentials.session_token));
+		if (token == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a request");
+		add(headers, "X-Amz-Security-Token", token);
+	}
+	struct gm_signer signer = {credentials.access_key, credentials.secret_key, token != NULL ? token : ""};
+	struct gm_sign_request request = {.service = client->service,
+	                                  .region = place->region,
+	                                  .method = call->request.method,
+	                                  .path = call->request.path,
+	                                  .query = call->request.query,
+	                                  .query_count = call->request.query_count,
+	                                  .headers = headers->at,
+	                                  .header_count = headers->count,
+	                                  .payload_sha256 = call->sha256,
+	                                  .now_us = now_us};
+	if (rc == GM_OK) rc = gm_sign(&request, &signer, &call->arena, &authorization, NULL, err);
+	gm_credentials_wipe(&credentials);
+	if (rc == GM_OK) add(headers, "Authorization", authorization);
+	return rc;
+}
+
+static enum gm_code make_request(struct gm_call *call, struct gm_error *err)
+{
+	const struct gm_call_request *request = &call->request;
+	struct headers headers = {.count = 0};
+	struct place place;
+	place_of(call->client, &place);
+	char *host = host_of(call, &place);
+	char *url = host != NULL ? url_of(call, &place, host) : NULL;
+	if (url == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
+	add(&headers, "Host", host);
+	for (size_t i = 0; i < request->header_count; i++)
+		add(&headers, request->headers[i].name, request->headers[i].value);
+	add(&headers, "X-Amz-Content-Sha256", call->sha256);
+	if (call->client->options.provider != NULL) GM_TRY(sign(call, &place, &headers, err));
+	call->http = (struct gm_http_request){.method = request->method,
+	                                      .url = url,
+	                                      .header_count = headers.count,
+	                                      .body = request->body,
+	                                      .body_bytes = request->body_bytes,
+	                                      .into = request->into,
+	                                      .into_bytes = request->into_bytes};
+	for (size_t i = 0; i < headers.count; i++)
+		call->http.headers[i] = (struct gm_http_header){headers.at[i].name, headers.at[i].value};
+	return GM_OK;
+}
+
+static enum gm_code start_attempt(struct gm_call *call, struct gm_error *err)
+{
+	gm_arena_reset(&call->arena);
+	GM_TRY(make_request(call, err));
+	call->response.attempts++;
+	return gm_http_start(call->client->options.http, &call->http, &call->response.http, &call->transfer, err);
+}
+
+static void count(struct gm_call *call)
+{
+	struct gm_client *client = call->client;
+	(void)pthread_mutex_lock(&client->lock);
+	client->counts.requests[call->request.kind]++;
+	client->counts.retries += call->response.attempts > 1;
+	client->counts.bytes_out += call->response.http.sent_bytes;
+	client->counts.bytes_in += call->response.http.received_bytes;
+	(void)pthread_mutex_unlock(&client->lock);
+}
+
+/* --- What the answer says ----------------------------------------------------------------------------------------- */
+
+static enum gm_code note_error(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
+{
+	struct gm_call *call = context;
+	const char *name = strrchr(path, '/');
+	name = name != NULL ? name + 1 : path;
+	(void)err;
+	(void)bytes;
+	if (strcmp(name, "Code") == 0) (void)fits(call->response.error, sizeof call->response.error, text);
+	if (strcmp(name, "Message") == 0) (void)fits(call->response.text, sizeof call->response.text, text);
+	if (strcmp(name, "Region") == 0) (void)fits(call->named_region, sizeof call->named_region, text);
+	if (strcmp(name, "RequestId") == 0) (void)fits(call->response.request_id, sizeof call->response.request_id, text);
+	return GM_OK;
+}
+
+/* The services with JSON: {"__type":"prefix#Code","message":TEXT} */
+static void read_json_error(struct gm_call *call)
+{
+	const struct gm_buf *body = &call->response.http.body;
+	json_error_t why;
+	json_t *json = gm_json_load((const char *)body->data, body->len, 0, &why);
+	const char *type = json_string_value(json_object_get(json, "__type"));
+	const char *text = json_string_value(json_object_get(json, "message"));
+	if (text == NULL) text = json_string_value(json_object_get(json, "Message"));
+	if (type != NULL && strchr(type, '#') != NULL) type = strchr(type, '#') + 1;
+	if (type != NULL) (void)fits(call->response.error, sizeof call->response.error, type);
+	if (text != NULL) (void)fits(call->response.text, sizeof call->response.text, text);
+	json_decref(json);
+}
+
+static void clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
+}
+
+static void read_error(struct gm_call *call)
+{
+	const struct gm_http_response *http = &call->response.http;
+	const char *region = gm_http_header(http, "x-amz-bucket-region"), *id = gm_http_header(http, "x-amz-request-id");
+	if (id == NULL) id = gm_http_header(http, "x-amzn-requestid");
+	if (http->body.len > 0 && http->body.len <= ERROR_BODY_BYTES) {
+		if (http->body.data[0] == '<')
+			(void)!gm_xml_parse(http->body.data, http->body.len, note_error, call, NULL);
+		else if (http->body.data[0] == '{')
+			read_json_error(call);
+	}
+	if (region != NULL) (void)fits(call->named_region, sizeof call->named_region, region);
+	if (id != NULL) (void)fits(call->response.request_id, sizeof call->response.request_id, id);
+	clean(call->response.error);
+	clean(call->response.text);
+	clean(call->response.request_id);
+}
+
+struct known {
+	const char *code;
+	enum verdict verdict;
+};
+
+static enum verdict class_of_code(const char *code)
+{
+	static const struct known known[] = {
+	    {"SlowDown", THROTTLE},
+	    {"Throttling", THROTTLE},
+	    {"ThrottlingException", THROTTLE},
+	    {"ThrottledException", THROTTLE},
+	    {"RequestThrottled", THROTTLE},
+	    {"RequestThrottledException", THROTTLE},
+	    {"RequestLimitExceeded", THROTTLE},
+	    {"TooManyRequestsException", THROTTLE},
+	    {"ProvisionedThroughputExceededException", THROTTLE},
+	    {"BandwidthLimitExceeded", THROTTLE},
+	    {"LimitExceededException", THROTTLE},
+	    {"InternalError", SERVER},
+	    {"InternalFailure", SERVER},
+	    {"ServiceUnavailable", SERVER},
+	    {"RequestTimeout", SERVER},
+	    {"RequestTimeoutException", SERVER},
+	    {"BadDigest", CHECKSUM},
+	    {"XAmzContentSHA256Mismatch", CHECKSUM},
+	    {"IncompleteBody", CHECKSUM},
+	    {"RequestTimeTooSkewed", SKEW},
+	    {"RequestExpired", SKEW},
+	    {"RequestInTheFuture", SKEW},
+	    {"ExpiredToken", EXPIRED},
+	    {"ExpiredTokenException", EXPIRED},
+	    {"TokenRefreshRequired", EXPIRED},
+	    {"AuthorizationHeaderMalformed", REGION},
+	    {"PermanentRedirect", REGION},
+	    {"TemporaryRedirect", REGION},
+	    {"ConditionalRequestConflict", CONFLICT},
+	    {"OperationAborted", CONFLICT},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strcmp(code, known[i].code) == 0) return known[i].verdict;
+	return FINAL;
+}
+
+static enum verdict class_of_status(const struct gm_call *call, int status)
+{
+	if (status == 429) return THROTTLE;
+	if (status == 503) return THROTTLE;
+	if (status == 408 || status >= 500) return SERVER;
+	if ((status == 301 || status == 307 || status == 400) && call->named_region[0] != '\0') return REGION;
+	return FINAL;
+}
+
+/* A 200 that holds an error: the server had begun to answer before it knew. */
+static bool holds_error(const struct gm_call *call)
+{
+	const struct gm_buf *body = &call->response.http.body;
+	return call->request.body_may_be_error && body->len > 0 &&
+	       memmem(body->data, body->len, "<Error>", strlen("<Error>")) != NULL;
+}
+
+static void told_broken(struct gm_call *call, const char *what)
+{
+	call->response.http.end = GM_HTTP_BROKEN;
+	(void)fits(call->response.http.message, sizeof call->response.http.message, what);
+}
+
+static enum verdict classify(struct gm_call *call)
+{
+	struct gm_call_response *response = &call->response;
+	const struct gm_call_request *request = &call->request;
+	int status = response->http.status;
+	response->error[0] = response->text[0] = response->request_id[0] = call->named_region[0] = '\0';
+	if (response->http.end == GM_HTTP_UNREACHABLE) return CONNECT;
+	if (response->http.end == GM_HTTP_BROKEN || response->http.end == GM_HTTP_TOO_LARGE) return BROKEN;
+	if (response->http.end != GM_HTTP_DONE) return FINAL;
+	bool good = status >= 200 && status < 300, hidden = good && holds_error(call);
+	if (good && !hidden) {
+		if (request->into == NULL || request->into_exact == 0 || response->http.got == request->into_exact)
+			return FINAL;
+		told_broken(call, "the answer has another length than was asked for");
+		return BROKEN;
+	}
+	read_error(call);
+	enum verdict verdict = class_of_code(response->error);
+	if (verdict == FINAL) verdict = class_of_status(call, hidden ? 500 : status);
+	return verdict;
+}
+
+/* --- Again? ------------------------------------------------------------------------------------------------------- */
+
+/* The first retry of these has a reason to go better, and no other has. */
+static bool may_once(bool *done)
+{
+	bool first = !*done;
+	*done = true;
+	return first;
+}
+
+static bool learn_clock(struct gm_call *call)
+{
+	struct gm_client *client = call->client;
+	const char *date = gm_http_header(&call->response.http, "date");
+	int64_t server_us;
+	if (date == NULL || !gm_time_parse_http(date, &server_us)) return false;
+	int64_t ours_us = client->options.now_us(client->options.clock);
+	(void)pthread_mutex_lock(&client->lock);
+	client->skew_us = server_us - ours_us;
+	(void)pthread_mutex_unlock(&client->lock);
+	return true;
+}
+
+static bool is_region(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	return n > 0 && name[n] == '\0';
+}
+
+static bool learn_region(struct gm_call *call)
+{
+	struct gm_client *client = call->client;
+	char endpoint[GM_ENDPOINT_BYTES];
+	bool moves = client->options.move != NULL;
+	if (!is_region(call->named_region)) return false;
+	if (moves && client->options.move(client->options.move_context, call->named_region, endpoint, NULL) != GM_OK)
+		return false;
+	(void)pthread_mutex_lock(&client->lock);
+	memcpy(client->region, call->named_region, sizeof client->region);
+	if (moves) memcpy(client->endpoint, endpoint, sizeof client->endpoint);
+	(void)pthread_mutex_unlock(&client->lock);
+	return true;
+}
+
+/* Takes what a retry costs out of the budget. False: it is spent. */
+static bool take_tokens(struct gm_call *call, enum verdict verdict)
+{
+	struct gm_client *client = call->client;
+	int cost = verdict == BROKEN || verdict == CONNECT ? BROKEN_TOKENS : RETRY_TOKENS;
+	(void)pthread_mutex_lock(&client->lock);
+	bool enough = client->tokens >= cost;
+	if (enough) client->tokens -= cost;
+	(void)pthread_mutex_unlock(&client->lock);
+	call->taken_tokens = enough ? cost : 0;
+	return enough;
+}
+
+static void give_tokens(struct gm_call *call)
+{
+	struct gm_client *client = call->client;
+	(void)pthread_mutex_lock(&client->lock);
+	client->tokens += call->taken_tokens > 0 ? call->taken_tokens : 1;
+	if (client->tokens > TOKENS) client->tokens = TOKENS;
+	(void)pthread_mutex_unlock(&client->lock);
+}
+
+static bool is_again(struct gm_call *call, enum verdict verdict)
+{
+	switch (verdict) {
+	case FINAL: return false;
+	case SKEW: return may_once(&call->skewed) && learn_clock(call);
+	case EXPIRED: return call->client->options.provider != NULL && may_once(&call->renewed);
+	case REGION: return may_once(&call->moved) && learn_region(call);
+	default: return call->response.attempts < call->client->options.max_attempts && take_tokens(call, verdict);
+	}
+}
+
+/* Full jitter: uniform in [0, what doubling allows]. */
+static void back_off(const struct gm_call *call, enum verdict verdict)
+{
+	uint64_t random = 0;
+	if (verdict == SKEW || verdict == EXPIRED || verdict == REGION) return;
+	int64_t limit_us = verdict == THROTTLE ? throttle_base_us : base_us;
+	for (unsigned i = 1; i < call->response.attempts && limit_us < longest_us; i++) limit_us *= 2;
+	if (limit_us > longest_us) limit_us = longest_us;
+	(void)!getrandom(&random, sizeof random, 0);
+	int64_t us = (int64_t)(random % (uint64_t)limit_us);
+	struct timespec pause = {us / GM_US_PER_SECOND, us % GM_US_PER_SECOND * 1000};
+	while (nanosleep(&pause, &pause) != 0) continue;
+}
+
+/* May the attempt have done what was asked although nobody says so? */
+static bool is_unclear(const struct gm_call *call, enum verdict verdict)
+{
+	return verdict == BROKEN || verdict == SERVER || (verdict == THROTTLE && call->response.http.status != 429);
+}
+
+/* --- The interface ------------------------------------------------------------------------------------------------ */
+
+enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
+                           struct gm_error *err)
+{
+	*out = NULL;
+	struct gm_call *call = calloc(1, sizeof *call);
+	if (call == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
+	call->client = client;
+	call->request = *request;
+	gm_arena_init(&call->arena, 4096);
+	gm_http_response_init(&call->response.http);
+	enum gm_code rc = GM_OK;
+	if (request->body_bytes > 0)
+		rc = gm_sha256_hex(request->body, request->body_bytes, call->sha256, err);
+	else
+		memcpy(call->sha256, empty_sha256, sizeof empty_sha256);
+	if (rc == GM_OK) rc = start_attempt(call, err);
+	if (rc != GM_OK) {
+		gm_call_end(call);
+		return rc;
+	}
+	*out = call;
+	return GM_OK;
+}
+
+static enum gm_code no_answer(const struct gm_call *call, struct gm_error *err)
+{
+	const struct gm_http_response *http = &call->response.http;
+	struct place place;
+	enum gm_code code = GM_TRANSIENT;
+	place_of(call->client, &place);
+	if (http->end == GM_HTTP_NOMEM) code = GM_NOMEM;
+	if (http->end == GM_HTTP_TLS) code = GM_IO;
+	(void)gm_error_set(err, code, "no answer from %.200s after %u attempts: %s", place.endpoint,
+	                   call->response.attempts, http->message);
+	if (code == GM_IO)
+		return gm_error_hint(err, code,
+		                     "the server's certificate must be good for this name; AWS_CA_BUNDLE or ca_file "
+		                     "names the authority of your own servers");
+	return gm_error_hint(err, code, "look at the endpoint, the network and the service's health; then run again");
+}
+
+enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err)
+{
+	*response = &call->response;
+	while (call->transfer != NULL) {
+		gm_http_wait(call->transfer);
+		call->transfer = NULL;
+		count(call);
+		enum verdict verdict = classify(call);
+		if (!is_again(call, verdict)) break;
+		call->response.unclear |= is_unclear(call, verdict);
+		back_off(call, verdict);
+		GM_TRY(start_attempt(call, err));
+	}
+	if (call->response.http.end != GM_HTTP_DONE) return no_answer(call, err);
+	give_tokens(call);
+	return GM_OK;
+}
+
+void gm_call_end(struct gm_call *call)
+{
+	if (call == NULL) return;
+	if (call->transfer != NULL) gm_http_cancel(call->transfer);
+	gm_http_response_release(&call->response.http);
+	gm_arena_release(&call->arena);
+	free(call);
+}
+
+enum gm_code gm_call_perform(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
+                             struct gm_call_response **response, struct gm_error *err)
+{
+	GM_TRY(gm_call_start(client, request, out, err));
+	enum gm_code rc = gm_call_wait(*out, response, err);
+	if (rc != GM_OK) {
+		gm_call_end(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* --- Errors for people -------------------------------------------------------------------------------------------- */
+
+static enum gm_code code_of(int status, const char *error)
+{
+	if (status == 404) return GM_NOT_FOUND;
+	if (status == 412) return GM_EXISTS;
+	if (status == 401 || status == 403) return GM_DENIED;
+	if (status == 409 || status == 429 || status >= 500) return GM_TRANSIENT;
+	if (class_of_code(error) == EXPIRED) return GM_DENIED;
+	return status == 400 || status == 301 || status == 307 ? GM_USAGE : GM_IO;
+}
+
+static void hint(const struct gm_call_response *response, enum gm_code code, struct gm_error *err)
+{
+	enum verdict verdict = class_of_code(response->error);
+	const char *text = NULL;
+	if (verdict == SKEW) text = "the clock of this machine is wrong: set it";
+	if (verdict == EXPIRED) text = "the credentials have expired: get new ones";
+	if (verdict == REGION) text = "name the right region: AWS_REGION, or 'region' in the profile or the job file";
+	if (verdict == FINAL && code == GM_DENIED)
+		text = "'gristmill policy JOB' prints what these credentials must be allowed, 'gristmill doctor JOB' looks "
+		       "what they are not";
+	if (code == GM_TRANSIENT) text = "it was tried several times; run again later";
+	if (text != NULL) (void)gm_error_hint(err, code, "%s", text);
+}
+
+enum gm_code gm_call_fail(const struct gm_call_response *response, const char *doing, struct gm_error *err)
+{
+	int status = response->http.status;
+	enum gm_code code = code_of(status, response->error);
+	const char *dot = response->text[0] != '\0' ? ": " : "";
+	const char *id = response->request_id[0] != '\0' ? ", request " : "";
+	(void)gm_error_set(err, code, "could not %s: status %d%s%s%s%s%s%s", doing, status,
+	                   response->error[0] != '\0' ? " " : "", response->error, dot, response->text, id,
+	                   response->request_id);
+	if (err != NULL) hint(response, code, err);
+	return code;
+}

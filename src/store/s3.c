@@ -1,0 +1,344 @@
+#include "store/s3.h"
+
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t default_memory_bytes = (uint64_t)32 << 20;
+static const char put_token_header[] = "x-amz-meta-gristmill-put";
+
+/* --- Requests ----------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_s3_request(struct gm_s3 *s3, struct gm_arena *arena, enum gm_call_kind kind, const char *method,
+                           const char *key, struct gm_call_request *out, struct gm_error *err)
+{
+	*out = (struct gm_call_request){.kind = kind, .method = method};
+	char *whole = gm_arena_printf(arena, "%s%s", s3->prefix, key != NULL ? key : "");
+	if (key == NULL && whole != NULL) whole[0] = '\0';
+	if (whole != NULL && strlen(whole) > GM_S3_KEY_MAX_BYTES) {
+		(void)gm_error_set(err, GM_USAGE, "with the prefix of its location the key is longer than %d bytes",
+		                   GM_S3_KEY_MAX_BYTES);
+		return gm_s3_name(s3, GM_USAGE, key, err);
+	}
+	char *path = whole != NULL ? gm_uri_encode(arena, whole, strlen(whole), true) : NULL;
+	if (path != NULL && s3->endpoint.path_style)
+		path = gm_arena_printf(arena, key != NULL ? "/%s/%s" : "/%s", s3->bucket, path);
+	else if (path != NULL)
+		path = gm_arena_printf(arena, "/%s", path);
+	if (path == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
+	out->path = path;
+	out->host = s3->endpoint.path_style ? NULL : s3->bucket;
+	if (s3->requester_pays) gm_s3_header(out, "x-amz-request-payer", "requester");
+	return GM_OK;
+}
+
+void gm_s3_query(struct gm_call_request *request, const char *name, const char *value)
+{
+	request->query[request->query_count++] = (struct gm_sign_pair){name, value};
+}
+
+void gm_s3_header(struct gm_call_request *request, const char *name, const char *value)
+{
+	request->headers[request->header_count++] = (struct gm_sign_pair){name, value};
+}
+
+void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *request, const char *put_token)
+{
+	gm_s3_header(request, "Content-Type", "application/octet-stream");
+	if (put_token != NULL) gm_s3_header(request, put_token_header, put_token);
+	if (s3->encryption != NULL) gm_s3_header(request, "x-amz-server-side-encryption", s3->encryption);
+	if (s3->kms_key != NULL) gm_s3_header(request, "x-amz-server-side-encryption-aws-kms-key-id", s3->kms_key);
+}
+
+enum gm_code gm_s3_name(struct gm_s3 *s3, enum gm_code code, const char *key, struct gm_error *err)
+{
+	char name[sizeof err->object];
+	if (err == NULL || err->object[0] != '\0') return code;
+	(void)snprintf(name, sizeof name, "s3://%s/%s%s", s3->bucket, s3->prefix, key != NULL ? key : "");
+	return gm_error_object(err, code, name, strlen(name));
+}
+
+enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *response, const char *key, const char *doing,
+                        struct gm_error *err)
+{
+	enum gm_code code = gm_call_fail(response, doing, err);
+	if (strcmp(response->error, "NoSuchBucket") == 0) {
+		code = gm_error_set(err, GM_DENIED, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
+		(void)gm_error_hint(err, code, "buckets are not made here: make it, or mend the location or the endpoint");
+	}
+	return gm_s3_name(s3, code, key, err);
+}
+
+/* --- What an object is -------------------------------------------------------------------------------------------- */
+
+static void copy_etag(const char *from, char etag[GM_S3_ETAG_BYTES])
+{
+	if (strncmp(from, "W/", 2) == 0) from += 2;
+	size_t n = strlen(from);
+	if (n >= 2 && from[0] == '"' && from[n - 1] == '"') from++, n -= 2;
+	(void)snprintf(etag, GM_S3_ETAG_BYTES, "%.*s", (int)n, from);
+}
+
+void gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES])
+{
+	const char *length = gm_http_header(&response->http, "content-length");
+	const char *range = gm_http_header(&response->http, "content-range");
+	const char *modified = gm_http_header(&response->http, "last-modified");
+	const char *tag = gm_http_header(&response->http, "etag");
+	const char *whole = range != NULL ? strchr(range, '/') : NULL;
+	if (whole != NULL) length = whole + 1;
+	info->size = length != NULL ? strtoull(length, NULL, 10) : 0;
+	info->mtime_us = 0;
+	if (modified != NULL) (void)!gm_time_parse_http(modified, &info->mtime_us);
+	etag[0] = '\0';
+	if (tag != NULL) copy_etag(tag, etag);
+	info->etag = etag;
+}
+
+enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
+                        char put_token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err)
+{
+	struct gm_arena arena;
+	struct gm_call_request request;
+	struct gm_call_response *response;
+	struct gm_call *call = NULL;
+	enum gm_code rc;
+	gm_arena_init(&arena, 4096);
+	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_HEAD, "HEAD", key, &request, err));
+	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	if (!gm_s3_good(response)) {
+		rc = gm_s3_fail(s3, response, key, "look at the object", err);
+		goto out;
+	}
+	gm_s3_info(response, info, etag);
+	const char *token = gm_http_header(&response->http, put_token_header);
+	if (put_token != NULL) (void)snprintf(put_token, GM_S3_PUT_TOKEN_BYTES, "%s", token != NULL ? token : "");
+out:
+	gm_call_end(call);
+	gm_arena_release(&arena);
+	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+}
+
+enum gm_code gm_s3_is_ours(struct gm_s3 *s3, const char *key, const char *put_token, bool *ours, struct gm_error *err)
+{
+	struct gm_object_info info;
+	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
+	*ours = false;
+	enum gm_code rc = gm_s3_head(s3, key, &info, etag, there, err);
+	if (rc == GM_NOT_FOUND) return GM_OK;
+	GM_TRY(rc);
+	*ours = strcmp(there, put_token) == 0;
+	return GM_OK;
+}
+
+static enum gm_code s3_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
+                            struct gm_arena *arena, struct gm_error *err)
+{
+	char etag[GM_S3_ETAG_BYTES];
+	GM_TRY(gm_s3_head(gm_s3_of(store), key, info, etag, NULL, err));
+	info->key = gm_arena_strndup(arena, key, strlen(key));
+	info->etag = gm_arena_strndup(arena, etag, strlen(etag));
+	if (info->key == NULL || info->etag == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for an object's name");
+	return GM_OK;
+}
+
+static void s3_counts(struct gm_store *store, struct gm_store_counts *add_to)
+{
+	struct gm_call_counts counts = {{0}, 0, 0, 0};
+	gm_client_counts(gm_s3_of(store)->client, &counts);
+	add_to->list += counts.requests[GM_CALL_LIST];
+	add_to->get += counts.requests[GM_CALL_GET];
+	add_to->head += counts.requests[GM_CALL_HEAD];
+	add_to->put += counts.requests[GM_CALL_PUT];
+	add_to->delete_ += counts.requests[GM_CALL_DELETE];
+	add_to->multipart += counts.requests[GM_CALL_MULTIPART];
+	add_to->other += counts.requests[GM_CALL_OTHER];
+	add_to->retries += counts.retries;
+	add_to->bytes_in += counts.bytes_in;
+	add_to->bytes_out += counts.bytes_out;
+}
+
+/* --- Opening ------------------------------------------------------------------------------------------------------ */
+
+static void s3_close(struct gm_store *store)
+{
+	struct gm_s3 *s3 = gm_s3_of(store);
+	gm_s3_forget_uploads(s3);
+	gm_client_free(s3->client);
+	gm_provider_free(s3->provider);
+	gm_http_free(s3->http);
+	gm_aws_config_free(s3->config);
+	(void)pthread_mutex_destroy(&s3->reading);
+	(void)pthread_mutex_destroy(&s3->staging);
+	(void)pthread_cond_destroy(&s3->room);
+	free(s3->bucket);
+	free(s3->prefix);
+	free(s3->encryption);
+	free(s3->kms_key);
+	free(s3->given_endpoint);
+	free(s3->scratch);
+	free(s3->store.location);
+	free(s3);
+}
+
+static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
+                                           .stat = s3_stat,
+                                           .read = gm_s3_read,
+                                           .reader_open = gm_s3_reader_open,
+                                           .reader_read = gm_s3_reader_read,
+                                           .reader_check = gm_s3_reader_check,
+                                           .reader_close = gm_s3_reader_close,
+                                           .put = gm_s3_put,
+                                           .remove = gm_s3_remove,
+                                           .remove_many = gm_s3_remove_many,
+                                           .stage_open = gm_s3_stage_open,
+                                           .stage_append = gm_s3_stage_append,
+                                           .stage_finish = gm_s3_stage_finish,
+                                           .stage_abandon = gm_s3_stage_abandon,
+                                           .staged_size = gm_s3_staged_size,
+                                           .settle = gm_s3_settle,
+                                           .publish = gm_s3_publish,
+                                           .discard = gm_s3_discard,
+                                           .remove_tree = gm_s3_remove_tree,
+                                           .probe = gm_s3_probe,
+                                           .counts = s3_counts,
+                                           .close = s3_close};
+
+static bool bucket_valid(const char *name, size_t bytes)
+{
+	/* What a host name or a path can carry; the rest of the rules the service knows. */
+	if (bytes < 3 || bytes > 255) return false;
+	for (size_t i = 0; i < bytes; i++) {
+		char c = name[i];
+		bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		            c == '.' || c == '_';
+		if (!fine) return false;
+	}
+	return name[0] != '.' && name[0] != '-';
+}
+
+/* "s3://bucket/prefix": the prefix gets one '/' at its end. */
+static enum gm_code parse_location(struct gm_s3 *s3, const char *location, struct gm_error *err)
+{
+	const char *bucket = location + strlen("s3://"), *rest = strchr(bucket, '/');
+	size_t bucket_bytes = rest != NULL ? (size_t)(rest - bucket) : strlen(bucket);
+	if (rest == NULL) rest = "";
+	if (rest[0] == '/') rest++;
+	size_t n = strlen(rest);
+	while (n > 0 && rest[n - 1] == '/') n--;
+	if (!bucket_valid(bucket, bucket_bytes) || n > GM_S3_KEY_MAX_BYTES - 64) {
+		(void)gm_error_set(err, GM_USAGE, "not a location of S3");
+		(void)gm_error_hint(err, GM_USAGE, "give s3://bucket/prefix/");
+		return gm_error_object(err, GM_USAGE, location, strlen(location));
+	}
+	s3->bucket = strndup(bucket, bucket_bytes);
+	s3->prefix = malloc(n + 2);
+	s3->store.location = malloc(bucket_bytes + n + 8);
+	if (s3->bucket == NULL || s3->prefix == NULL || s3->store.location == NULL)
+		GM_FAIL(err, GM_NOMEM, "out of memory for a store");
+	(void)snprintf(s3->prefix, n + 2, "%.*s%s", (int)n, rest, n > 0 ? "/" : "");
+	(void)snprintf(s3->store.location, bucket_bytes + n + 8, "s3://%s%s%.*s", s3->bucket, n > 0 ? "/" : "", (int)n,
+	               rest);
+	return GM_OK;
+}
+
+static bool copy(char **to, const char *from)
+{
+	*to = from != NULL ? strdup(from) : NULL;
+	return from == NULL || *to != NULL;
+}
+
+static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options *options, struct gm_error *err)
+{
+	const char *encryption = options->encryption;
+	if (encryption != NULL && strcmp(encryption, "none") == 0) encryption = NULL;
+	if (!copy(&s3->encryption, encryption) || !copy(&s3->kms_key, options->kms_key) ||
+	    !copy(&s3->given_endpoint, options->endpoint) || !copy(&s3->scratch, options->scratch))
+		GM_FAIL(err, GM_NOMEM, "out of memory for a store");
+	s3->requester_pays = options->requester_pays;
+	s3->version_ids = options->version_ids;
+	uint64_t memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
+	s3->ahead_limit = s3->staged_limit = memory_bytes / 2;
+	return GM_OK;
+}
+
+/* The bucket turned out to be in another region. */
+static enum gm_code move(void *context, const char *region, char endpoint[GM_ENDPOINT_BYTES], struct gm_error *err)
+{
+	struct gm_s3 *s3 = context;
+	struct gm_aws_endpoint there;
+	GM_TRY(gm_aws_endpoint(s3->config, "s3", region, s3->given_endpoint, &there, err));
+	memcpy(endpoint, there.url, GM_ENDPOINT_BYTES);
+	return GM_OK;
+}
+
+static enum gm_code choose_endpoint(struct gm_s3 *s3, const char *region, int path_style, struct gm_error *err)
+{
+	GM_TRY(gm_aws_endpoint(s3->config, "s3", region, s3->given_endpoint, &s3->endpoint, err));
+	if (path_style >= 0) s3->endpoint.path_style = path_style > 0;
+	/* A wildcard certificate holds one label: "a.b.s3.amazonaws.com" would not be good for it. */
+	bool https = strncmp(s3->endpoint.url, "https:", 6) == 0;
+	if (https && strchr(s3->bucket, '.') != NULL) s3->endpoint.path_style = true;
+	return GM_OK;
+}
+
+static unsigned attempts_of(const struct gm_s3 *s3)
+{
+	const char *text = gm_aws_config_env(s3->config, "AWS_MAX_ATTEMPTS");
+	if (text == NULL) text = gm_aws_config_get(s3->config, gm_aws_config_profile(s3->config), "max_attempts");
+	unsigned long n = text != NULL ? strtoul(text, NULL, 10) : 0;
+	return n > 100 ? 100 : (unsigned)n;
+}
+
+static enum gm_code connect_to(struct gm_s3 *s3, const struct gm_store_options *options, struct gm_error *err)
+{
+	struct gm_aws_config_options files = {.profile = options->profile};
+	GM_TRY(gm_aws_config_load(&files, &s3->config, err));
+	const char *region = options->region != NULL ? options->region : gm_aws_config_region(s3->config);
+	const char *ca_file = options->ca_file;
+	if (ca_file == NULL) ca_file = gm_aws_config_env(s3->config, "AWS_CA_BUNDLE");
+	if (ca_file == NULL) ca_file = gm_aws_config_get(s3->config, gm_aws_config_profile(s3->config), "ca_bundle");
+	if (region == NULL) region = "us-east-1"; /* where it is not right, the service says which is */
+	GM_TRY(choose_endpoint(s3, region, options->path_style, err));
+	struct gm_http_options http = {.ca_file = ca_file, .stall_us = options->timeout_us};
+	GM_TRY(gm_http_new(&http, &s3->http, err));
+	struct gm_provider_options credentials = {.config = s3->config, .http = s3->http, .region = region};
+	GM_TRY(gm_provider_new(&credentials, &s3->provider, err));
+	struct gm_client_options client = {.service = "s3",
+	                                   .region = region,
+	                                   .endpoint = s3->endpoint.url,
+	                                   .move = move,
+	                                   .move_context = s3,
+	                                   .http = s3->http,
+	                                   .provider = s3->provider,
+	                                   .max_attempts = attempts_of(s3)};
+	return gm_client_new(&client, &s3->client, err);
+}
+
+enum gm_code gm_store_open_s3(const char *location, const struct gm_store_options *options, struct gm_store **out,
+                              struct gm_error *err)
+{
+	static const struct gm_store_options defaults = {.path_style = -1};
+	*out = NULL;
+	if (options == NULL) options = &defaults;
+	struct gm_s3 *s3 = calloc(1, sizeof *s3);
+	if (s3 == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a store");
+	s3->store.ops = &s3_ops;
+	s3->store.parallel = GM_S3_PARALLEL;
+	s3->store.free_keys = true;
+	(void)pthread_mutex_init(&s3->reading, NULL);
+	(void)pthread_mutex_init(&s3->staging, NULL);
+	(void)pthread_cond_init(&s3->room, NULL);
+	enum gm_code rc = parse_location(s3, location, err);
+	if (rc == GM_OK) rc = keep_options(s3, options, err);
+	if (rc == GM_OK) rc = connect_to(s3, options, err);
+	if (rc != GM_OK) {
+		if (err != NULL && err->object[0] == '\0') (void)gm_error_object(err, rc, location, strlen(location));
+		s3_close(&s3->store);
+		return rc;
+	}
+	*out = &s3->store;
+	return GM_OK;
+}

@@ -1,0 +1,126 @@
+/* s3.h - what the files of the S3 store share.
+ *
+ * A store is a prefix of a bucket. Requests go through aws/call.h, which signs and retries; here is what they mean.
+ *
+ *     read     GET with If-Match of the ETag that the listing (or the first answer) told: no object is read as half of
+ *              one and half of another. Large objects in segments, several in flight; small ones fetched ahead.
+ *     put      PUT with If-None-Match: * where it must not overwrite. 412 alone does not say that another was first: an
+ *              earlier attempt of ours, the answer of which was lost, may have been. So each put carries a random token
+ *              in the object's metadata, and after a 412, or no answer at all, it is read back and compared.
+ *     stage    what fits in one part is put as an object below the work folder, under a random name, and put again under
+ *              its final key when it is published: two requests, and any machine can do the second. What is larger is a
+ *              multipart upload to the final key, begun while the file is written and completed when it is published.
+ *     publish  PUT or CompleteMultipartUpload, both with If-None-Match: *.
+ *
+ * Source: Amazon S3 API Reference; conditional writes and their answers: S3 User Guide, "Add preconditions to S3
+ * operations with conditional requests". */
+#ifndef GM_STORE_S3_H
+#define GM_STORE_S3_H
+
+#include "aws/call.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+enum {
+	GM_S3_KEY_MAX_BYTES = 1024,
+	GM_S3_SEGMENT_BYTES = 8 << 20, /* of a large object, fetched by one request */
+	GM_S3_PART_BYTES = 8 << 20,    /* of a multipart upload; S3 wants 5 MiB at least */
+	GM_S3_PARALLEL = 16,
+	GM_S3_ETAG_BYTES = 128,
+	GM_S3_PUT_TOKEN_BYTES = 33,
+};
+
+struct gm_s3_reader;
+struct gm_s3_upload; /* of a staged object: in s3_stage.c */
+
+struct gm_s3 {
+	struct gm_store store; /* first: a struct gm_store * of ours is a struct gm_s3 * */
+	struct gm_aws_config *config;
+	struct gm_http *http;
+	struct gm_provider *provider;
+	struct gm_client *client;
+	struct gm_aws_endpoint endpoint;
+	char *bucket, *prefix; /* the prefix is "" or ends in '/' */
+	bool requester_pays, version_ids;
+	char *encryption, *kms_key, *given_endpoint, *scratch;
+
+	/* Reading ahead: bytes that segments in flight or not yet read may take, for all readers together. */
+	pthread_mutex_t reading;
+	uint64_t ahead_bytes, ahead_limit;
+	struct gm_s3_reader *waiting; /* opened for an expected object, and not begun for want of room; oldest first */
+
+	/* Staging: what is being put, and what this process knows of what it has staged. */
+	pthread_mutex_t staging;
+	struct gm_s3_upload *uploads;        /* newest first */
+	uint64_t staged_bytes, staged_limit; /* in memory */
+	size_t putting;                      /* small objects on their way */
+	uint64_t fetched_bytes;              /* of staged objects, to be put again */
+	pthread_cond_t room;                 /* for more of those */
+};
+
+static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
+{
+	return (struct gm_s3 *)store; /* its first member */
+}
+
+/* --- requests (s3.c) ---------------------------------------------------------------------------------------------- */
+
+/* Fills in where the object (key relative to the store; NULL: the bucket) is; the path is in the arena. USAGE: the
+ * whole key is longer than S3 allows. */
+enum gm_code gm_s3_request(struct gm_s3 *s3, struct gm_arena *arena, enum gm_call_kind kind, const char *method,
+                           const char *key, struct gm_call_request *out, struct gm_error *err) GM_CHECK;
+void gm_s3_query(struct gm_call_request *request, const char *name, const char *value);
+void gm_s3_header(struct gm_call_request *request, const char *name, const char *value);
+/* What every request that makes an object carries: encryption, type, and the token of this put. */
+void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *request, const char *put_token);
+/* gm_call_fail with the object's name. */
+enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *response, const char *key, const char *doing,
+                        struct gm_error *err);
+/* An error about an object that call.h made, or this layer: names it "s3://bucket/key". */
+enum gm_code gm_s3_name(struct gm_s3 *s3, enum gm_code code, const char *key, struct gm_error *err);
+static inline bool gm_s3_good(const struct gm_call_response *response)
+{
+	return response->http.status >= 200 && response->http.status < 300;
+}
+/* size, mtime, ETag of an answer's header; the ETag goes to etag without its quotes. */
+void gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES]);
+/* HEAD. NOT_FOUND. put_token: the token in the object's metadata, "" if it has none; may be NULL. */
+enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
+                        char put_token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err) GM_CHECK;
+/* Did a put that carried this token take effect? */
+enum gm_code gm_s3_is_ours(struct gm_s3 *s3, const char *key, const char *put_token, bool *ours,
+                           struct gm_error *err) GM_CHECK;
+
+/* --- operations --------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_s3_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
+                        gm_list_fn *each, void *context, struct gm_error *err);
+enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
+                        struct gm_error *err);
+enum gm_code gm_s3_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                               struct gm_store_reader **out, struct gm_error *err);
+enum gm_code gm_s3_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
+                               struct gm_error *err);
+enum gm_code gm_s3_reader_check(struct gm_store_reader *reader, struct gm_error *err);
+void gm_s3_reader_close(struct gm_store_reader *reader);
+enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
+                       struct gm_error *err);
+enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err);
+enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err);
+enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);
+enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_error *err);
+enum gm_code gm_s3_stage_open(struct gm_store *store, const char *final_key, const char *work_prefix,
+                              struct gm_staged **out, struct gm_error *err);
+enum gm_code gm_s3_stage_append(struct gm_store *store, struct gm_staged *staged, const void *data, size_t bytes,
+                                struct gm_error *err);
+enum gm_code gm_s3_stage_finish(struct gm_store *store, struct gm_staged *staged, char *token, size_t token_bytes,
+                                struct gm_error *err);
+void gm_s3_stage_abandon(struct gm_store *store, struct gm_staged *staged);
+enum gm_code gm_s3_staged_size(struct gm_store *store, const char *token, uint64_t *bytes, struct gm_error *err);
+enum gm_code gm_s3_settle(struct gm_store *store, struct gm_error *err);
+enum gm_code gm_s3_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err);
+enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_error *err);
+void gm_s3_forget_uploads(struct gm_s3 *s3);
+
+#endif

@@ -1,0 +1,391 @@
+/* s3_read.c - objects read in segments, several in flight, all of one version of the object.
+ *
+ * A reader that knows what it is to find (from a listing or a plan) asks with If-Match from the first request on, and
+ * begins before it is read from, as far as the store's share of memory for reading ahead goes; readers that found no
+ * room wait in line and begin, oldest first, as room is given back. One that knows nothing asks for the first segment
+ * and takes size and ETag from the answer. A reader that has nothing in flight may always ask for one segment more, so
+ * there is progress whatever the limit. */
+#include "store/s3.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SEGMENTS = 4,                /* in flight, of one reader */
+	FIRST_BYTES = 1 << 20,       /* asked for first of an object that is not known */
+	WHOLE_BYTES = 2 * (8 << 20), /* an object up to this size is asked for at once */
+};
+
+struct segment {
+	uint64_t offset;
+	size_t bytes, used;
+	uint8_t *data;
+	struct gm_call *call; /* NULL: it is all there */
+	struct gm_arena arena;
+};
+
+struct gm_s3_reader {
+	struct gm_store_reader reader;
+	struct gm_s3_reader *next, *before; /* in the line of those that wait for room */
+	bool in_line;
+	char *key;
+	char etag[GM_S3_ETAG_BYTES], version[GM_S3_ETAG_BYTES];
+	char match[GM_S3_ETAG_BYTES + 2]; /* the ETag in quotes; "": it is not known */
+	int64_t expected_mtime_us;        /* INT64_MIN: any */
+	bool known;                       /* size and ETag are */
+	enum gm_code failed;              /* what came is not to be trusted: all that follows fails the same way */
+	uint64_t position, asked;
+	struct segment segments[SEGMENTS];
+	size_t first, count; /* of the segments: a ring */
+};
+
+static struct gm_s3_reader *of(struct gm_store_reader *reader)
+{
+	return (struct gm_s3_reader *)reader; /* its first member */
+}
+
+static struct gm_s3 *store_of(struct gm_s3_reader *reader)
+{
+	return gm_s3_of(reader->reader.store);
+}
+
+/* --- Asking ------------------------------------------------------------------------------------------------------- */
+
+static enum gm_code ask_segment(struct gm_s3_reader *reader, struct segment *segment, struct gm_error *err)
+{
+	struct gm_call_request request;
+	bool whole = reader->known && segment->offset == 0 && segment->bytes == reader->reader.info.size;
+	GM_TRY(gm_s3_request(store_of(reader), &segment->arena, GM_CALL_GET, "GET", reader->key, &request, err));
+	if (!whole) {
+		char *range = gm_arena_printf(&segment->arena, "bytes=%llu-%llu", (unsigned long long)segment->offset,
+		                              (unsigned long long)(segment->offset + segment->bytes - 1));
+		if (range == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for reading");
+		gm_s3_header(&request, "Range", range);
+	}
+	if (reader->version[0] != '\0')
+		gm_s3_query(&request, "versionId", reader->version);
+	else if (reader->match[0] != '\0')
+		gm_s3_header(&request, "If-Match", reader->match);
+	request.into = segment->data;
+	request.into_bytes = segment->bytes;
+	if (reader->known) request.into_exact = segment->bytes;
+	return gm_call_start(store_of(reader)->client, &request, &segment->call, err);
+}
+
+static void drop_segment(struct gm_s3_reader *reader)
+{
+	struct segment *segment = &reader->segments[reader->first];
+	gm_call_end(segment->call);
+	free(segment->data);
+	gm_arena_release(&segment->arena);
+	reader->first = (reader->first + 1) % SEGMENTS;
+	reader->count--;
+	store_of(reader)->ahead_bytes -= segment->bytes;
+}
+
+static enum gm_code add_segment(struct gm_s3_reader *reader, size_t bytes, struct gm_error *err)
+{
+	struct segment *segment = &reader->segments[(reader->first + reader->count) % SEGMENTS];
+	*segment = (struct segment){.offset = reader->asked, .bytes = bytes, .data = malloc(bytes > 0 ? bytes : 1)};
+	gm_arena_init(&segment->arena, 1024);
+	reader->count++;
+	store_of(reader)->ahead_bytes += bytes;
+	enum gm_code rc = GM_OK;
+	if (segment->data == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for reading an object");
+	if (rc == GM_OK) rc = ask_segment(reader, segment, err);
+	if (rc == GM_OK) {
+		reader->asked += bytes;
+		return GM_OK;
+	}
+	reader->count--;
+	store_of(reader)->ahead_bytes -= bytes;
+	free(segment->data);
+	gm_arena_release(&segment->arena);
+	return rc;
+}
+
+/* Of an object that is known: what is asked for first. */
+static size_t first_bytes(uint64_t size)
+{
+	return size <= WHOLE_BYTES ? (size_t)size : GM_S3_SEGMENT_BYTES;
+}
+
+/* With store->reading held. Asks for what comes next, as far as there is room. */
+static enum gm_code pump(struct gm_s3_reader *reader, struct gm_error *err)
+{
+	struct gm_s3 *s3 = store_of(reader);
+	uint64_t size = reader->reader.info.size;
+	while (reader->known && reader->asked < size && reader->count < SEGMENTS) {
+		uint64_t left = size - reader->asked;
+		size_t bytes = reader->asked == 0 ? first_bytes(size) : GM_S3_SEGMENT_BYTES;
+		if (bytes > left) bytes = (size_t)left;
+		if (s3->ahead_bytes + bytes > s3->ahead_limit && reader->count > 0) return GM_OK;
+		GM_TRY(add_segment(reader, bytes, err));
+	}
+	return GM_OK;
+}
+
+/* --- The line of those that wait for room ------------------------------------------------------------------------- */
+
+static void join_line(struct gm_s3 *s3, struct gm_s3_reader *reader)
+{
+	struct gm_s3_reader *last = s3->waiting;
+	while (last != NULL && last->next != NULL) last = last->next;
+	reader->before = last;
+	reader->next = NULL;
+	*(last != NULL ? &last->next : &s3->waiting) = reader;
+	reader->in_line = true;
+}
+
+static void leave_line(struct gm_s3 *s3, struct gm_s3_reader *reader)
+{
+	if (!reader->in_line) return;
+	*(reader->before != NULL ? &reader->before->next : &s3->waiting) = reader->next;
+	if (reader->next != NULL) reader->next->before = reader->before;
+	reader->in_line = false;
+}
+
+/* A failure to begin is not told here: the reader meets it again when it is read from. */
+static void serve_line(struct gm_s3 *s3)
+{
+	while (s3->waiting != NULL) {
+		struct gm_s3_reader *reader = s3->waiting;
+		if (s3->ahead_bytes + first_bytes(reader->reader.info.size) > s3->ahead_limit) return;
+		leave_line(s3, reader);
+		(void)!pump(reader, NULL);
+	}
+}
+
+/* --- Answers ------------------------------------------------------------------------------------------------------ */
+
+static enum gm_code changed(struct gm_s3_reader *reader, struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_CHANGED, "the object was overwritten while it was read, or since it was listed");
+	return gm_s3_name(store_of(reader), GM_CHANGED, reader->key, err);
+}
+
+static void pin(struct gm_s3_reader *reader, const char *etag)
+{
+	(void)snprintf(reader->etag, sizeof reader->etag, "%s", etag);
+	reader->reader.info.etag = reader->etag;
+	if (etag[0] != '\0') (void)snprintf(reader->match, sizeof reader->match, "\"%s\"", etag);
+}
+
+/* What a good answer says of the object must be what is known of it. */
+static enum gm_code check_answer(struct gm_s3_reader *reader, const struct gm_call_response *response,
+                                 struct gm_error *err)
+{
+	struct gm_object_info info;
+	char etag[GM_S3_ETAG_BYTES];
+	gm_s3_info(response, &info, etag);
+	const char *version = gm_http_header(&response->http, "x-amz-version-id");
+	if (store_of(reader)->version_ids && version != NULL && strcmp(version, "null") != 0)
+		(void)snprintf(reader->version, sizeof reader->version, "%s", version);
+	if (!reader->known) {
+		reader->reader.info.size = info.size;
+		reader->reader.info.mtime_us = info.mtime_us;
+		pin(reader, etag);
+		reader->known = true;
+		return GM_OK;
+	}
+	bool same = info.size == reader->reader.info.size;
+	if (reader->etag[0] != '\0' && etag[0] != '\0')
+		same = same && strcmp(etag, reader->etag) == 0;
+	else if (reader->expected_mtime_us != INT64_MIN) /* an answer's time has whole seconds */
+		same = same && info.mtime_us / 1000000 == reader->expected_mtime_us / 1000000;
+	return same ? GM_OK : changed(reader, err);
+}
+
+/* Waits for a segment. *missing: the object has no byte at that offset (416). */
+static enum gm_code take_segment(struct gm_s3_reader *reader, struct segment *segment, bool *missing,
+                                 struct gm_error *err)
+{
+	struct gm_call_response *response;
+	*missing = false;
+	if (segment->call == NULL) return GM_OK;
+	enum gm_code rc = gm_call_wait(segment->call, &response, err);
+	if (rc == GM_OK && response->http.status == 416 && !reader->known) {
+		*missing = true;
+	} else if (rc == GM_OK && (response->http.status == 412 || response->http.status == 416)) {
+		rc = changed(reader, err);
+	} else if (rc == GM_OK && !gm_s3_good(response)) {
+		rc = gm_s3_fail(store_of(reader), response, reader->key, "read the object", err);
+	} else if (rc == GM_OK) {
+		rc = check_answer(reader, response, err);
+		segment->bytes = response->http.got; /* fewer only of the first of an object that was not known */
+	}
+	gm_call_end(segment->call);
+	segment->call = NULL;
+	reader->failed = rc;
+	return gm_s3_name(store_of(reader), rc, reader->key, rc != GM_OK ? err : NULL);
+}
+
+/* --- The operations ----------------------------------------------------------------------------------------------- */
+
+/* The first segment of an object of which nothing is known. */
+static enum gm_code get_acquainted(struct gm_s3_reader *reader, struct gm_error *err)
+{
+	struct gm_s3 *s3 = store_of(reader);
+	bool missing;
+	(void)pthread_mutex_lock(&s3->reading);
+	enum gm_code rc = add_segment(reader, FIRST_BYTES, err);
+	(void)pthread_mutex_unlock(&s3->reading);
+	GM_TRY(rc);
+	struct segment *segment = &reader->segments[reader->first];
+	rc = take_segment(reader, segment, &missing, err);
+	(void)pthread_mutex_lock(&s3->reading);
+	s3->ahead_bytes -= FIRST_BYTES - segment->bytes;
+	if (rc != GM_OK || missing) drop_segment(reader);
+	reader->asked = missing ? 0 : segment->bytes;
+	(void)pthread_mutex_unlock(&s3->reading);
+	if (rc == GM_OK && missing) { /* it is empty: no answer to GET tells its ETag */
+		char etag[GM_S3_ETAG_BYTES];
+		struct gm_object_info info;
+		GM_TRY(gm_s3_head(s3, reader->key, &info, etag, NULL, err));
+		if (info.size != 0) return changed(reader, err);
+		reader->reader.info.mtime_us = info.mtime_us;
+		pin(reader, etag);
+		reader->known = true;
+	}
+	return rc;
+}
+
+static enum gm_code expect(struct gm_s3_reader *reader, const struct gm_object_info *expected, struct gm_error *err)
+{
+	struct gm_s3 *s3 = store_of(reader);
+	enum gm_code rc = GM_OK;
+	reader->reader.info.size = expected->size;
+	reader->reader.info.mtime_us = expected->mtime_us;
+	reader->expected_mtime_us = expected->mtime_us;
+	pin(reader, expected->etag);
+	reader->known = true;
+	(void)pthread_mutex_lock(&s3->reading);
+	if (expected->size == 0)
+		rc = add_segment(reader, 0, err); /* whether it still is, one request tells */
+	else if (s3->waiting != NULL || s3->ahead_bytes + first_bytes(expected->size) > s3->ahead_limit)
+		join_line(s3, reader);
+	else
+		rc = pump(reader, err);
+	(void)pthread_mutex_unlock(&s3->reading);
+	return rc;
+}
+
+enum gm_code gm_s3_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
+                               struct gm_store_reader **out, struct gm_error *err)
+{
+	*out = NULL;
+	struct gm_s3_reader *reader = calloc(1, sizeof *reader);
+	if (reader == NULL || (reader->key = strdup(key)) == NULL) {
+		free(reader);
+		GM_FAIL(err, GM_NOMEM, "out of memory for reading an object");
+	}
+	reader->reader = (struct gm_store_reader){.store = store, .info = {.key = reader->key, .etag = reader->etag}};
+	reader->expected_mtime_us = INT64_MIN;
+	enum gm_code rc = expected != NULL ? expect(reader, expected, err) : get_acquainted(reader, err);
+	if (rc != GM_OK) {
+		gm_s3_reader_close(&reader->reader);
+		return rc;
+	}
+	*out = &reader->reader;
+	return GM_OK;
+}
+
+/* Makes the front segment one with bytes to be read; none left: the object ends here. */
+static enum gm_code come_to_bytes(struct gm_s3_reader *reader, struct gm_error *err)
+{
+	struct gm_s3 *s3 = store_of(reader);
+	bool missing;
+	(void)pthread_mutex_lock(&s3->reading);
+	leave_line(s3, reader);
+	if (reader->count > 0 && reader->segments[reader->first].call == NULL &&
+	    reader->segments[reader->first].used == reader->segments[reader->first].bytes)
+		drop_segment(reader);
+	enum gm_code rc = pump(reader, err);
+	serve_line(s3);
+	(void)pthread_mutex_unlock(&s3->reading);
+	GM_TRY(rc);
+	return reader->count > 0 ? take_segment(reader, &reader->segments[reader->first], &missing, err) : GM_OK;
+}
+
+enum gm_code gm_s3_reader_read(struct gm_store_reader *base, void *into, size_t bytes, size_t *got,
+                               struct gm_error *err)
+{
+	struct gm_s3_reader *reader = of(base);
+	*got = 0;
+	if (reader->failed != GM_OK) GM_FAIL(err, reader->failed, "reading the object has failed before");
+	while (*got < bytes) {
+		struct segment *segment = &reader->segments[reader->first];
+		if (reader->count == 0 || segment->call != NULL || segment->used == segment->bytes) {
+			GM_TRY(come_to_bytes(reader, err));
+			segment = &reader->segments[reader->first];
+			if (reader->count == 0 || segment->used == segment->bytes) break;
+		}
+		size_t n = segment->bytes - segment->used, wanted = bytes - *got;
+		if (n > wanted) n = wanted;
+		memcpy((uint8_t *)into + *got, segment->data + segment->used, n);
+		segment->used += n;
+		reader->position += n;
+		*got += n;
+	}
+	return GM_OK;
+}
+
+/* Every byte came from answers to If-Match: there is nothing left to be asked. But an empty object, or one that was not
+ * read to its end, may have said nothing yet. */
+enum gm_code gm_s3_reader_check(struct gm_store_reader *base, struct gm_error *err)
+{
+	struct gm_s3_reader *reader = of(base);
+	bool missing;
+	for (size_t i = 0; i < reader->count; i++)
+		GM_TRY(take_segment(reader, &reader->segments[(reader->first + i) % SEGMENTS], &missing, err));
+	return GM_OK;
+}
+
+void gm_s3_reader_close(struct gm_store_reader *base)
+{
+	struct gm_s3_reader *reader = of(base);
+	struct gm_s3 *s3 = store_of(reader);
+	(void)pthread_mutex_lock(&s3->reading);
+	leave_line(s3, reader);
+	while (reader->count > 0) drop_segment(reader);
+	serve_line(s3);
+	(void)pthread_mutex_unlock(&s3->reading);
+	free(reader->key);
+	free(reader);
+}
+
+/* --- One look ----------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset, void *into, size_t bytes, size_t *got,
+                        struct gm_error *err)
+{
+	struct gm_s3 *s3 = gm_s3_of(store);
+	struct gm_arena arena;
+	struct gm_call_request request;
+	struct gm_call_response *response;
+	struct gm_call *call = NULL;
+	enum gm_code rc;
+	*got = 0;
+	if (bytes == 0) return GM_OK;
+	gm_arena_init(&arena, 4096);
+	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_GET, "GET", key, &request, err));
+	char *range = gm_arena_printf(&arena, "bytes=%llu-%llu", (unsigned long long)offset,
+	                              (unsigned long long)(offset + bytes - 1));
+	if (range == NULL) {
+		rc = gm_error_set(err, GM_NOMEM, "out of memory for reading an object");
+		goto out;
+	}
+	gm_s3_header(&request, "Range", range);
+	request.into = into;
+	request.into_bytes = bytes;
+	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	if (response->http.status == 206 || (response->http.status == 200 && offset == 0))
+		*got = response->http.got;
+	else if (response->http.status != 416) /* behind the end is no error */
+		rc = gm_s3_fail(s3, response, key, "read the object", err);
+out:
+	gm_call_end(call);
+	gm_arena_release(&arena);
+	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+}
