@@ -121,18 +121,6 @@ out:
 	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
 }
 
-enum gm_code gm_s3_is_ours(struct gm_s3 *s3, const char *key, const char *put_token, bool *ours, struct gm_error *err)
-{
-	struct gm_object_info info;
-	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
-	*ours = false;
-	enum gm_code rc = gm_s3_head(s3, key, &info, etag, there, err);
-	if (rc == GM_NOT_FOUND) return GM_OK;
-	GM_TRY(rc);
-	*ours = strcmp(there, put_token) == 0;
-	return GM_OK;
-}
-
 static enum gm_code s3_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
                             struct gm_arena *arena, struct gm_error *err)
 {

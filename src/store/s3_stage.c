@@ -2,8 +2,9 @@
  *
  * Up to one part's size an object is kept together and put below the work folder, as on a directory: the token is its
  * key. What becomes larger is a multipart upload to the final key, its parts sent while the object is written: the token
- * is "upload:<upload id> <final key>". Either way any machine can publish it; this process remembers what saves it
- * requests (bytes of small objects, ETags of parts) as far as its share of memory goes.
+ * is "upload:<upload id> <random> <final key>". Either way any machine can publish it; this process remembers what saves
+ * it requests (bytes of small objects, ETags of parts) as far as its share of memory goes. The random part is the token
+ * of the put (s3.h): who publishes it a second time, after a lost answer or beside another, finds that it is done.
  *
  *     open     append...    finish            settle           publish                      discard
  *     -        -            PUT work key      its answer       PUT final, If-None-Match     DELETE work key
@@ -50,6 +51,7 @@ struct gm_s3_upload {
 	struct gm_s3_upload *next;
 	pthread_mutex_t lock; /* of its sendings and parts, once it is in the list */
 	char *token, *final_key;
+	char random[GM_S3_PUT_TOKEN_BYTES];
 	char *id; /* of a multipart upload; NULL: one small object */
 	struct part *parts;
 	size_t part_count, part_room;
@@ -257,7 +259,7 @@ static enum gm_code create_upload(struct gm_s3 *s3, struct gm_s3_upload *upload,
 	gm_arena_init(&arena, 4096);
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "POST", upload->final_key, &request, err));
 	gm_s3_query(&request, "uploads", "");
-	gm_s3_object_headers(s3, &request, NULL);
+	gm_s3_object_headers(s3, &request, upload->random);
 	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
 	if (!gm_s3_good(response))
 		rc = gm_s3_fail(s3, response, upload->final_key, "begin an upload", err);
@@ -406,6 +408,10 @@ enum gm_code gm_s3_stage_open(struct gm_store *store, const char *final_key, con
 		free_staged(gm_s3_of(store), staged);
 		return out_of_memory(err);
 	}
+	if (!gm_io_random_hex(staged->upload->random)) {
+		free_staged(gm_s3_of(store), staged);
+		GM_FAIL(err, GM_IO, "the system gives no random bytes");
+	}
 	*out = staged;
 	return GM_OK;
 }
@@ -429,9 +435,8 @@ enum gm_code gm_s3_stage_append(struct gm_store *store, struct gm_staged *staged
 
 static enum gm_code name_small(struct gm_staged *staged, struct gm_error *err)
 {
-	char random[33], token[GM_TOKEN_BYTES];
-	if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
-	(void)snprintf(token, sizeof token, "%s%s.staged", staged->work_prefix, random);
+	char token[GM_TOKEN_BYTES];
+	(void)snprintf(token, sizeof token, "%s%s.staged", staged->work_prefix, staged->upload->random);
 	staged->upload->token = strdup(token);
 	return staged->upload->token != NULL ? GM_OK : out_of_memory(err);
 }
@@ -460,7 +465,7 @@ static enum gm_code send_rest(struct gm_s3 *s3, struct gm_staged *staged, struct
 	char token[GM_TOKEN_BYTES];
 	if (upload->id == NULL) return send_small(s3, staged, err);
 	GM_TRY(send_part(s3, staged, err));
-	int n = snprintf(token, sizeof token, "%s%s %s", upload_mark, upload->id, upload->final_key);
+	int n = snprintf(token, sizeof token, "%s%s %s %s", upload_mark, upload->id, upload->random, upload->final_key);
 	if (n < 0 || (size_t)n >= sizeof token) GM_FAIL(err, GM_UNSUPPORTED, "the store's ids of uploads are too long");
 	upload->token = strdup(token);
 	return upload->token != NULL ? GM_OK : out_of_memory(err);
@@ -512,15 +517,28 @@ enum gm_code gm_s3_settle(struct gm_store *store, struct gm_error *err)
 
 /* --- Tokens ------------------------------------------------------------------------------------------------------- */
 
-/* Of an upload: its id and, behind the blank, its key. False: the token is a key. */
-static bool split_token(const char *token, char id[UPLOAD_ID_BYTES], const char **final_key)
+/* What a token says. Of a key the random part of its name; of an upload its id, too, and the key it is to. */
+struct staged_name {
+	bool is_key;
+	char id[UPLOAD_ID_BYTES], random[GM_S3_PUT_TOKEN_BYTES];
+	const char *final_key;
+};
+
+static struct staged_name parse_token(const char *token)
 {
-	if (gm_token_is_key(token)) return false;
+	struct staged_name name = {.is_key = gm_token_is_key(token), .final_key = ""};
+	if (name.is_key) {
+		const char *slash = strrchr(token, '/');
+		(void)snprintf(name.random, sizeof name.random, "%s", slash != NULL ? slash + 1 : token);
+		return name;
+	}
 	token += sizeof upload_mark - 1;
-	size_t n = strcspn(token, " ");
-	(void)snprintf(id, UPLOAD_ID_BYTES, "%.*s", (int)n, token);
-	*final_key = token[n] == ' ' ? token + n + 1 : "";
-	return true;
+	size_t id = strcspn(token, " "), random = strcspn(token + id + (token[id] == ' '), " ");
+	(void)snprintf(name.id, sizeof name.id, "%.*s", (int)id, token);
+	token += id + (token[id] == ' ');
+	(void)snprintf(name.random, sizeof name.random, "%.*s", (int)random, token);
+	name.final_key = token[random] == ' ' ? token + random + 1 : "";
+	return name;
 }
 
 struct part_list {
@@ -588,29 +606,36 @@ out:
 	return gm_s3_name(s3, rc, final_key, rc != GM_OK ? err : NULL);
 }
 
+static enum gm_code size_of_upload(struct gm_s3 *s3, const struct staged_name *name, uint64_t *bytes,
+                                   struct gm_error *err)
+{
+	struct part_list list = {0};
+	enum gm_code rc = list_parts(s3, name->final_key, name->id, &list, err);
+	for (size_t i = 0; rc == GM_OK && i < list.count; i++) *bytes += list.parts[i].bytes;
+	free(list.parts);
+	return rc;
+}
+
 enum gm_code gm_s3_staged_size(struct gm_store *store, const char *token, uint64_t *bytes, struct gm_error *err)
 {
 	struct gm_s3 *s3 = gm_s3_of(store);
 	struct gm_s3_upload *upload = find(s3, token);
-	struct part_list list = {0};
-	char id[UPLOAD_ID_BYTES], etag[GM_S3_ETAG_BYTES];
-	const char *final_key;
-	enum gm_code rc = GM_OK;
+	struct staged_name name = parse_token(token);
 	*bytes = 0;
 	if (upload != NULL && upload->kept != NULL) {
 		*bytes = upload->kept_bytes;
-	} else if (upload != NULL && upload->id != NULL && !upload->completed) {
-		for (size_t i = 0; i < upload->part_count; i++) *bytes += upload->parts[i].bytes;
-	} else if (split_token(token, id, &final_key)) {
-		rc = list_parts(s3, final_key, id, &list, err);
-		for (size_t i = 0; rc == GM_OK && i < list.count; i++) *bytes += list.parts[i].bytes;
-		free(list.parts);
-	} else {
-		struct gm_object_info info;
-		rc = gm_s3_head(s3, token, &info, etag, NULL, err);
-		if (rc == GM_OK) *bytes = info.size;
+		return GM_OK;
 	}
-	return rc;
+	if (upload != NULL && upload->id != NULL && !upload->completed) {
+		for (size_t i = 0; i < upload->part_count; i++) *bytes += upload->parts[i].bytes;
+		return GM_OK;
+	}
+	if (!name.is_key) return size_of_upload(s3, &name, bytes, err);
+	struct gm_object_info info;
+	char etag[GM_S3_ETAG_BYTES];
+	GM_TRY(gm_s3_head(s3, token, &info, etag, NULL, err));
+	*bytes = info.size;
+	return GM_OK;
 }
 
 /* --- Publishing --------------------------------------------------------------------------------------------------- */
@@ -634,7 +659,8 @@ static void give_room(struct gm_s3 *s3, uint64_t bytes)
 }
 
 /* Of an object that this process has not staged, or has let go. */
-static enum gm_code publish_fetched(struct gm_s3 *s3, const char *token, const char *final_key, struct gm_error *err)
+static enum gm_code publish_fetched(struct gm_s3 *s3, const char *token, const char *random, const char *final_key,
+                                    struct gm_error *err)
 {
 	struct gm_store_reader *reader;
 	GM_TRY(gm_store_reader_open(&s3->store, token, &reader, err));
@@ -644,18 +670,18 @@ static enum gm_code publish_fetched(struct gm_s3 *s3, const char *token, const c
 	enum gm_code rc = data != NULL ? GM_OK : out_of_memory(err);
 	if (rc == GM_OK) rc = gm_store_reader_read(reader, data, bytes, &got, err);
 	if (rc == GM_OK && got != bytes) rc = gm_error_set(err, GM_CHANGED, "a staged object became shorter");
-	if (rc == GM_OK) rc = gm_s3_put(&s3->store, final_key, data, bytes, true, err);
+	if (rc == GM_OK) rc = gm_s3_put_as(s3, final_key, data, bytes, random, err);
 	free(data);
 	give_room(s3, bytes);
 	gm_store_reader_close(reader);
 	return rc;
 }
 
-static enum gm_code publish_small(struct gm_s3 *s3, const char *token, struct gm_s3_upload *upload,
+static enum gm_code publish_small(struct gm_s3 *s3, const char *token, const char *random, struct gm_s3_upload *upload,
                                   const char *final_key, struct gm_error *err)
 {
-	if (upload == NULL || upload->kept == NULL) return publish_fetched(s3, token, final_key, err);
-	GM_TRY(gm_s3_put(&s3->store, final_key, upload->kept, upload->kept_bytes, true, err));
+	if (upload == NULL || upload->kept == NULL) return publish_fetched(s3, token, random, final_key, err);
+	GM_TRY(gm_s3_put_as(s3, final_key, upload->kept, upload->kept_bytes, random, err));
 	account(s3, -(int64_t)upload->kept_bytes);
 	free(upload->kept);
 	upload->kept = NULL;
@@ -671,19 +697,23 @@ static enum gm_code complete_list(const struct part *parts, size_t count, struct
 	return gm_buf_printf(out, err, "</CompleteMultipartUpload>");
 }
 
-/* The upload is gone, or was not to be completed: by whom, the key tells, to whoever asks for it. */
-static enum gm_code settle_gone(struct gm_s3 *s3, const char *final_key, struct gm_error *err)
+/* The upload is gone, or was not to be completed: the object under its final key tells whether that is because it was
+ * completed before. */
+static enum gm_code settle_gone(struct gm_s3 *s3, const struct staged_name *name, struct gm_error *err)
 {
 	struct gm_object_info info;
-	char etag[GM_S3_ETAG_BYTES];
-	GM_TRY(gm_s3_head(s3, final_key, &info, etag, NULL, err)); /* NOT_FOUND: what was staged is gone */
+	char etag[GM_S3_ETAG_BYTES], random[GM_S3_PUT_TOKEN_BYTES];
+	/* NOT_FOUND: what was staged is gone */
+	GM_TRY(gm_s3_head(s3, name->final_key, &info, etag, random, err));
+	if (strcmp(random, name->random) == 0) return GM_OK;
 	(void)gm_error_set(err, GM_EXISTS, "the object exists already");
-	return gm_s3_name(s3, GM_EXISTS, final_key, err);
+	return gm_s3_name(s3, GM_EXISTS, name->final_key, err);
 }
 
-static enum gm_code complete(struct gm_s3 *s3, const char *final_key, const char *id, const struct part *parts,
-                             size_t count, struct gm_error *err)
+static enum gm_code complete(struct gm_s3 *s3, const struct staged_name *name, const struct part *parts, size_t count,
+                             struct gm_error *err)
 {
+	const char *final_key = name->final_key;
 	struct gm_arena arena;
 	struct gm_buf body;
 	struct gm_call_request request;
@@ -695,7 +725,7 @@ static enum gm_code complete(struct gm_s3 *s3, const char *final_key, const char
 	gm_buf_init(&body, LIST_BODY_BYTES);
 	GM_TRY_OUT(complete_list(parts, count, &body, err));
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "POST", final_key, &request, err));
-	gm_s3_query(&request, "uploadId", id);
+	gm_s3_query(&request, "uploadId", name->id);
 	gm_s3_header(&request, "Content-Type", "application/xml");
 	gm_s3_header(&request, "If-None-Match", "*");
 	request.body = body.data;
@@ -709,34 +739,37 @@ out:
 	gm_call_end(call);
 	gm_buf_release(&body);
 	gm_arena_release(&arena);
-	if (gone) return settle_gone(s3, final_key, err);
+	if (gone) return settle_gone(s3, name, err);
 	return gm_s3_name(s3, rc, final_key, rc != GM_OK ? err : NULL);
+}
+
+/* An upload of which this process knows no more than its token. */
+static enum gm_code complete_found(struct gm_s3 *s3, const struct staged_name *name, struct gm_error *err)
+{
+	struct part_list list = {0};
+	enum gm_code rc = list_parts(s3, name->final_key, name->id, &list, err);
+	if (rc == GM_NOT_FOUND)
+		rc = settle_gone(s3, name, err);
+	else if (rc == GM_OK)
+		rc = complete(s3, name, list.parts, list.count, err);
+	free(list.parts);
+	return rc;
 }
 
 enum gm_code gm_s3_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err)
 {
 	struct gm_s3 *s3 = gm_s3_of(store);
 	struct gm_s3_upload *upload = find(s3, token);
-	struct part_list list = {0};
-	char id[UPLOAD_ID_BYTES];
-	const char *key;
+	struct staged_name name = parse_token(token);
 	if (upload != NULL) GM_TRY(land(s3, upload, err));
-	if (!split_token(token, id, &key)) return publish_small(s3, token, upload, final_key, err);
-	if (strcmp(key, final_key) != 0) {
+	if (name.is_key) return publish_small(s3, token, name.random, upload, final_key, err);
+	if (strcmp(name.final_key, final_key) != 0) {
 		(void)gm_error_set(err, GM_CORRUPT, "an upload is to another key than it is to be published under");
 		return gm_s3_name(s3, GM_CORRUPT, final_key, err);
 	}
-	if (upload != NULL) {
-		enum gm_code rc = complete(s3, final_key, id, upload->parts, upload->part_count, err);
-		upload->completed = rc == GM_OK;
-		return rc;
-	}
-	enum gm_code rc = list_parts(s3, final_key, id, &list, err);
-	if (rc == GM_NOT_FOUND)
-		rc = settle_gone(s3, final_key, err);
-	else if (rc == GM_OK)
-		rc = complete(s3, final_key, id, list.parts, list.count, err);
-	free(list.parts);
+	if (upload == NULL) return complete_found(s3, &name, err);
+	enum gm_code rc = complete(s3, &name, upload->parts, upload->part_count, err);
+	upload->completed = rc == GM_OK;
 	return rc;
 }
 
@@ -744,13 +777,12 @@ enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_
 {
 	struct gm_s3 *s3 = gm_s3_of(store);
 	struct gm_s3_upload *upload = find(s3, token);
-	char id[UPLOAD_ID_BYTES];
-	const char *final_key;
+	struct staged_name name = parse_token(token);
 	bool completed = upload != NULL && upload->completed;
 	if (upload != NULL) {
 		(void)!land(s3, upload, NULL); /* or it would come after it was removed */
 		forget(s3, upload);
 	}
-	if (!split_token(token, id, &final_key)) return gm_s3_remove(store, token, err);
-	return completed ? GM_OK : abort_upload(s3, final_key, id, err);
+	if (name.is_key) return gm_s3_remove(store, token, err);
+	return completed ? GM_OK : abort_upload(s3, name.final_key, name.id, err);
 }

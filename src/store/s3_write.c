@@ -18,12 +18,6 @@ enum {
 
 /* --- Put ---------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code new_token(char token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err)
-{
-	if (!gm_io_random_hex(token)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
-	return GM_OK;
-}
-
 /* One PUT, with its retries. *unclear: it may have taken effect although it failed, or another's may be ours. */
 static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, bool if_absent,
                              const char *token, bool *unclear, struct gm_error *err)
@@ -52,12 +46,10 @@ out:
 
 /* 412 says that there is an object. Whether it is ours, which an attempt made whose answer was lost, the object itself
  * says. */
-static enum gm_code put_if_absent(struct gm_s3 *s3, const char *key, const void *data, size_t bytes,
-                                  struct gm_error *err)
+enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *token,
+                          struct gm_error *err)
 {
-	char token[GM_S3_PUT_TOKEN_BYTES];
 	enum gm_code rc = GM_OK;
-	GM_TRY(new_token(token, err));
 	for (int i = 0; i < PUT_ROUNDS; i++) {
 		struct gm_object_info info;
 		struct gm_error look;
@@ -81,8 +73,10 @@ static enum gm_code put_if_absent(struct gm_s3 *s3, const char *key, const void 
 enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
                        struct gm_error *err)
 {
+	char token[GM_S3_PUT_TOKEN_BYTES];
 	bool unclear;
-	if (if_absent) return put_if_absent(gm_s3_of(store), key, data, bytes, err);
+	if (!gm_io_random_hex(token)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
+	if (if_absent) return gm_s3_put_as(gm_s3_of(store), key, data, bytes, token, err);
 	return put_once(gm_s3_of(store), key, data, bytes, false, NULL, &unclear, err);
 }
 
