@@ -191,6 +191,7 @@ static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
                                            .discard = gm_s3_discard,
                                            .remove_tree = gm_s3_remove_tree,
                                            .probe = gm_s3_probe,
+                                           .sweep = gm_s3_sweep,
                                            .counts = s3_counts,
                                            .close = s3_close};
 
