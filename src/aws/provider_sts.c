@@ -172,14 +172,13 @@ static const char *leaf_in(const char *path, const char *begins, const char *res
 	return before >= n && memcmp(slash - n, rest, n) == 0 ? slash + 1 : NULL;
 }
 
-static enum gm_code keep(struct said *said, const char **part, const char *text, size_t bytes)
+static enum gm_code keep(struct said *said, const char **part, const char *text, size_t bytes, struct gm_error *err)
 {
-	struct assuming *assuming = said->assuming;
-	if (*part != NULL) GM_FAIL(assuming->err, GM_CORRUPT, "it says a thing twice");
+	if (*part != NULL) GM_FAIL(err, GM_CORRUPT, "it says a thing twice");
 	while (bytes > 0 && strchr(" \t\r\n", *text) != NULL) text++, bytes--;
 	while (bytes > 0 && strchr(" \t\r\n", text[bytes - 1]) != NULL) bytes--;
-	*part = gm_secret_strndup(&assuming->memory, text, bytes);
-	return *part != NULL ? GM_OK : no_memory(assuming);
+	*part = gm_secret_strndup(&said->assuming->memory, text, bytes);
+	return *part != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for an answer");
 }
 
 static enum gm_code hear(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
@@ -187,12 +186,11 @@ static enum gm_code hear(void *context, const char *path, const char *text, size
 	static const char *const names[] = {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"};
 	struct said *said = context;
 	const char *leaf = leaf_in(path, "AssumeRole", "Result/Credentials");
-	(void)err;
 	for (size_t i = 0; leaf != NULL && i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(leaf, names[i]) == 0) return keep(said, &said->parts[i], text, bytes);
+		if (strcmp(leaf, names[i]) == 0) return keep(said, &said->parts[i], text, bytes, err);
 	leaf = leaf_in(path, "ErrorResponse/", "/Error");
-	if (leaf != NULL && strcmp(leaf, "Code") == 0) return keep(said, &said->code, text, bytes);
-	if (leaf != NULL && strcmp(leaf, "Message") == 0) return keep(said, &said->message, text, bytes);
+	if (leaf != NULL && strcmp(leaf, "Code") == 0) return keep(said, &said->code, text, bytes, err);
+	if (leaf != NULL && strcmp(leaf, "Message") == 0) return keep(said, &said->message, text, bytes, err);
 	return GM_OK;
 }
 
