@@ -32,7 +32,7 @@ struct gm_client {
 };
 
 /* What an answer, or the want of one, is to be answered with. */
-enum class { FINAL, CONNECT, BROKEN, SERVER, THROTTLE, CHECKSUM, SKEW, EXPIRED, REGION, CONFLICT };
+enum verdict { FINAL, CONNECT, BROKEN, SERVER, THROTTLE, CHECKSUM, SKEW, EXPIRED, REGION, CONFLICT };
 
 struct gm_call {
 	struct gm_client *client;
@@ -295,50 +295,52 @@ static void read_error(struct gm_call *call)
 
 struct known {
 	const char *code;
-	enum class class;
+	enum verdict verdict;
 };
 
-static enum class class_of_code(const char *code) {
-	static const struct known known[] =
-	    {
-	        {"SlowDown", THROTTLE},
-	        {"Throttling", THROTTLE},
-	        {"ThrottlingException", THROTTLE},
-	        {"ThrottledException", THROTTLE},
-	        {"RequestThrottled", THROTTLE},
-	        {"RequestThrottledException", THROTTLE},
-	        {"RequestLimitExceeded", THROTTLE},
-	        {"TooManyRequestsException", THROTTLE},
-	        {"ProvisionedThroughputExceededException", THROTTLE},
-	        {"BandwidthLimitExceeded", THROTTLE},
-	        {"LimitExceededException", THROTTLE},
-	        {"InternalError", SERVER},
-	        {"InternalFailure", SERVER},
-	        {"ServiceUnavailable", SERVER},
-	        {"RequestTimeout", SERVER},
-	        {"RequestTimeoutException", SERVER},
-	        {"BadDigest", CHECKSUM},
-	        {"XAmzContentSHA256Mismatch", CHECKSUM},
-	        {"IncompleteBody", CHECKSUM},
-	        {"RequestTimeTooSkewed", SKEW},
-	        {"RequestExpired", SKEW},
-	        {"RequestInTheFuture", SKEW},
-	        {"ExpiredToken", EXPIRED},
-	        {"ExpiredTokenException", EXPIRED},
-	        {"TokenRefreshRequired", EXPIRED},
-	        {"AuthorizationHeaderMalformed", REGION},
-	        {"PermanentRedirect", REGION},
-	        {"TemporaryRedirect", REGION},
-	        {"ConditionalRequestConflict", CONFLICT},
-	        {"OperationAborted", CONFLICT},
-	    };
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) if (strcmp(code, known[i].code) == 0) return known[i]
-	    .class;
+static enum verdict class_of_code(const char *code)
+{
+	static const struct known known[] = {
+	    {"SlowDown", THROTTLE},
+	    {"Throttling", THROTTLE},
+	    {"ThrottlingException", THROTTLE},
+	    {"ThrottledException", THROTTLE},
+	    {"RequestThrottled", THROTTLE},
+	    {"RequestThrottledException", THROTTLE},
+	    {"RequestLimitExceeded", THROTTLE},
+	    {"TooManyRequestsException", THROTTLE},
+	    {"ProvisionedThroughputExceededException", THROTTLE},
+	    {"BandwidthLimitExceeded", THROTTLE},
+	    {"LimitExceededException", THROTTLE},
+	    {"InternalError", SERVER},
+	    {"InternalFailure", SERVER},
+	    {"ServiceUnavailable", SERVER},
+	    {"RequestTimeout", SERVER},
+	    {"RequestTimeoutException", SERVER},
+	    {"BadDigest", CHECKSUM},
+	    {"XAmzContentSHA256Mismatch", CHECKSUM},
+	    {"IncompleteBody", CHECKSUM},
+	    {"RequestTimeTooSkewed", SKEW},
+	    {"RequestExpired", SKEW},
+	    {"RequestInTheFuture", SKEW},
+	    {"ExpiredToken", EXPIRED},
+	    {"ExpiredTokenException", EXPIRED},
+	    {"TokenRefreshRequired", EXPIRED},
+	    {"AuthorizationHeaderMalformed", REGION},
+	    {"PermanentRedirect", REGION},
+	    {"TemporaryRedirect", REGION},
+	    {"ConditionalRequestConflict", CONFLICT},
+	    {"OperationAborted", CONFLICT},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strcmp(code, known[i].code) == 0) return known[i].verdict;
 	return FINAL;
 }
 
-static enum class class_of_status(const struct gm_call *call, int status) {
-	if (status == 429) return THROTTLE; if (status == 503) return THROTTLE;
+static enum verdict class_of_status(const struct gm_call *call, int status)
+{
+	if (status == 429) return THROTTLE;
+	if (status == 503) return THROTTLE;
 	if (status == 408 || status >= 500) return SERVER;
 	if ((status == 301 || status == 307 || status == 400) && call->named_region[0] != '\0') return REGION;
 	return FINAL;
@@ -358,21 +360,26 @@ static void told_broken(struct gm_call *call, const char *what)
 	(void)fits(call->response.http.message, sizeof call->response.http.message, what);
 }
 
-static enum class classify(struct gm_call *call) {
-	struct gm_call_response *response = &call->response; const struct gm_call_request *request = &call->request;
+static enum verdict classify(struct gm_call *call)
+{
+	struct gm_call_response *response = &call->response;
+	const struct gm_call_request *request = &call->request;
 	int status = response->http.status;
 	response->error[0] = response->text[0] = response->request_id[0] = call->named_region[0] = '\0';
 	if (response->http.end == GM_HTTP_UNREACHABLE) return CONNECT;
 	if (response->http.end == GM_HTTP_BROKEN || response->http.end == GM_HTTP_TOO_LARGE) return BROKEN;
 	if (response->http.end != GM_HTTP_DONE) return FINAL;
 	bool good = status >= 200 && status < 300, hidden = good && holds_error(call);
-	if (good && !hidden){if (request->into == NULL || request->into_exact == 0 ||
-	                         response->http.got == request->into_exact) return FINAL;
-	                     told_broken(call, "the answer has another length than was asked for"); return BROKEN;}
-read_error(call);
-enum class class = class_of_code(response->error);
-if (class == FINAL) class = class_of_status(call, hidden ? 500 : status);
-return class;
+	if (good && !hidden) {
+		if (request->into == NULL || request->into_exact == 0 || response->http.got == request->into_exact)
+			return FINAL;
+		told_broken(call, "the answer has another length than was asked for");
+		return BROKEN;
+	}
+	read_error(call);
+	enum verdict verdict = class_of_code(response->error);
+	if (verdict == FINAL) verdict = class_of_status(call, hidden ? 500 : status);
+	return verdict;
 }
 
 /* --- Again? ------------------------------------------------------------------------------------------------------- */
@@ -420,10 +427,10 @@ static bool learn_region(struct gm_call *call)
 }
 
 /* Takes what a retry costs out of the budget. False: it is spent. */
-static bool take_tokens(struct gm_call *call, enum class class)
+static bool take_tokens(struct gm_call *call, enum verdict verdict)
 {
 	struct gm_client *client = call->client;
-	int cost = class == BROKEN || class == CONNECT ? BROKEN_TOKENS : RETRY_TOKENS;
+	int cost = verdict == BROKEN || verdict == CONNECT ? BROKEN_TOKENS : RETRY_TOKENS;
 	(void)pthread_mutex_lock(&client->lock);
 	bool enough = client->tokens >= cost;
 	if (enough) client->tokens -= cost;
@@ -441,23 +448,23 @@ static void give_tokens(struct gm_call *call)
 	(void)pthread_mutex_unlock(&client->lock);
 }
 
-static bool is_again(struct gm_call *call, enum class class)
+static bool is_again(struct gm_call *call, enum verdict verdict)
 {
-	switch (class) {
+	switch (verdict) {
 	case FINAL: return false;
 	case SKEW: return may_once(&call->skewed) && learn_clock(call);
 	case EXPIRED: return call->client->options.provider != NULL && may_once(&call->renewed);
 	case REGION: return may_once(&call->moved) && learn_region(call);
-	default: return call->response.attempts < call->client->options.max_attempts && take_tokens(call, class);
+	default: return call->response.attempts < call->client->options.max_attempts && take_tokens(call, verdict);
 	}
 }
 
 /* Full jitter: uniform in [0, what doubling allows]. */
-static void back_off(const struct gm_call *call, enum class class)
+static void back_off(const struct gm_call *call, enum verdict verdict)
 {
 	uint64_t random = 0;
-	if (class == SKEW || class == EXPIRED || class == REGION) return;
-	int64_t limit_us = class == THROTTLE ? throttle_base_us : base_us;
+	if (verdict == SKEW || verdict == EXPIRED || verdict == REGION) return;
+	int64_t limit_us = verdict == THROTTLE ? throttle_base_us : base_us;
 	for (unsigned i = 1; i < call->response.attempts && limit_us < longest_us; i++) limit_us *= 2;
 	if (limit_us > longest_us) limit_us = longest_us;
 	(void)!getrandom(&random, sizeof random, 0);
@@ -467,9 +474,9 @@ static void back_off(const struct gm_call *call, enum class class)
 }
 
 /* May the attempt have done what was asked although nobody says so? */
-static bool is_unclear(const struct gm_call *call, enum class class)
+static bool is_unclear(const struct gm_call *call, enum verdict verdict)
 {
-	return class == BROKEN || class == SERVER || (class == THROTTLE && call->response.http.status != 429);
+	return verdict == BROKEN || verdict == SERVER || (verdict == THROTTLE && call->response.http.status != 429);
 }
 
 /* --- The interface ------------------------------------------------------------------------------------------------ */
@@ -522,10 +529,10 @@ enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **respon
 		gm_http_wait(call->transfer);
 		call->transfer = NULL;
 		count(call);
-		enum class class = classify(call);
-		if (!is_again(call, class)) break;
-		call->response.unclear |= is_unclear(call, class);
-		back_off(call, class);
+		enum verdict verdict = classify(call);
+		if (!is_again(call, verdict)) break;
+		call->response.unclear |= is_unclear(call, verdict);
+		back_off(call, verdict);
 		GM_TRY(start_attempt(call, err));
 	}
 	if (call->response.http.end != GM_HTTP_DONE) return no_answer(call, err);
@@ -568,12 +575,12 @@ static enum gm_code code_of(int status, const char *error)
 
 static void hint(const struct gm_call_response *response, enum gm_code code, struct gm_error *err)
 {
-	enum class class = class_of_code(response->error);
+	enum verdict verdict = class_of_code(response->error);
 	const char *text = NULL;
-	if (class == SKEW) text = "the clock of this machine is wrong: set it";
-	if (class == EXPIRED) text = "the credentials have expired: get new ones";
-	if (class == REGION) text = "name the right region: AWS_REGION, or 'region' in the profile or the job file";
-	if (class == FINAL && code == GM_DENIED)
+	if (verdict == SKEW) text = "the clock of this machine is wrong: set it";
+	if (verdict == EXPIRED) text = "the credentials have expired: get new ones";
+	if (verdict == REGION) text = "name the right region: AWS_REGION, or 'region' in the profile or the job file";
+	if (verdict == FINAL && code == GM_DENIED)
 		text = "'gristmill policy JOB' prints what these credentials must be allowed, 'gristmill doctor JOB' looks "
 		       "what they are not";
 	if (code == GM_TRANSIENT) text = "it was tried several times; run again later";

@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,18 +121,6 @@ out:
 	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
 }
 
-enum gm_code gm_s3_is_ours(struct gm_s3 *s3, const char *key, const char *put_token, bool *ours, struct gm_error *err)
-{
-	struct gm_object_info info;
-	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
-	*ours = false;
-	enum gm_code rc = gm_s3_head(s3, key, &info, etag, there, err);
-	if (rc == GM_NOT_FOUND) return GM_OK;
-	GM_TRY(rc);
-	*ours = strcmp(there, put_token) == 0;
-	return GM_OK;
-}
-
 static enum gm_code s3_stat(struct gm_store *store, const char *key, struct gm_object_info *info,
                             struct gm_arena *arena, struct gm_error *err)
 {
@@ -171,6 +160,7 @@ static void s3_close(struct gm_store *store)
 	gm_aws_config_free(s3->config);
 	(void)pthread_mutex_destroy(&s3->reading);
 	(void)pthread_mutex_destroy(&s3->staging);
+	(void)pthread_cond_destroy(&s3->room);
 	free(s3->bucket);
 	free(s3->prefix);
 	free(s3->encryption);
@@ -328,6 +318,7 @@ enum gm_code gm_store_open_s3(const char *location, const struct gm_store_option
 	s3->store.free_keys = true;
 	(void)pthread_mutex_init(&s3->reading, NULL);
 	(void)pthread_mutex_init(&s3->staging, NULL);
+	(void)pthread_cond_init(&s3->room, NULL);
 	enum gm_code rc = parse_location(s3, location, err);
 	if (rc == GM_OK) rc = keep_options(s3, options, err);
 	if (rc == GM_OK) rc = connect_to(s3, options, err);

@@ -55,6 +55,8 @@ struct gm_s3 {
 	struct gm_s3_upload *uploads;        /* newest first */
 	uint64_t staged_bytes, staged_limit; /* in memory */
 	size_t putting;                      /* small objects on their way */
+	uint64_t fetched_bytes;              /* of staged objects, to be put again */
+	pthread_cond_t room;                 /* for more of those */
 };
 
 static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
@@ -86,9 +88,6 @@ void gm_s3_info(const struct gm_call_response *response, struct gm_object_info *
 /* HEAD. NOT_FOUND. put_token: the token in the object's metadata, "" if it has none; may be NULL. */
 enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
                         char put_token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err) GM_CHECK;
-/* Did a put that carried this token take effect? */
-enum gm_code gm_s3_is_ours(struct gm_s3 *s3, const char *key, const char *put_token, bool *ours,
-                           struct gm_error *err) GM_CHECK;
 
 /* --- operations --------------------------------------------------------------------------------------------------- */
 
@@ -104,6 +103,9 @@ enum gm_code gm_s3_reader_check(struct gm_store_reader *reader, struct gm_error 
 void gm_s3_reader_close(struct gm_store_reader *reader);
 enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
                        struct gm_error *err);
+/* Put if absent, with a token that is the caller's: OK also when a put with that token, whosever, was there before. */
+enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *put_token,
+                          struct gm_error *err) GM_CHECK;
 enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err);
 enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err);
 enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);

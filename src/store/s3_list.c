@@ -7,6 +7,7 @@
 #include "aws/xml.h"
 #include "base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

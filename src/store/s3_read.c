@@ -7,6 +7,7 @@
  * there is progress whatever the limit. */
 #include "store/s3.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,8 @@ static enum gm_code ask_segment(struct gm_s3_reader *reader, struct segment *seg
 		gm_s3_header(&request, "If-Match", reader->match);
 	request.into = segment->data;
 	request.into_bytes = segment->bytes;
-	if (reader->known) request.into_exact = segment->bytes;
+	/* Of the same object another length can only be the transfer's fault. */
+	if (reader->known && reader->match[0] != '\0') request.into_exact = segment->bytes;
 	return gm_call_start(store_of(reader)->client, &request, &segment->call, err);
 }
 

@@ -88,7 +88,7 @@ enum gm_code gm_store_open(const char *location, const struct gm_store_options *
 	static const struct gm_store_options defaults = {.path_style = -1};
 	*out = NULL;
 	if (options == NULL) options = &defaults;
-	if (strncmp(location, "s3://", 5) == 0) return unsupported(location, err); /* gm_store_open_s3 */
+	if (strncmp(location, "s3://", 5) == 0) return gm_store_open_s3(location, options, out, err);
 	if (strncmp(location, "file://", 7) == 0) return gm_store_open_directory(location + 7, create, out, err);
 	if (strstr(location, "://") == NULL) return gm_store_open_directory(location, create, out, err);
 	return unsupported(location, err);

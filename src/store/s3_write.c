@@ -1,0 +1,321 @@
+/* s3_write.c - objects put and removed, and whether this store keeps its word about put-if-absent. */
+#include "store/s3.h"
+
+#include "base/io.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PUT_ROUNDS = 4,        /* of a put that is told EXISTS by a key that is gone when it is looked at */
+	REMOVE_AT_ONCE = 1000, /* DeleteObjects takes no more */
+	PROBE_ROUNDS = 4,
+	PROBE_WRITERS = 8,
+};
+
+/* --- Put ---------------------------------------------------------------------------------------------------------- */
+
+/* One PUT, with its retries. *unclear: it may have taken effect although it failed, or another's may be ours. */
+static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, bool if_absent,
+                             const char *token, bool *unclear, struct gm_error *err)
+{
+	struct gm_arena arena;
+	struct gm_call_request request;
+	struct gm_call_response *response = NULL;
+	struct gm_call *call = NULL;
+	enum gm_code rc;
+	*unclear = false;
+	gm_arena_init(&arena, 4096);
+	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_PUT, "PUT", key, &request, err));
+	gm_s3_object_headers(s3, &request, token);
+	if (if_absent) gm_s3_header(&request, "If-None-Match", "*");
+	request.body = data;
+	request.body_bytes = bytes;
+	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
+	rc = gm_call_wait(call, &response, err);
+	if (rc == GM_OK && !gm_s3_good(response)) rc = gm_s3_fail(s3, response, key, "put the object", err);
+	*unclear = rc == GM_EXISTS || rc == GM_TRANSIENT;
+out:
+	gm_call_end(call);
+	gm_arena_release(&arena);
+	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+}
+
+/* 412 says that there is an object. Whether it is ours, which an attempt made whose answer was lost, the object itself
+ * says. */
+enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *token,
+                          struct gm_error *err)
+{
+	enum gm_code rc = GM_OK;
+	for (int i = 0; i < PUT_ROUNDS; i++) {
+		struct gm_object_info info;
+		struct gm_error look;
+		char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
+		bool unclear;
+		rc = put_once(s3, key, data, bytes, true, token, &unclear, err);
+		if (!unclear) return rc;
+		enum gm_code looked = gm_s3_head(s3, key, &info, etag, there, &look);
+		if (looked == GM_OK) {
+			if (strcmp(there, token) == 0) return GM_OK;
+			if (rc == GM_EXISTS) return rc;
+			(void)gm_error_set(err, GM_EXISTS, "the object exists already");
+			return gm_s3_name(s3, GM_EXISTS, key, err);
+		}
+		if (looked != GM_NOT_FOUND || rc != GM_EXISTS) return rc; /* TRANSIENT stays: nobody knows */
+		                                                          /* It was there, and is gone: try again. */
+	}
+	return rc;
+}
+
+enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
+                       struct gm_error *err)
+{
+	char token[GM_S3_PUT_TOKEN_BYTES];
+	bool unclear;
+	if (!gm_io_random_hex(token)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
+	if (if_absent) return gm_s3_put_as(gm_s3_of(store), key, data, bytes, token, err);
+	return put_once(gm_s3_of(store), key, data, bytes, false, NULL, &unclear, err);
+}
+
+/* --- Remove ------------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err)
+{
+	struct gm_s3 *s3 = gm_s3_of(store);
+	struct gm_arena arena;
+	struct gm_call_request request;
+	struct gm_call_response *response;
+	struct gm_call *call = NULL;
+	enum gm_code rc;
+	gm_arena_init(&arena, 4096);
+	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "DELETE", key, &request, err));
+	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	bool gone = response->http.status == 404 && strcmp(response->error, "NoSuchBucket") != 0;
+	if (!gm_s3_good(response) && !gone) rc = gm_s3_fail(s3, response, key, "remove the object", err);
+out:
+	gm_call_end(call);
+	gm_arena_release(&arena);
+	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+}
+
+static enum gm_code append_escaped(struct gm_buf *out, const char *text, struct gm_error *err)
+{
+	for (; *text != '\0'; text++) {
+		const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
+		if (*text == '\r') entity = "&#13;";
+		if (entity != NULL)
+			GM_TRY(gm_buf_append(out, entity, strlen(entity), err));
+		else
+			GM_TRY(gm_buf_append(out, text, 1, err));
+	}
+	return GM_OK;
+}
+
+static enum gm_code make_list(struct gm_s3 *s3, const char *const *keys, size_t count, struct gm_buf *out,
+                              struct gm_error *err)
+{
+	static const char head[] = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+	GM_TRY(gm_buf_append(out, head, sizeof head - 1, err));
+	for (size_t i = 0; i < count; i++) {
+		GM_TRY(gm_buf_printf(out, err, "<Object><Key>"));
+		GM_TRY(append_escaped(out, s3->prefix, err));
+		GM_TRY(append_escaped(out, keys[i], err));
+		GM_TRY(gm_buf_printf(out, err, "</Key></Object>"));
+	}
+	return gm_buf_printf(out, err, "</Delete>");
+}
+
+/* DeleteObjects wants to be sure of its list; every server knows this header. */
+static bool content_md5(const struct gm_buf *body, char out[32])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned bytes = 0;
+	if (EVP_Digest(body->data, body->len, digest, &bytes, EVP_md5(), NULL) != 1) return false;
+	(void)EVP_EncodeBlock((unsigned char *)out, digest, (int)bytes);
+	return true;
+}
+
+/* *all: everything is gone. False: one by one is the way. */
+static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size_t count, bool *all,
+                                 struct gm_error *err)
+{
+	struct gm_arena arena;
+	struct gm_buf body;
+	struct gm_call_request request;
+	struct gm_call_response *response;
+	struct gm_call *call = NULL;
+	char md5[32];
+	enum gm_code rc;
+	*all = false;
+	gm_arena_init(&arena, 4096);
+	gm_buf_init(&body, 16 << 20);
+	GM_TRY_OUT(make_list(s3, keys, count, &body, err));
+	if (!content_md5(&body, md5)) goto out;
+	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "POST", NULL, &request, err));
+	gm_s3_query(&request, "delete", "");
+	gm_s3_header(&request, "Content-MD5", md5);
+	gm_s3_header(&request, "Content-Type", "application/xml");
+	request.body = body.data;
+	request.body_bytes = body.len;
+	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	const struct gm_buf *answer = &response->http.body;
+	*all = gm_s3_good(response) &&
+	       (answer->len == 0 || memmem(answer->data, answer->len, "<Error", strlen("<Error")) == NULL);
+out:
+	gm_call_end(call);
+	gm_buf_release(&body);
+	gm_arena_release(&arena);
+	return rc;
+}
+
+/* Can XML hold it? */
+static bool is_plain(const char *key)
+{
+	for (; *key != '\0'; key++)
+		if ((unsigned char)*key < ' ' && *key != '\t' && *key != '\n' && *key != '\r') return false;
+	return true;
+}
+
+enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err)
+{
+	for (size_t i = 0; i < count;) {
+		size_t n = 0;
+		bool all = false;
+		while (i + n < count && n < REMOVE_AT_ONCE && is_plain(keys[i + n])) n++;
+		if (n > 1) GM_TRY(remove_batch(gm_s3_of(store), keys + i, n, &all, err));
+		if (n == 0) n = 1;
+		for (size_t k = 0; k < n && !all; k++) GM_TRY(gm_s3_remove(store, keys[i + k], err));
+		i += n;
+	}
+	return GM_OK;
+}
+
+struct removal {
+	struct gm_store *store;
+	struct gm_arena arena;
+	const char *keys[REMOVE_AT_ONCE];
+	size_t count;
+};
+
+static enum gm_code flush_removal(struct removal *removal, struct gm_error *err)
+{
+	enum gm_code rc = gm_s3_remove_many(removal->store, removal->keys, removal->count, err);
+	removal->count = 0;
+	gm_arena_reset(&removal->arena);
+	return rc;
+}
+
+static enum gm_code note_removal(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	struct removal *removal = context;
+	char *key = gm_arena_strndup(&removal->arena, info->key, strlen(info->key));
+	if (key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for removing objects");
+	removal->keys[removal->count++] = key;
+	return removal->count == REMOVE_AT_ONCE ? flush_removal(removal, err) : GM_OK;
+}
+
+enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	struct removal *removal = calloc(1, sizeof *removal);
+	if (removal == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for removing objects");
+	removal->store = store;
+	gm_arena_init(&removal->arena, 64 * 1024);
+	enum gm_code rc = gm_s3_list(store, prefix, "", NULL, note_removal, removal, err);
+	if (rc == GM_OK) rc = flush_removal(removal, err);
+	gm_arena_release(&removal->arena);
+	free(removal);
+	return rc;
+}
+
+/* --- Probe -------------------------------------------------------------------------------------------------------- */
+
+/* Writers that put the same absent key at once. Of a store that keeps its word one is told yes, and all others no. */
+struct writer {
+	struct gm_s3 *s3;
+	const char *key;
+	char text[16];
+	enum gm_code code;
+	struct gm_error err;
+	pthread_t thread;
+};
+
+static void *write_probe(void *context)
+{
+	struct writer *writer = context;
+	writer->code = gm_s3_put(&writer->s3->store, writer->key, writer->text, strlen(writer->text), true, &writer->err);
+	return NULL;
+}
+
+static enum gm_code refused(struct gm_s3 *s3, const char *what, struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_UNSUPPORTED, "the store at %.200s does not keep put-if-absent: %s", s3->endpoint.url,
+	                   what);
+	(void)gm_error_hint(
+	    err, GM_UNSUPPORTED,
+	    "two runs at once could lose or double records there; use another store, or say 'single_writer: "
+	    "true' in the job file's table if nothing else ever writes");
+	return gm_s3_name(s3, GM_UNSUPPORTED, NULL, err);
+}
+
+/* What is there must be what the winner put. */
+static enum gm_code check_winner(struct gm_s3 *s3, const char *key, const char *text, struct gm_error *err)
+{
+	char there[sizeof((struct writer *)NULL)->text];
+	size_t got;
+	GM_TRY(gm_s3_read(&s3->store, key, 0, there, sizeof there, &got, err));
+	if (got == strlen(text) && memcmp(there, text, got) == 0) return GM_OK;
+	return refused(s3, "an object that was put first was overwritten", err);
+}
+
+static enum gm_code judge(struct gm_s3 *s3, const char *key, const struct writer *writers, struct gm_error *err)
+{
+	const struct writer *winner = NULL;
+	for (size_t i = 0; i < PROBE_WRITERS; i++) {
+		if (writers[i].code == GM_OK && winner != NULL) return refused(s3, "two were told to be the first", err);
+		if (writers[i].code == GM_OK) winner = &writers[i];
+		if (writers[i].code != GM_OK && writers[i].code != GM_EXISTS) {
+			*err = writers[i].err;
+			return writers[i].code;
+		}
+	}
+	if (winner == NULL) return refused(s3, "nobody could put an absent object", err);
+	return check_winner(s3, key, winner->text, err);
+}
+
+static enum gm_code probe_once(struct gm_s3 *s3, const char *key, struct gm_error *err)
+{
+	struct writer *writers = calloc(PROBE_WRITERS, sizeof *writers);
+	size_t started = 1; /* this thread is the first */
+	if (writers == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a probe");
+	for (size_t i = 0; i < PROBE_WRITERS; i++) {
+		writers[i] = (struct writer){.s3 = s3, .key = key};
+		(void)snprintf(writers[i].text, sizeof writers[i].text, "writer %zu\n", i);
+	}
+	while (started < PROBE_WRITERS &&
+	       pthread_create(&writers[started].thread, NULL, write_probe, &writers[started]) == 0)
+		started++;
+	(void)write_probe(&writers[0]);
+	for (size_t i = 1; i < started; i++) (void)pthread_join(writers[i].thread, NULL);
+	enum gm_code rc = started < PROBE_WRITERS ? gm_error_set(err, GM_NOMEM, "out of threads for a probe")
+	                                          : judge(s3, key, writers, err);
+	free(writers);
+	return rc;
+}
+
+enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_error *err)
+{
+	struct gm_s3 *s3 = gm_s3_of(store);
+	enum gm_code rc = GM_OK;
+	for (int i = 0; rc == GM_OK && i < PROBE_ROUNDS; i++) {
+		char random[33], key[GM_KEY_MAX_BYTES + 1];
+		if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
+		(void)snprintf(key, sizeof key, "%sprobe-%s", prefix, random);
+		rc = probe_once(s3, key, err);
+		enum gm_code removed = gm_s3_remove(store, key, rc == GM_OK ? err : NULL);
+		if (rc == GM_OK) rc = removed;
+	}
+	return rc;
+}
