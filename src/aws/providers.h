@@ -120,7 +120,7 @@ enum { GM_ASKING_BYTES_MAX = 2 << 20 };
 
 /* One question to one of these services, repeated while it fails in passing. */
 struct gm_question {
-	const struct gm_http_request *request; /* its `into` and timeout_us are set here */
+	const struct gm_http_request *request; /* its `into`, timeout_us, secret are set here */
 	const char *whom;                      /* begins messages: "the instance's metadata service at http://..." */
 	int64_t timeout_us;                    /* of one attempt */
 	unsigned attempts, reach_attempts;     /* if it fails in passing, and if it is not reached or does not answer */
