@@ -145,7 +145,8 @@ struct gm_balance {
 	uint64_t duplicate_keys, invalid_utf8, converted_null;
 };
 struct gm_object_balance {
-	const char *key; /* relative to the source; of a replay '/' and the quarantine file's path in the table */
+	/* Relative to the source; of a replay '/' and the quarantine file's path in the table: "/_gristmill/...". */
+	const char *key;
 	struct gm_balance balance;
 };
 struct gm_partition_value {

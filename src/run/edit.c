@@ -29,7 +29,8 @@ static enum gm_code show_entry(void *context, const struct gm_bookmark_entry *en
 {
 	struct show *show = context;
 	int order = strncmp(entry->key, show->prefix, show->prefix_bytes);
-	if (order < 0 || entry->key[0] == '/') return GM_OK; /* the latter is no object of the source */
+	if (order < 0 || gm_bookmark_quarantine(entry->key) != NULL)
+		return GM_OK; /* the latter is no object of the source */
 	if (order > 0) return end_listing(show, err);
 	struct gm_processed processed = {entry->key, entry->size, entry->mtime_us, entry->run};
 	return show->each(show->context, &processed) ? GM_OK : end_listing(show, err);
@@ -68,7 +69,7 @@ static enum gm_code count_newer(void *context, const struct gm_bookmark_entry *e
 {
 	struct newer *newer = context;
 	(void)err;
-	newer->count += entry->key[0] != '/' && entry->mtime_us > newer->than_us;
+	newer->count += gm_bookmark_quarantine(entry->key) == NULL && entry->mtime_us > newer->than_us;
 	return GM_OK;
 }
 

@@ -1,3 +1,4 @@
+#include "base/parallel.h"
 #include "run/engine_internal.h"
 
 #include <errno.h>
@@ -105,15 +106,26 @@ const char *gm_engine_conflict(const struct gm_engine *engine, size_t i)
 
 /* --- A unit ------------------------------------------------------------------------------------------------------- */
 
+/* How many readers are open ahead of need: as many calls as pay to be in flight where the inputs are. */
+static size_t readers_ahead(const struct gm_engine *engine)
+{
+	const struct gm_engine_options *options = &engine->options;
+	bool replays = engine->unit->input_count > 0 && gm_replay_key(engine->unit->inputs[0].key) != NULL;
+	const struct gm_store *store = replays ? options->log_store : options->source;
+	return store != NULL ? store->parallel : 1;
+}
+
 static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_spec *unit, struct gm_unit_result *result,
                                struct gm_error *err)
 {
 	engine->unit = unit;
 	engine->result = result;
-	engine->next_object = engine->head = engine->queued_bytes = engine->groups = engine->group_bytes = 0;
+	engine->next_object = engine->next_ahead = engine->head = engine->queued_bytes = engine->groups =
+	    engine->group_bytes = 0;
 	engine->collecting = engine->flushed = engine->stopped = false;
 	engine->first_group = engine->last_group = NULL;
 	engine->code = GM_OK;
+	engine->ahead_limit = readers_ahead(engine);
 	struct gm_pending_limits limits = {.group_rows = unit->group_rows,
 	                                   .group_weight = unit->group_weight,
 	                                   .memory_bytes = engine->pending_limit,
@@ -152,7 +164,10 @@ static void free_groups(struct gm_engine *engine, struct gm_partition *partition
 /* Frees all that a unit leaves in the engine, whether it ended well or not. */
 static void end_unit(struct gm_engine *engine)
 {
-	for (size_t i = 0; engine->objects != NULL && i < engine->unit->input_count; i++) free_items(&engine->objects[i]);
+	for (size_t i = 0; engine->objects != NULL && i < engine->unit->input_count; i++) {
+		free_items(&engine->objects[i]);
+		gm_store_reader_close(engine->objects[i].reader);
+	}
 	free(engine->objects);
 	engine->objects = NULL;
 	if (engine->pending != NULL) {
@@ -265,8 +280,39 @@ enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec 
 	if (rc == GM_OK) rc = run_workers(engine, tick, context, err);
 	if (rc == GM_OK) rc = finish_unit(engine, result, err);
 	end_unit(engine);
-	if (rc != GM_OK) gm_unit_result_release(result);
+	if (rc == GM_OK) return GM_OK;
+	/* Staged files lie in the work folder and go with that; what is uploaded elsewhere only we know. */
+	if (engine->options.table != NULL && engine->options.table->parallel > 1)
+		gm_unit_result_discard(result, engine->options.table);
+	gm_unit_result_release(result);
 	return rc;
+}
+
+struct discarding {
+	struct gm_store *table;
+	const struct gm_unit_result *result;
+};
+
+/* What the unit staged beside its data files. */
+enum { KEPT_TOKENS = 4 };
+
+static enum gm_code discard_at(void *context, size_t index, struct gm_error *err)
+{
+	const struct discarding *discarding = context;
+	const struct gm_unit_result *result = discarding->result;
+	const char *const kept[KEPT_TOKENS] = {result->quarantine_token, result->conflicts.token, result->duplicates.token,
+	                                       result->keys_token};
+	const char *token = index < KEPT_TOKENS ? kept[index] : result->outputs.files[index - KEPT_TOKENS].token;
+	if (token[0] != '\0') (void)!gm_store_discard(discarding->table, token, err);
+	return GM_OK;
+}
+
+void gm_unit_result_discard(const struct gm_unit_result *result, struct gm_store *table)
+{
+	struct gm_error ignored;
+	struct discarding discarding = {table, result};
+	size_t count = KEPT_TOKENS + result->outputs.file_count;
+	(void)!gm_parallel(count, table->parallel, discard_at, &discarding, &ignored);
 }
 
 void gm_unit_result_release(struct gm_unit_result *result)

@@ -8,7 +8,8 @@
  *   shred    turn the next half megabyte of its object into a chunk    (any number at once)
  * Objects are shredded out of order and collected in order, so the bytes do not depend on the number of threads. A
  * worker whose object is not the oldest stops shredding while too much waits to be collected; the oldest never does, so
- * there is always progress. */
+ * there is always progress. Where the source is far away, objects are opened before a worker is free for them: the
+ * store fetches what comes next while this is worked. */
 #ifndef GM_RUN_ENGINE_H
 #define GM_RUN_ENGINE_H
 
@@ -20,7 +21,7 @@
 #include "table/quarantine.h"
 
 struct gm_input {    /* an object as the plan saw it */
-	const char *key; /* relative to the source; with '/' before it a quarantine file of the table: see replay.h */
+	const char *key; /* relative to the source; or a quarantine file of the table: see replay.h */
 	uint64_t size;
 	int64_t mtime_us;
 	const char *etag;
@@ -85,6 +86,9 @@ typedef void gm_tick_fn(void *context);
 enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec *unit, gm_tick_fn *tick, void *context,
                             struct gm_unit_result *result, struct gm_error *err) GM_CHECK;
 void gm_unit_result_release(struct gm_unit_result *result);
+/* Drops what the unit staged, as far as that can be done: for one whose manifest could not be written, or whose twin
+ * was first. */
+void gm_unit_result_discard(const struct gm_unit_result *result, struct gm_store *table);
 /* The first few rejected spans of the units worked so far, a line for people each; NULL past the last. */
 enum { GM_ENGINE_SAMPLES = 5 };
 const char *gm_engine_sample(const struct gm_engine *engine, size_t i);

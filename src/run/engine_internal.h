@@ -21,8 +21,10 @@ struct gm_item {
 
 struct gm_object_work {
 	struct gm_item *first, *last;
-	bool ended;                /* its worker has read all of it */
-	struct gm_balance balance; /* the worker's part until ended, then the collector's */
+	bool ended;                     /* its worker has read all of it */
+	bool opening;                   /* ahead of need, by a worker that is at it */
+	struct gm_store_reader *reader; /* that was opened ahead and is not taken yet */
+	struct gm_balance balance;      /* the worker's part until ended, then the collector's */
 	uint64_t collected_rows;
 	struct gm_dedupe_counts counts;
 };
@@ -58,6 +60,7 @@ struct gm_engine {
 	uint32_t *column_slots;
 	size_t column_count;
 	size_t queue_limit, pending_limit, groups_limit;
+	size_t ahead_limit; /* readers that are opened before they are needed */
 
 	/* The unit in hand. */
 	const struct gm_unit_spec *unit;
@@ -74,6 +77,7 @@ struct gm_engine {
 	pthread_cond_t changed; /* there may be something to do */
 	pthread_cond_t idle;    /* running became 0 */
 	size_t next_object;     /* to be taken */
+	size_t next_ahead;      /* to be opened before it is taken */
 	size_t head;            /* the oldest not collected */
 	size_t queued_bytes;
 	bool collecting, flushed;

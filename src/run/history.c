@@ -185,7 +185,7 @@ static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *e
 {
 	struct adoption *adoption = context;
 	struct gm_bookmark_entry copy = *entry;
-	if (entry->key[0] == '/') return GM_OK; /* its quarantine stays its own */
+	if (gm_bookmark_quarantine(entry->key) != NULL) return GM_OK; /* its quarantine stays its own */
 	copy.run = adoption->run;
 	return gm_bookmark_add(adoption->bookmark, &copy, err);
 }

@@ -33,7 +33,7 @@ struct listing {
 	struct gm_plan_listing sums;
 	bool ended; /* early, because the plan is full */
 	/* on_change: fail. The first of the changed objects, which the failure will be about. */
-	char first[GM_KEY_MAX_BYTES + 1], how[256];
+	char first[GM_KEY_FREE_BYTES + 1], how[256];
 	uint64_t processed_by;
 };
 

@@ -110,7 +110,7 @@ static enum gm_code show_object(struct preview *preview, const char *key, struct
 static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct preview *preview = context;
-	if (gm_plan_skips(info->key) || preview->left == 0 || preview->stopped) return GM_OK;
+	if (gm_plan_skips(info) || preview->left == 0 || preview->stopped) return GM_OK;
 	return show_object(preview, info->key, err);
 }
 

@@ -1,12 +1,17 @@
 #include "run/publish.h"
 
+#include "base/parallel.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { READ_BYTES = 256 * 1024 };
+enum {
+	READ_BYTES = 256 * 1024,
+	LEFTOVERS_MAX = 1000, /* removed by one call */
+};
 
 /* The size and hash of an object as it lies there. */
 static enum gm_code hash_object(struct gm_store *table, const char *key, uint64_t *bytes, uint64_t hash[2],
@@ -80,12 +85,36 @@ static enum gm_code publish_file(struct gm_store *table, const struct gm_manifes
 
 /* --- Publish ------------------------------------------------------------------------------------------------------ */
 
+struct publishing {
+	struct gm_store *table;
+	struct {
+		const struct gm_manifest_file *file;
+		bool found; /* its manifest was */
+	} * files;
+	size_t count;
+};
+
+static enum gm_code publish_at(void *context, size_t index, struct gm_error *err)
+{
+	const struct publishing *publishing = context;
+	return publish_file(publishing->table, publishing->files[index].file, publishing->files[index].found, err);
+}
+
 enum gm_code gm_publish(struct gm_store *table, const struct gm_manifest *manifests, size_t count, struct gm_error *err)
 {
+	struct publishing publishing = {.table = table};
+	size_t total = 0;
+	for (size_t i = 0; i < count; i++) total += manifests[i].file_count;
+	publishing.files = calloc(total + 1, sizeof *publishing.files);
+	if (publishing.files == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for publishing a run");
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < manifests[i].file_count; k++)
-			GM_TRY(publish_file(table, &manifests[i].files[k], manifests[i].found, err));
-	return GM_OK;
+		for (size_t k = 0; k < manifests[i].file_count; k++) {
+			publishing.files[publishing.count].file = &manifests[i].files[k];
+			publishing.files[publishing.count++].found = manifests[i].found;
+		}
+	enum gm_code rc = gm_parallel(total, table->parallel, publish_at, &publishing, err);
+	free(publishing.files);
+	return rc;
 }
 
 /* --- Manifests ---------------------------------------------------------------------------------------------------- */
@@ -134,20 +163,49 @@ enum gm_code gm_manifest_read(struct gm_store *table, const struct gm_layout *la
 
 /* --- Tidy --------------------------------------------------------------------------------------------------------- */
 
+/* Where a call is a journey, leftovers are removed many at a time. */
+struct leftovers {
+	struct gm_store *table;
+	struct gm_arena arena;
+	const char *keys[LEFTOVERS_MAX];
+	size_t count;
+};
+
+static enum gm_code remove_collected(struct leftovers *leftovers, struct gm_error *err)
+{
+	enum gm_code rc = gm_store_remove_many(leftovers->table, leftovers->keys, leftovers->count, err);
+	leftovers->count = 0;
+	gm_arena_reset(&leftovers->arena);
+	return rc;
+}
+
 static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
+	struct leftovers *leftovers = context;
 	size_t n = strlen(info->key);
 	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
+	if (leftovers->table->parallel > 1) {
+		if (leftovers->count == LEFTOVERS_MAX) GM_TRY(remove_collected(leftovers, err));
+		const char *key = gm_arena_strndup(&leftovers->arena, info->key, n);
+		if (key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for what a run has left");
+		leftovers->keys[leftovers->count++] = key;
+		return GM_OK;
+	}
 	/* What is staged need not be gone for good: who finds it again removes it again. */
-	if (n > 7 && strcmp(info->key + n - 7, ".staged") == 0) return gm_store_discard(context, info->key, err);
-	return gm_store_remove(context, info->key, err);
+	if (n > 7 && strcmp(info->key + n - 7, ".staged") == 0) return gm_store_discard(leftovers->table, info->key, err);
+	return gm_store_remove(leftovers->table, info->key, err);
 }
 
 enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_error *err)
 {
 	char prefix[GM_KEY_BYTES];
+	struct leftovers leftovers = {.table = table};
 	gm_layout_key(layout, prefix, "work", number, "/");
-	return gm_store_list(table, prefix, remove_leftover, table, err);
+	gm_arena_init(&leftovers.arena, 16 * 1024);
+	enum gm_code rc = gm_store_list(table, prefix, remove_leftover, &leftovers, err);
+	if (rc == GM_OK) rc = remove_collected(&leftovers, err);
+	gm_arena_release(&leftovers.arena);
+	return rc;
 }
 
 /* --- Close -------------------------------------------------------------------------------------------------------- */
@@ -212,14 +270,33 @@ static enum gm_code check_unpublished(struct gm_store *table, const struct gm_la
 
 enum undo { UNDO_NOTHING, UNDO_STAGED, UNDO_PUBLISHED };
 
+struct undoing {
+	struct gm_store *table;
+	const struct gm_manifest *manifest;
+};
+
+static enum gm_code discard_at(void *context, size_t index, struct gm_error *err)
+{
+	const struct undoing *undoing = context;
+	return gm_store_discard(undoing->table, undoing->manifest->files[index].token, err);
+}
+
+static enum gm_code remove_published(struct gm_store *table, const struct gm_manifest *manifest, struct gm_error *err)
+{
+	const char **paths = malloc((manifest->file_count + 1) * sizeof *paths);
+	if (paths == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for sweeping a run");
+	for (size_t i = 0; i < manifest->file_count; i++) paths[i] = manifest->files[i].path;
+	enum gm_code rc = gm_store_remove_many(table, paths, manifest->file_count, err);
+	free(paths);
+	return rc;
+}
+
 static enum gm_code undo_files(struct gm_store *table, const struct gm_manifest *manifest, enum undo what,
                                struct gm_error *err)
 {
-	for (size_t i = 0; i < manifest->file_count; i++) {
-		if (what == UNDO_STAGED) GM_TRY(gm_store_discard(table, manifest->files[i].token, err));
-		if (what == UNDO_PUBLISHED) GM_TRY(gm_store_remove(table, manifest->files[i].path, err));
-	}
-	return GM_OK;
+	struct undoing undoing = {table, manifest};
+	if (what == UNDO_STAGED) return gm_parallel(manifest->file_count, table->parallel, discard_at, &undoing, err);
+	return what == UNDO_PUBLISHED ? remove_published(table, manifest, err) : GM_OK;
 }
 
 static enum gm_code undo_units(struct gm_store *table, const struct gm_layout *layout, uint64_t number,

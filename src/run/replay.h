@@ -1,18 +1,19 @@
 /* replay.h - a quarantine file as an input: its entries are read again, each by itself, as the spans they are.
  *
- * A plan's input whose key begins with '/' is not an object of the source but a quarantine file of the table, under the
- * key that follows. Its books are those of its entries: records_read counts what the shredder finds in them now, which
- * may be several records to an entry, and at least one; bytes_raw are the bytes of the entries, not of the file around
- * them. What is rejected again keeps the object, offset and record number that it had. */
+ * A plan's input whose key begins with "/_gristmill/" is not an object of the source but a quarantine file of the
+ * table, under the key behind the '/'. Its books are those of its entries: records_read counts what the shredder finds
+ * in them now, which may be several records to an entry, and at least one; bytes_raw are the bytes of the entries, not
+ * of the file around them. What is rejected again keeps the object, offset and record number that it had. */
 #ifndef GM_RUN_REPLAY_H
 #define GM_RUN_REPLAY_H
 
+#include "table/bookmark.h"
 #include "table/quarantine_reader.h"
 
 /* The key in the table of an input that is a quarantine file; NULL: it is an object of the source. */
 static inline const char *gm_replay_key(const char *input_key)
 {
-	return input_key[0] == '/' ? input_key + 1 : NULL;
+	return gm_bookmark_quarantine(input_key);
 }
 
 struct gm_replay; /* one thread's */

@@ -28,7 +28,7 @@ struct gm_runner {
 	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
-	char after[GM_KEY_MAX_BYTES + 1];
+	char after[GM_KEY_FREE_BYTES + 1];
 };
 
 /* run.c */

@@ -9,15 +9,16 @@
 
 /* --- Names -------------------------------------------------------------------------------------------------------- */
 
-bool gm_plan_skips(const char *key)
+bool gm_plan_skips(const struct gm_object_info *info)
 {
 	static const struct {
 		const char *text;
 		size_t bytes;
 	} unfinished[] = {{".tmp", 4},         {".temp", 5}, {".part", 5},       {".partial", 8}, {".crdownload", 11},
-	                  {".inprogress", 11}, {".swp", 4},  {"._copying_", 10}, {"~", 1},        {"/", 1}};
-	if (gm_is_hidden(key)) return true;
+	                  {".inprogress", 11}, {".swp", 4},  {"._copying_", 10}, {"~", 1}};
+	const char *key = info->key;
 	size_t bytes = strlen(key);
+	if (gm_is_hidden(key) || (info->size == 0 && key[bytes - 1] == '/')) return true;
 	for (size_t i = 0; i < sizeof unfinished / sizeof unfinished[0]; i++)
 		if (bytes >= unfinished[i].bytes && strcasecmp(key + bytes - unfinished[i].bytes, unfinished[i].text) == 0)
 			return true;
@@ -100,26 +101,18 @@ struct listing {
 	void *context;
 };
 
-/* Do all keys of the folder come before this one, or are they it? */
-static bool is_behind(const char *folder, const char *after)
-{
-	return after != NULL && strncmp(folder, after, strlen(folder)) < 0;
-}
-
 static bool is_left_out(void *context, const char *folder)
 {
 	const struct gm_source_range *range = &((const struct listing *)context)->range;
 	int64_t end_us;
-	if (is_behind(folder, range->after)) return true;
-	return range->since_us != INT64_MIN && gm_source_folder_end(folder, &end_us) && end_us <= range->since_us;
+	return gm_source_folder_end(folder, &end_us) && end_us <= range->since_us;
 }
 
 static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	const struct listing *listing = context;
 	const struct gm_bookmark_entry *known;
-	if (gm_plan_skips(info->key)) return GM_OK;
-	if (listing->range.after != NULL && strcmp(info->key, listing->range.after) <= 0) return GM_OK;
+	if (gm_plan_skips(info)) return GM_OK;
 	GM_TRY(check_key(info->key, err));
 	GM_TRY(gm_bookmark_find(listing->bookmark, info->key, &known, err));
 	return listing->each(listing->context, info, known, err);
@@ -132,7 +125,7 @@ enum gm_code gm_source_list(struct gm_store *source, struct gm_bookmark *bookmar
 	struct listing listing = {
 	    .bookmark = bookmark, .range = range != NULL ? *range : all, .each = each, .context = context};
 	gm_bookmark_restart(bookmark);
-	if (listing.range.since_us == INT64_MIN && listing.range.after == NULL)
-		return gm_store_list(source, "", note_object, &listing, err);
-	return gm_store_list_pruned(source, "", is_left_out, note_object, &listing, err);
+	const char *after = listing.range.after != NULL ? listing.range.after : "";
+	gm_prune_fn *prune = listing.range.since_us != INT64_MIN ? is_left_out : NULL;
+	return gm_store_list_after(source, "", after, prune, note_object, &listing, err);
 }

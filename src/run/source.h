@@ -4,9 +4,9 @@
 
 #include "table/bookmark.h"
 
-/* Is a key of a source hidden or temporary: a part that begins with '.' or '_', or a name that says it is unfinished?
- */
-bool gm_plan_skips(const char *key);
+/* Is an object of a source hidden or temporary: a part of its key begins with '.' or '_', or its name says that it is
+ * unfinished? Or is it what consoles put where they show a folder: an empty one whose key ends in '/'? */
+bool gm_plan_skips(const struct gm_object_info *info);
 
 /* The end of the hour, day, month or year that a folder is named by: "2024/03/10/22/", "a/2024/03/", or with names
  * before the numbers, "year=2024/month=03/". False if it is named by none. In microseconds since 1970, UTC. */

@@ -41,7 +41,7 @@ static enum gm_code say(struct gm_verify_objects *objects, const char *key, uint
 static enum gm_code say_input(struct gm_verify_objects *objects, const char *key, int64_t mtime_us, uint64_t run,
                               struct gm_error *err)
 {
-	return say(objects, key, run, key[0] != '/' && mtime_us > objects->rewound_to_us, err);
+	return say(objects, key, run, gm_bookmark_quarantine(key) == NULL && mtime_us > objects->rewound_to_us, err);
 }
 
 struct adoption {
@@ -52,7 +52,7 @@ struct adoption {
 static enum gm_code adopt_entry(void *context, const struct gm_bookmark_entry *entry, struct gm_error *err)
 {
 	struct adoption *adoption = context;
-	if (entry->key[0] == '/') return GM_OK; /* its quarantine stays its own */
+	if (gm_bookmark_quarantine(entry->key) != NULL) return GM_OK; /* its quarantine stays its own */
 	return say_input(adoption->objects, entry->key, entry->mtime_us, adoption->run, err);
 }
 

@@ -149,7 +149,7 @@ struct gm_verify_objects {
 	int64_t rewound_to_us; /* objects of older plans that were modified later are forgotten */
 	uint64_t wrong;        /* in the bookmark otherwise */
 	uint64_t compared;
-	char first[GM_KEY_MAX_BYTES + 1]; /* of those that are wrong */
+	char first[GM_KEY_FREE_BYTES + 1]; /* of those that are wrong */
 	const char *how;
 };
 enum gm_code gm_verify_objects_init(struct gm_verify_objects *objects, struct gm_verifier *verifier,

@@ -82,22 +82,6 @@ static void name_unit(const struct gm_runner *runner, const struct gm_plan *plan
 	gm_layout_key(&runner->layout, keys->duplicates, "duplicates", plan->number, suffix);
 }
 
-static void discard(const struct gm_runner *runner, const char *token)
-{
-	struct gm_error ignored;
-	if (token[0] != '\0') (void)!gm_store_discard(runner->table, token, &ignored);
-}
-
-/* Drops what a unit staged: for a unit whose manifest could not be written, or whose twin was first. */
-static void discard_unit(struct gm_runner *runner, const struct gm_unit_result *result)
-{
-	for (size_t i = 0; i < result->outputs.file_count; i++) discard(runner, result->outputs.files[i].token);
-	discard(runner, result->quarantine_token);
-	discard(runner, result->conflicts.token);
-	discard(runner, result->duplicates.token);
-	discard(runner, result->keys_token);
-}
-
 /* Does the manifest name what we staged? */
 static bool names_ours(const struct gm_manifest *manifest, const struct gm_unit_result *result)
 {
@@ -107,6 +91,14 @@ static bool names_ours(const struct gm_manifest *manifest, const struct gm_unit_
 	for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
 		if (tokens[i][0] != '\0') return manifest->file_count > 0 && strcmp(manifest->files[0].token, tokens[i]) == 0;
 	return true; /* nothing is staged that could be dropped */
+}
+
+/* What is staged is durable before anything names it. Where it cannot be made so, nothing of it will be named. */
+static enum gm_code settle(struct gm_runner *runner, const struct gm_unit_result *result, struct gm_error *err)
+{
+	enum gm_code rc = gm_store_settle(runner->table, err);
+	if (rc != GM_OK) gm_unit_result_discard(result, runner->table);
+	return rc;
 }
 
 /* Whoever was first, the list is the same for all that ask it. */
@@ -127,6 +119,7 @@ static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *p
                                struct gm_manifest *manifest, struct gm_error *err)
 {
 	struct gm_error read;
+	GM_TRY(settle(runner, result, err));
 	GM_TRY(store_keys(runner, keys, result, err));
 	enum gm_code rc = gm_json_write(runner->table, keys->manifest, json, err);
 	if (rc == GM_OK) return gm_manifest_parse(json, manifest, err);
@@ -134,7 +127,7 @@ static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *p
 		if (rc == GM_EXISTS) *err = read;
 		return err->code;
 	}
-	if (!names_ours(manifest, result)) discard_unit(runner, result);
+	if (!names_ours(manifest, result)) gm_unit_result_discard(result, runner->table);
 	return GM_OK;
 }
 
@@ -190,7 +183,8 @@ static enum gm_code work_keys(struct gm_runner *runner, const struct gm_plan *pl
 	struct gm_unit_spec unit = spec_of(runner, plan, number, &keys);
 	unit.keys_only = true;
 	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
-	enum gm_code rc = store_keys(runner, &keys, &result, err);
+	enum gm_code rc = settle(runner, &result, err);
+	if (rc == GM_OK) rc = store_keys(runner, &keys, &result, err);
 	gm_unit_result_release(&result);
 	return rc;
 }

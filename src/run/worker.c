@@ -69,10 +69,26 @@ static void enqueue(struct gm_engine *engine, size_t object, struct gm_item *ite
 	(void)pthread_mutex_unlock(&engine->lock);
 }
 
+static enum gm_code changed_input(const struct gm_input *input, struct gm_error *err)
+{
+	const char *file = gm_replay_key(input->key), *key = file != NULL ? file : input->key;
+	(void)gm_error_set(err, GM_CHANGED, "the object is not what it was when the run was planned");
+	(void)gm_error_object(err, GM_CHANGED, key, strlen(key));
+	if (file != NULL) return GM_CHANGED;
+	return gm_error_hint(err, GM_CHANGED, "write inputs under a temporary name and rename them when they are complete");
+}
+
+static bool is_another(enum gm_code rc)
+{
+	return rc == GM_CHANGED || rc == GM_NOT_FOUND;
+}
+
 static enum gm_code read_source(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
 {
 	struct gm_worker *worker = context;
-	GM_TRY(gm_store_reader_read(worker->reader, into, bytes, got, err));
+	enum gm_code rc = gm_store_reader_read(worker->reader, into, bytes, got, err);
+	if (is_another(rc)) return changed_input(&worker->engine->unit->inputs[worker->object], err);
+	GM_TRY(rc);
 	__atomic_add_fetch(&worker->engine->progress.bytes, *got, __ATOMIC_RELAXED);
 	return GM_OK;
 }
@@ -169,23 +185,15 @@ static enum gm_code name_object(const struct gm_worker *worker, enum gm_code rc,
 	return err->object[0] == '\0' ? gm_error_object(err, rc, key, strlen(key)) : rc;
 }
 
-static enum gm_code changed_input(const struct gm_input *input, struct gm_error *err)
-{
-	const char *file = gm_replay_key(input->key), *key = file != NULL ? file : input->key;
-	(void)gm_error_set(err, GM_CHANGED, "the object is not what it was when the run was planned");
-	(void)gm_error_object(err, GM_CHANGED, key, strlen(key));
-	if (file != NULL) return GM_CHANGED;
-	return gm_error_hint(err, GM_CHANGED, "write inputs under a temporary name and rename them when they are complete");
-}
-
 /* A quarantine file's key comes from a plan, which is input: it must not lead out of the table. */
 static enum gm_code open_input(const struct gm_engine *engine, const struct gm_input *input,
                                struct gm_store_reader **out, struct gm_error *err)
 {
 	const char *file = gm_replay_key(input->key);
-	if (file == NULL) return gm_store_reader_open(engine->options.source, input->key, out, err);
+	struct gm_object_info expected = {file != NULL ? file : input->key, input->size, input->mtime_us, input->etag};
+	if (file == NULL) return gm_store_reader_open_as(engine->options.source, &expected, out, err);
 	if (engine->options.log_store != NULL && gm_store_key_valid(file))
-		return gm_store_reader_open(engine->options.log_store, file, out, err);
+		return gm_store_reader_open_as(engine->options.log_store, &expected, out, err);
 	(void)gm_error_set(err, GM_CORRUPT, "the plan names an input that is no quarantine file");
 	return gm_error_object(err, GM_CORRUPT, input->key, strlen(input->key));
 }
@@ -203,6 +211,20 @@ static enum gm_code begin_reading(struct gm_worker *worker, const struct gm_inpu
 	return GM_OK;
 }
 
+/* Opens an object before a worker is free for it: a store that is far away begins to fetch it. A failure is nobody's
+ * yet; whoever takes the object opens it again, and meets it if it is still there. */
+static void open_ahead(struct gm_engine *engine, size_t object)
+{
+	struct gm_error ignored;
+	struct gm_store_reader *reader = NULL;
+	if (open_input(engine, &engine->unit->inputs[object], &reader, &ignored) != GM_OK) reader = NULL;
+	(void)pthread_mutex_lock(&engine->lock);
+	engine->objects[object].reader = reader;
+	engine->objects[object].opening = false;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+}
+
 static const struct gm_shred_books *books_of(const struct gm_worker *worker)
 {
 	return worker->replaying ? gm_replay_books(worker->replay) : gm_shredder_books(worker->shredder);
@@ -212,11 +234,11 @@ static enum gm_code open_object(struct gm_worker *worker, size_t object, struct 
 {
 	struct gm_engine *engine = worker->engine;
 	const struct gm_input *input = &engine->unit->inputs[object];
-	enum gm_code rc = open_input(engine, input, &worker->reader, err);
-	if (rc == GM_NOT_FOUND) return changed_input(input, err);
-	GM_TRY(rc);
-	const struct gm_object_info *info = &worker->reader->info;
-	if (info->size != input->size || info->mtime_us != input->mtime_us) return changed_input(input, err);
+	if (worker->reader == NULL) {
+		enum gm_code rc = open_input(engine, input, &worker->reader, err);
+		if (is_another(rc)) return changed_input(input, err);
+		GM_TRY(rc);
+	}
 	worker->rejected = (struct gm_balance){0};
 	worker->nulled_before = gm_deriver_nulled(worker->deriver);
 	return begin_reading(worker, input, err);
@@ -230,7 +252,7 @@ static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
 	enum gm_code rc = gm_store_reader_check(worker->reader, err);
 	gm_store_reader_close(worker->reader);
 	worker->reader = NULL;
-	if (rc == GM_CHANGED || rc == GM_NOT_FOUND) return changed_input(&engine->unit->inputs[worker->object], err);
+	if (is_another(rc)) return changed_input(&engine->unit->inputs[worker->object], err);
 	GM_TRY(rc);
 	const struct gm_shred_books *books = books_of(worker);
 	struct gm_balance *balance = &work->balance;
@@ -289,7 +311,7 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 
 /* --- Turns -------------------------------------------------------------------------------------------------------- */
 
-enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_OPEN, TURN_SHRED, TURN_LEAVE };
+enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_AHEAD, TURN_OPEN, TURN_SHRED, TURN_LEAVE };
 
 struct task {
 	struct gm_row_group *group;
@@ -310,6 +332,22 @@ static void take_leaves(struct gm_engine *engine, struct task *task)
 	if (engine->first_group == NULL) engine->last_group = NULL;
 }
 
+/* Is an object to be opened that no worker is free for yet? With the lock. */
+static bool ahead_is_due(struct gm_engine *engine)
+{
+	if (engine->ahead_limit <= 1) return false;
+	if (engine->next_ahead < engine->next_object) engine->next_ahead = engine->next_object;
+	return engine->next_ahead < engine->unit->input_count &&
+	       engine->next_ahead - engine->next_object < engine->ahead_limit;
+}
+
+/* May the next object be taken? With the lock. */
+static bool may_open(const struct gm_engine *engine, bool room)
+{
+	size_t next = engine->next_object;
+	return next < engine->unit->input_count && !engine->objects[next].opening && (room || next == engine->head);
+}
+
 /* What to do next; with the lock. */
 static enum turn choose(struct gm_worker *worker, struct task *task)
 {
@@ -324,11 +362,18 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 		return TURN_COLLECT;
 	}
 	if (engine->flushed && engine->groups == 0) return TURN_LEAVE;
+	if (ahead_is_due(engine)) {
+		task->object = engine->next_ahead++;
+		engine->objects[task->object].opening = true;
+		return TURN_AHEAD;
+	}
 	bool room = engine->queued_bytes < engine->queue_limit;
 	if (worker->object != (size_t)GM_NO_OBJECT) return room || worker->object == engine->head ? TURN_SHRED : TURN_WAIT;
-	if (engine->next_object < engine->unit->input_count && (room || engine->next_object == engine->head)) {
+	if (may_open(engine, room)) {
 		task->object = engine->next_object++;
 		worker->object = task->object;
+		worker->reader = engine->objects[task->object].reader;
+		engine->objects[task->object].reader = NULL;
 		return TURN_OPEN;
 	}
 	return TURN_WAIT;
@@ -352,6 +397,7 @@ static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const stru
 	switch (turn) {
 	case TURN_ENCODE: return encode(worker, task, err);
 	case TURN_COLLECT: return collect(worker, err);
+	case TURN_AHEAD: open_ahead(worker->engine, task->object); return GM_OK;
 	case TURN_OPEN: return open_object(worker, task->object, err);
 	default: return shred(worker, err);
 	}

@@ -4,14 +4,23 @@
  * runs since, in memory. It is asked in the order of a listing, so a merge of two sorted streams answers a million
  * objects in a few blocks' memory. Besides objects it knows which runs are committed: those on the chain of parents.
  *
- * Keys are relative to the source. A key that begins with '/' is not a source object's but a quarantine file of this
- * table that was replayed. */
+ * Keys are relative to the source. One that begins with "/_gristmill/" is not a source object's but a quarantine file
+ * of this table that was replayed. (An object of the source may have a key that begins with '/', where the store has
+ * such keys. One that begins with this very text is hidden, like all with a part that begins with '_': no input.) */
 #ifndef GM_TABLE_BOOKMARK_H
 #define GM_TABLE_BOOKMARK_H
 
 #include "store/store.h"
 
-enum { GM_BOOKMARK_KEY_MAX = GM_KEY_MAX_BYTES + 1 }; /* bytes of an entry's key */
+#include <string.h>
+
+enum { GM_BOOKMARK_KEY_MAX = GM_KEY_FREE_BYTES }; /* bytes of an entry's key */
+
+/* The key in the table of a replayed quarantine file; NULL: it is the key of an object of the source. */
+static inline const char *gm_bookmark_quarantine(const char *key)
+{
+	return strncmp(key, "/_gristmill/", 12) == 0 ? key + 1 : NULL;
+}
 
 struct gm_bookmark_entry {
 	const char *key;

@@ -685,7 +685,8 @@ enum gm_code gm_bookmark_writer_finish(struct gm_bookmark_writer *writer, struct
 	struct gm_staged *staged = writer->staged;
 	writer->staged = NULL;
 	GM_TRY(gm_store_stage_finish(writer->table, staged, token, err));
-	enum gm_code rc = gm_store_publish(writer->table, token, writer->key, err);
+	enum gm_code rc = gm_store_settle(writer->table, err);
+	if (rc == GM_OK) rc = gm_store_publish(writer->table, token, writer->key, err);
 	/* What is left over lies in the work folder, which is swept. */
 	(void)!gm_store_discard(writer->table, token, NULL);
 	return rc;

@@ -20,7 +20,7 @@ struct gm_bookmark_counts {
 };
 static inline bool gm_bookmark_is_object(const struct gm_bookmark_entry *entry)
 {
-	return entry->key[0] != '/';
+	return gm_bookmark_quarantine(entry->key) == NULL;
 }
 static inline void gm_bookmark_count(struct gm_bookmark_counts *counts, const struct gm_bookmark_entry *entry)
 {

@@ -78,7 +78,8 @@ static enum gm_code write_file(const struct gm_delta_log *log, const char *key, 
 		return code;
 	}
 	GM_TRY(gm_store_stage_finish(log->table, writing.staged, token, err));
-	code = gm_store_publish(log->table, token, key, err);
+	code = gm_store_settle(log->table, err);
+	if (code == GM_OK) code = gm_store_publish(log->table, token, key, err);
 	enum gm_code dropped = gm_store_discard(log->table, token, code == GM_OK ? err : NULL);
 	return code == GM_OK ? dropped : code;
 }

@@ -22,7 +22,7 @@ static const char again_key[] = "_gristmill/j/quarantine/00000002/00000.ndjson.g
 static const char input_key[] = "/_gristmill/j/quarantine/00000001/00000.ndjson.gz";
 
 struct fixture {
-	struct gm_store *table;
+	struct gm_store *source, *table; /* the source is empty */
 	struct gm_job *job;
 	struct gm_quarantine *quarantine; /* that is being written */
 	struct gm_balance balance;
@@ -32,6 +32,7 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	assert_non_null(f);
+	must(gm_store_open_memory(&f->source, &failure));
 	must(gm_store_open_memory(&f->table, &failure));
 	must(gm_job_parse("j.yaml", yaml, sizeof yaml - 1, NULL, &f->job, &failure));
 	must(gm_quarantine_new(f->table, file_key, "_gristmill/j/work/00000001/", &f->quarantine, &failure));
@@ -44,6 +45,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 	gm_quarantine_free(f->quarantine);
 	gm_job_free(f->job);
+	gm_store_close(f->source);
 	gm_store_close(f->table);
 	free(f);
 	return 0;
@@ -81,6 +83,7 @@ static enum gm_code replay(struct fixture *f, const char *key, int threads)
 	struct gm_arena arena;
 	struct gm_object_info info = {0};
 	struct gm_engine_options options = {.job = f->job,
+	                                    .source = f->source,
 	                                    .table = f->table,
 	                                    .log_store = f->table,
 	                                    .threads = threads,
@@ -268,9 +271,12 @@ static void a_file_that_is_gone_is_a_change(void **state)
 
 static void an_input_cannot_lead_out_of_the_table(void **state)
 {
-	assert_int_equal(replay(*state, "/../secret", 1), GM_CORRUPT);
-	assert_string_equal(failure.object, "/../secret");
-	assert_int_equal(replay(*state, "//etc/passwd", 1), GM_CORRUPT);
+	assert_int_equal(replay(*state, "/_gristmill/../../secret", 1), GM_CORRUPT);
+	assert_string_equal(failure.object, "/_gristmill/../../secret");
+	assert_int_equal(replay(*state, "/_gristmill//etc/passwd", 1), GM_CORRUPT);
+	/* These are keys of the source, which has none that it could not write. */
+	assert_int_equal(replay(*state, "/../secret", 1), GM_USAGE);
+	assert_int_equal(replay(*state, "//etc/passwd", 1), GM_USAGE);
 }
 
 /* --- Tests: which files ------------------------------------------------------------------------------------------- */

@@ -146,6 +146,22 @@ static void what_is_not_complete_is_left(void **state)
 	assert_null(plan);
 }
 
+/* Where the store has them, keys are what others like: only what is hidden is left, and what is no object. */
+static void keys_of_others_are_taken(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *key, *text;
+	} objects[] = {
+	    {"/x", "{}"}, {"//y", "{}"}, {"a//b", "{}"},   {"c/", ""},
+	    {"d/", "{}"}, {"./e", "{}"}, {"a/../f", "{}"}, {"/_gristmill/j/quarantine/00000001/00000.ndjson.gz", "{}"},
+	    {"_g", "{}"}};
+	f->source->free_keys = true;
+	for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
+		must(f->source->ops->put(f->source, objects[i].key, objects[i].text, strlen(objects[i].text), false, &failure));
+	assert_string_equal(planned(f), "//y /x a//b d/");
+}
+
 /* --- What has changed --------------------------------------------------------------------------------------------- */
 
 static void change_shows_by_size_etag_or_time(void **state)
@@ -503,6 +519,7 @@ int main(void)
 	    TEST(late_objects_are_found),
 	    TEST(what_is_forgotten_or_rewound_is_new),
 	    TEST(what_is_not_complete_is_left),
+	    TEST(keys_of_others_are_taken),
 	    TEST(change_shows_by_size_etag_or_time),
 	    TEST(a_changed_object_fails_by_default),
 	    TEST(changed_objects_can_be_ignored),

@@ -116,19 +116,19 @@ static void a_rewind_drops_what_is_newer(void **state)
 	struct gm_bookmark *bookmark = empty();
 	must(gm_bookmark_run(bookmark, 1, &failure));
 	for (char key[] = "a"; key[0] <= 'e'; key[0]++) add(bookmark, key, (key[0] - 'a') * 10, 1);
-	add(bookmark, "/q", 1000, 1);
+	add(bookmark, "/_gristmill/q", 1000, 1);
 	must(gm_bookmark_run(bookmark, 2, &failure));
 	must(gm_bookmark_rewind(bookmark, 20, &failure));
-	assert_string_equal(text_of(bookmark), "/q@1000/1 a@0/1 b@10/1 c@20/1 ");
+	assert_string_equal(text_of(bookmark), "/_gristmill/q@1000/1 a@0/1 b@10/1 c@20/1 ");
 	must(gm_bookmark_run(bookmark, 3, &failure));
 	add(bookmark, "d", 30, 3);
 	add(bookmark, "b", 50, 3); /* replaced, then rewound: the earlier b does not come back */
 	must(gm_bookmark_run(bookmark, 4, &failure));
 	must(gm_bookmark_rewind(bookmark, 40, &failure));
-	assert_string_equal(text_of(bookmark), "/q@1000/1 a@0/1 c@20/1 d@30/3 ");
+	assert_string_equal(text_of(bookmark), "/_gristmill/q@1000/1 a@0/1 c@20/1 d@30/3 ");
 	must(gm_bookmark_rewind(bookmark, INT64_MIN, &failure));
-	assert_string_equal(text_of(bookmark), "/q@1000/1 ");
-	must(gm_bookmark_forget(bookmark, "/q", &failure));
+	assert_string_equal(text_of(bookmark), "/_gristmill/q@1000/1 ");
+	must(gm_bookmark_forget(bookmark, "/_gristmill/q", &failure));
 	assert_string_equal(text_of(bookmark), "");
 	gm_bookmark_free(bookmark);
 }
@@ -269,10 +269,11 @@ static int by_text(const void *a, const void *b)
 /* Keys that share much, little and nothing; some are quarantine files, some are as long as can be. */
 static void make_keys(struct model *model)
 {
-	static const char *const stems[] = {"2024/03/10/", "2024/03/1", "/_gristmill/j/quarantine/", "x", "x/", "\xc3\xa4"};
+	static const char *const stems[] = {"2024/03/10/", "2024/03/1", "/_gristmill/j/quarantine/", "/", "//a", "x",
+	                                    "x/",          "\xc3\xa4"};
 	for (size_t i = 0; i < KEYS; i++) {
 		char *key = model->keys[i];
-		size_t n = (size_t)snprintf(key, 100, "%s%02zu", stems[draw(model, 6)], i);
+		size_t n = (size_t)snprintf(key, 100, "%s%02zu", stems[draw(model, sizeof stems / sizeof stems[0])], i);
 		if (i < LONG_KEYS) {
 			memset(key + n, 'k', GM_BOOKMARK_KEY_MAX - n);
 			n = GM_BOOKMARK_KEY_MAX - draw(model, 3);
@@ -310,7 +311,7 @@ static void do_rewind(struct model *model, struct gm_bookmark *bookmark)
 	int64_t to = (int64_t)draw(model, 120) - 20;
 	must(gm_bookmark_rewind(bookmark, to, &failure));
 	for (size_t i = 0; i < KEYS; i++)
-		if (model->keys[i][0] != '/' && model->known[i].run != 0 && model->known[i].mtime_us > to)
+		if (gm_bookmark_quarantine(model->keys[i]) == NULL && model->known[i].run != 0 && model->known[i].mtime_us > to)
 			model->known[i].run = 0;
 }
 
@@ -378,7 +379,7 @@ static void check_summary(struct model *model, struct gm_bookmark *bookmark)
 		const struct gm_bookmark_entry *known = &model->known[i];
 		if (model->touched[i]) expected.since_base++;
 		if (known->run == 0) continue;
-		if (known->key[0] == '/') {
+		if (gm_bookmark_quarantine(known->key) != NULL) {
 			expected.replayed++;
 			continue;
 		}
