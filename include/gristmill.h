@@ -121,6 +121,9 @@ struct gm_run_options {
 	const char *adopt; /* may be NULL */
 	bool as_new;
 	const char *reason; /* why: kept in the commit that abandons or adopts; may be NULL */
+	/* A local folder for what does not fit into memory. NULL: the table's own where that is a directory, else $TMPDIR
+	 * or /var/tmp. */
+	const char *scratch;
 	/* In place of the source's objects, what earlier runs rejected and no run has replayed yet: of all committed runs,
 	 * or of replay_runs alone. */
 	bool replay;
@@ -158,6 +161,12 @@ struct gm_file {
 	const struct gm_partition_value *partition;
 	size_t partition_count;
 };
+/* What was asked of the services where source and table lie, both together; all 0 where they are directories. */
+struct gm_requests {
+	uint64_t list, get, head, put, delete_, multipart, other; /* requests, by kind */
+	uint64_t retries;                                         /* of these: made again after a fault */
+	uint64_t bytes_in, bytes_out;                             /* of bodies, towards us and away from us */
+};
 /* What a run did. Owned by the caller: gm_run_result_clear. */
 struct gm_run_result {
 	bool committed;
@@ -172,6 +181,8 @@ struct gm_run_result {
 	const struct gm_file *files;
 	size_t file_count;
 	double seconds;
+	bool remote; /* source or table is no directory: requests were made */
+	struct gm_requests requests;
 	void *memory;
 };
 
@@ -198,6 +209,8 @@ struct gm_planned {
 	uint64_t objects, bytes;
 	struct gm_planned_unit *units;
 	size_t unit_count;
+	bool remote; /* as of a run */
+	struct gm_requests requests;
 };
 /* Finds the unfinished plan that a run would take up, or makes one. Of options, limit_objects counts for one that is
  * made; adopt, as_new and reason count as for gm_run. */

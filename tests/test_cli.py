@@ -300,6 +300,19 @@ def test_run_prints_one_json_object(sample, tmp_path):
         assert set(file["partition"]) == {"year", "month", "day"}
 
 
+def test_spill_files_go_where_they_are_told(sample, tmp_path):
+    """The table is a directory, so no requests are counted; scratch that is no folder is named at once."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    ran = gristmill("run", MAIN_JOB, "--source", sample, "--table", tmp_path / "table", "--memory", "64M", "--json",
+                    "--scratch", scratch)
+    assert "requests" not in json.loads(ran.out)
+    assert list(scratch.iterdir()) == []
+    failed = gristmill("run", MAIN_JOB, "--source", sample, "--table", tmp_path / "other", "--scratch",
+                       tmp_path / "none", status=1)
+    assert str(tmp_path / "none") in failed.err
+
+
 def test_run_prints_a_summary(sample, tmp_path):
     out = gristmill("run", MAIN_JOB, f"--source={sample}", f"--table={tmp_path / 't'}").out
     numbers = [int(n.replace(",", "")) for n in re.search(

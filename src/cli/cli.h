@@ -104,15 +104,15 @@ int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
-	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5,
+	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 9,
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 6,
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
-	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7
+	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
@@ -258,6 +258,7 @@ void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 struct json_t *gm_cli_json_text(const char *text, size_t bytes);
 /* A number, or null where there is none (below 0). */
 struct json_t *gm_cli_json_number(int64_t number);
+struct json_t *gm_cli_json_requests(const struct gm_requests *requests);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

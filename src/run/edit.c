@@ -52,7 +52,7 @@ enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_p
 	struct gm_opened opened;
 	struct show show = {.prefix = prefix != NULL ? prefix : "", .each = each, .context = context};
 	show.prefix_bytes = strlen(show.prefix);
-	enum gm_code rc = gm_env_open(&opened, job, 0, err);
+	enum gm_code rc = gm_env_open(&opened, job, NULL, 0, err);
 	if (rc == GM_OK) rc = list(job, opened.env.table, &show, err);
 	gm_env_close(&opened);
 	return rc;
@@ -202,7 +202,7 @@ enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookma
 {
 	struct gm_opened opened;
 	*result = (struct gm_bookmark_edited){.version = -1};
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_TABLE, err);
+	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_bookmark_change_on(job, &opened.env, edit, options, result, err);
 	gm_env_close(&opened);
 	return rc;

@@ -76,7 +76,7 @@ static enum gm_code open_reading(struct reading *reading, const struct gm_job *j
 {
 	*reading = (struct reading){.filter = filter};
 	gm_arena_init(&reading->arena, 16 * 1024);
-	GM_TRY(gm_env_open(&reading->opened, job, 0, err));
+	GM_TRY(gm_env_open(&reading->opened, job, NULL, 0, err));
 	reading->table = reading->opened.env.table;
 	GM_TRY(gm_layout_init(&reading->layout, job->id, err));
 	if (reading->table == NULL)

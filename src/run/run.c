@@ -194,6 +194,7 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
+	if (gm_runner_begins_table(runner)) GM_TRY(gm_runner_secret(runner, err));
 	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 	if (rc != GM_OK) runner->after[0] = '\0';
 	return rc;
@@ -440,6 +441,8 @@ void gm_runner_close(struct gm_runner *runner)
 	gm_history_release(&runner->history);
 	explicit_bzero(runner->secret, sizeof runner->secret);
 	runner->result->seconds = seconds_since(&runner->start);
+	gm_result_add_requests(runner->result, runner->source);
+	gm_result_add_requests(runner->result, runner->table);
 }
 
 enum gm_code gm_run_on(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
@@ -460,7 +463,7 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	*result = (struct gm_run_result){0};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
 	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | table, err);
+	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	gm_env_close(&opened);
 	return rc;

@@ -191,6 +191,7 @@ static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
                                            .discard = gm_s3_discard,
                                            .remove_tree = gm_s3_remove_tree,
                                            .probe = gm_s3_probe,
+                                           .sweep = gm_s3_sweep,
                                            .counts = s3_counts,
                                            .close = s3_close};
 
@@ -248,7 +249,11 @@ static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options
 	s3->requester_pays = options->requester_pays;
 	s3->version_ids = options->version_ids;
 	uint64_t memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
-	s3->ahead_limit = s3->staged_limit = memory_bytes / 2;
+	/* A source is read and a table is staged to: neither needs both shares at once. */
+	s3->ahead_limit = s3->staged_limit = memory_bytes;
+	s3->segment_bytes = memory_bytes / GM_S3_SEGMENTS;
+	if (s3->segment_bytes > GM_S3_SEGMENT_MAX_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MAX_BYTES;
+	if (s3->segment_bytes < GM_S3_SEGMENT_MIN_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MIN_BYTES;
 	return GM_OK;
 }
 

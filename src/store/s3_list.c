@@ -104,6 +104,7 @@ static enum gm_code note_member(struct page *page, const char *name, const char 
 	} else if (strcmp(name, "LastModified") == 0) {
 		if (!gm_time_parse_iso(text, bytes, &entry->mtime_us))
 			GM_FAIL(err, GM_CORRUPT, "a listing holds a time that is none: %.40s", text);
+		entry->mtime_us -= entry->mtime_us % GM_US_PER_SECOND; /* some stores tell more here than with the object */
 	} else if (strcmp(name, "ETag") == 0) {
 		bool quoted = bytes >= 2 && text[0] == '"' && text[bytes - 1] == '"';
 		entry->etag = gm_arena_strndup(&page->arena, text + quoted, bytes - (quoted ? 2 : 0));

@@ -2,6 +2,8 @@
  * entry says as a whole, for whoever asks what happened since a version. */
 #include "table/delta_internal.h"
 
+#include "base/parallel.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,15 +122,65 @@ enum gm_code gm_delta_read_entry(struct gm_store *table, int64_t version, unsign
                                  gm_delta_action_fn *each, void *context, struct gm_error *err)
 {
 	char key[GM_DELTA_KEY_BYTES];
-	struct lines lines = {0};
-	int line = 0;
+	struct gm_store_reader *reader;
 	gm_delta_entry_key(version, key);
+	GM_TRY(gm_delta_blame(gm_store_reader_open(table, key, &reader, err), version, 0, err));
+	return gm_delta_read_opened(reader, version, wanted, line_bytes_max, each, context, err);
+}
+
+enum gm_code gm_delta_read_opened(struct gm_store_reader *reader, int64_t version, unsigned wanted,
+                                  size_t line_bytes_max, gm_delta_action_fn *each, void *context, struct gm_error *err)
+{
+	struct lines lines = {.reader = reader};
+	int line = 0;
 	gm_buf_init(&lines.buf, line_bytes_max + READ_BYTES);
-	enum gm_code code = gm_store_reader_open(table, key, &lines.reader, err);
-	if (code == GM_OK) code = read_lines(&lines, wanted, &line, each, context, err);
-	if (code == GM_OK) code = gm_store_reader_check(lines.reader, err);
+	enum gm_code code = read_lines(&lines, wanted, &line, each, context, err);
+	if (code == GM_OK) code = gm_store_reader_check(reader, err);
 	code = gm_delta_blame(code, version, line, err);
-	gm_store_reader_close(lines.reader);
+	gm_store_reader_close(reader);
 	gm_buf_release(&lines.buf);
 	return code;
+}
+
+/* --- Entries ahead of need ---------------------------------------------------------------------------------------- */
+
+static enum gm_code open_ahead(void *context, size_t i, struct gm_error *err)
+{
+	struct gm_delta_ahead *ahead = context;
+	char key[GM_DELTA_KEY_BYTES];
+	(void)err;
+	gm_delta_entry_key(ahead->first + (int64_t)i, key);
+	/* What fails is asked for again when its turn comes, and told then. */
+	if (gm_store_reader_open(ahead->table, key, &ahead->readers[i], NULL) != GM_OK) ahead->readers[i] = NULL;
+	return GM_OK;
+}
+
+static enum gm_code fill(struct gm_delta_ahead *ahead, int64_t version, struct gm_error *err)
+{
+	uint64_t left = (uint64_t)(ahead->last - version) + 1;
+	ahead->first = version;
+	ahead->count = left < GM_DELTA_AHEAD ? (size_t)left : GM_DELTA_AHEAD;
+	if (ahead->count > ahead->table->parallel) ahead->count = ahead->table->parallel;
+	return gm_parallel(ahead->count, ahead->table->parallel, open_ahead, ahead, err);
+}
+
+void gm_delta_ahead_release(struct gm_delta_ahead *ahead)
+{
+	for (size_t i = 0; i < ahead->count; i++) gm_store_reader_close(ahead->readers[i]);
+	ahead->count = 0;
+}
+
+enum gm_code gm_delta_ahead_read(struct gm_delta_ahead *ahead, int64_t version, unsigned wanted, size_t line_bytes_max,
+                                 gm_delta_action_fn *each, void *context, struct gm_error *err)
+{
+	uint64_t at = (uint64_t)(version - ahead->first);
+	if (ahead->table->parallel > 1 && (version < ahead->first || at >= ahead->count)) {
+		gm_delta_ahead_release(ahead);
+		GM_TRY(fill(ahead, version, err));
+		at = 0;
+	}
+	struct gm_store_reader *reader = at < ahead->count ? ahead->readers[at] : NULL;
+	if (reader == NULL) return gm_delta_read_entry(ahead->table, version, wanted, line_bytes_max, each, context, err);
+	ahead->readers[at] = NULL;
+	return gm_delta_read_opened(reader, version, wanted, line_bytes_max, each, context, err);
 }

@@ -152,6 +152,23 @@ enum gm_code gm_delta_partition_hive(const char *canonical, const char *const *c
  * and UNSUPPORTED name it, with the line. */
 enum gm_code gm_delta_read_entry(struct gm_store *table, int64_t version, unsigned wanted, size_t line_bytes_max,
                                  gm_delta_action_fn *each, void *context, struct gm_error *err) GM_CHECK;
+/* The same of a reader that is open already; it is closed, whatever comes. */
+enum gm_code gm_delta_read_opened(struct gm_store_reader *reader, int64_t version, unsigned wanted,
+                                  size_t line_bytes_max, gm_delta_action_fn *each, void *context,
+                                  struct gm_error *err) GM_CHECK;
+
+/* Entries read one after the other, up to `last`: where it pays (gm_store.parallel), several are opened at once. Set
+ * table and last, zero the rest; release it at the end. */
+enum { GM_DELTA_AHEAD = 16 };
+struct gm_delta_ahead {
+	struct gm_store *table;
+	int64_t last, first; /* first: the version of readers[0] */
+	struct gm_store_reader *readers[GM_DELTA_AHEAD];
+	size_t count;
+};
+enum gm_code gm_delta_ahead_read(struct gm_delta_ahead *ahead, int64_t version, unsigned wanted, size_t line_bytes_max,
+                                 gm_delta_action_fn *each, void *context, struct gm_error *err) GM_CHECK;
+void gm_delta_ahead_release(struct gm_delta_ahead *ahead);
 
 /* Names the entry, and the line unless it is 0, in a failure that does not name anything yet. */
 enum gm_code gm_delta_blame(enum gm_code code, int64_t version, int line, struct gm_error *err);

@@ -41,11 +41,14 @@ static enum gm_code replay(const struct gm_delta_log *log, struct replay *to, st
 		to->reading_checkpoint = false;
 	}
 	size_t line_max = gm_delta_line_bytes_max(log->memory_bytes);
-	for (int64_t version = log->checkpoint + 1; version <= log->version; version++) {
+	struct gm_delta_ahead ahead = {.table = log->table, .last = log->version};
+	enum gm_code rc = GM_OK;
+	for (int64_t version = log->checkpoint + 1; rc == GM_OK && version <= log->version; version++) {
 		*to->source = (uint32_t)(version - log->checkpoint);
-		GM_TRY(gm_delta_read_entry(log->table, version, to->wanted, line_max, to->each, to->context, err));
+		rc = gm_delta_ahead_read(&ahead, version, to->wanted, line_max, to->each, to->context, err);
 	}
-	return GM_OK;
+	gm_delta_ahead_release(&ahead);
+	return rc;
 }
 
 enum gm_code gm_delta_reread(const struct gm_delta_log *log, unsigned wanted, uint32_t *source,

@@ -20,6 +20,7 @@ struct far_store {
 	size_t unsettled_count, unsettled_room;
 	struct gm_store_counts counts;
 	uint64_t probes, settles;
+	bool refuses;        /* the probe finds that put-if-absent does not hold */
 	int open, most_open; /* readers */
 };
 
@@ -240,8 +241,8 @@ static void far_counts(struct gm_store *store, struct gm_store_counts *add_to)
 static enum gm_code far_probe(struct gm_store *store, const char *prefix, struct gm_error *error)
 {
 	(void)prefix;
-	(void)error;
 	far_count(&far_of(store)->probes);
+	if (far_of(store)->refuses) GM_FAIL(error, GM_UNSUPPORTED, "the store lets two writers win");
 	return GM_OK;
 }
 

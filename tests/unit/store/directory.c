@@ -57,7 +57,7 @@ static void opening_tells_what_is_wrong(void **state)
 	(void)snprintf(path, sizeof path, "%s/new/er/folder/k/below", place->folder);
 	assert_int_not_equal(gm_store_open(path, NULL, true, &store, &failure), GM_OK);
 	assert_int_equal(gm_store_open("", NULL, true, &store, &failure), GM_USAGE);
-	assert_int_equal(gm_store_open("s3://bucket/x", NULL, true, &store, &failure), GM_UNSUPPORTED);
+	assert_int_equal(gm_store_open("ftp://bucket/x", NULL, true, &store, &failure), GM_UNSUPPORTED);
 }
 
 static void same(const char *location, const char *expected)
