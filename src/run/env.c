@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STORE_SHARE = 8 }; /* of memory, for each store that is far away */
+enum { STORE_SHARE = 32 }; /* of memory, for each store that is far away */
 static const uint64_t default_memory_bytes = (uint64_t)256 << 20;
 static const uint64_t worker_bytes = (uint64_t)40 << 20;
 static const uint64_t least_memory_bytes = (uint64_t)32 << 20;

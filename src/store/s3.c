@@ -65,7 +65,7 @@ enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *respons
 {
 	enum gm_code code = gm_call_fail(response, doing, err);
 	if (strcmp(response->error, "NoSuchBucket") == 0) {
-		code = gm_error_set(err, GM_DENIED, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
+		code = gm_error_set(err, GM_USAGE, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
 		(void)gm_error_hint(err, code, "buckets are not made here: make it, or mend the location or the endpoint");
 	}
 	return gm_s3_name(s3, code, key, err);
@@ -192,6 +192,7 @@ static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
                                            .remove_tree = gm_s3_remove_tree,
                                            .probe = gm_s3_probe,
                                            .sweep = gm_s3_sweep,
+                                           .diagnose = gm_s3_diagnose,
                                            .counts = s3_counts,
                                            .close = s3_close};
 
@@ -249,7 +250,11 @@ static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options
 	s3->requester_pays = options->requester_pays;
 	s3->version_ids = options->version_ids;
 	uint64_t memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
-	s3->ahead_limit = s3->staged_limit = memory_bytes / 2;
+	/* A source is read and a table is staged to: neither needs both shares at once. */
+	s3->ahead_limit = s3->staged_limit = memory_bytes;
+	s3->segment_bytes = memory_bytes / GM_S3_SEGMENTS;
+	if (s3->segment_bytes > GM_S3_SEGMENT_MAX_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MAX_BYTES;
+	if (s3->segment_bytes < GM_S3_SEGMENT_MIN_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MIN_BYTES;
 	return GM_OK;
 }
 
