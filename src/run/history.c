@@ -387,8 +387,19 @@ static enum gm_code check_not_forgotten(struct gm_plan_shelf *shelf, struct gm_s
 	return GM_LOST;
 }
 
-/* A version that the log is known to have had: the newest plan was made at it. That plan is read in any case, but for one
- * that cannot be: then nothing is known. */
+/* Of the plans since the newest bookmark most are on the chain, and all are asked for: at once. */
+static void fetch_plans(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                        const struct numbers *plans, const struct numbers *written)
+{
+	uint64_t base = written->count > 0 ? written->value[written->count - 1] : 0;
+	size_t first = plans->count;
+	if (first == 0) return;
+	while (first > 0 && plans->value[first - 1] > base) first--;
+	gm_shelf_fetch(shelf, table, layout, plans->value + first, plans->count - first);
+}
+
+/* A version that the log is known to have had: the newest plan was made at it. That plan is read in any case, but for
+ * one that cannot be: then nothing is known. */
 static int64_t known_version(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
                              const struct numbers *plans)
 {
@@ -411,6 +422,7 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
 	history->listed_from = written.count > 0 ? written.value[0] : 0;
 	GM_TRY_OUT(list_plans(table, layout, history->listed_from, &numbers, err));
+	fetch_plans(shelf, table, layout, &numbers.plans, &written);
 	int64_t had = known_version(shelf, table, layout, &numbers.plans);
 	GM_TRY_OUT(gm_history_log(table, had, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);

@@ -210,6 +210,7 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 	if (gm_runner_begins_table(runner)) GM_TRY(gm_runner_secret(runner, err));
 	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 	if (rc != GM_OK) runner->after[0] = '\0';
+	if (rc == GM_OK) runner->fresh = (*out)->number;
 	return rc;
 }
 

@@ -27,6 +27,7 @@ struct gm_runner {
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed;         /* the plan in hand was there, unfinished */
+	uint64_t fresh;       /* a plan that this process has just written: nobody can have worked on it; 0: none */
 	bool upgraded;        /* was it looked for runs of an older format? */
 	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;

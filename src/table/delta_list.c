@@ -7,9 +7,9 @@
  *     <v>.crc, <v>.<w>.compacted.json          helps of other writers, which nothing depends on
  *     _last_checkpoint                         says where a checkpoint is, and may be wrong
  *
- * v has 20 digits. The folder is listed, so the newest checkpoint is found without _last_checkpoint: that file is a help
- * for whoever cannot list, and reading it could only mislead. Who knows of a version lists from there, less a few. What
- * has another name is not the log's. */
+ * v has 20 digits. The folder is listed, so the newest checkpoint is found without _last_checkpoint: that file is a
+ * help for whoever cannot list, and reading it could only mislead. Who knows of a version lists from there, less a few.
+ * What has another name is not the log's. */
 #include "table/delta_internal.h"
 
 #include <inttypes.h>

@@ -386,8 +386,8 @@ static void a_large_entry_takes_the_memory_of_its_files(void **state)
 	gm_store_close(store);
 }
 
-/* Versions so many that not all are listed, with a checkpoint near the end, far from it, damaged or without one: whoever
- * knows of a version, whichever, finds the same as by a listing of all. */
+/* Versions so many that not all are listed, with a checkpoint near the end, far from it, damaged or without one:
+ * whoever knows of a version, whichever, finds the same as by a listing of all. */
 static void a_long_log_is_read_from_near_its_end(void **state)
 {
 	enum { VERSIONS = 200 };
