@@ -3,7 +3,7 @@
  * Nothing is shared but table and source: what one step must know of the others lies in the plan, the units' manifests
  * and their key lists. So each begins by reading how things stand, and ends well when it finds that others did its
  * work. */
-#include "run/upgrade.h"
+#include "run/runner.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -37,7 +37,6 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_planned *out, 
 {
 	struct gm_plan *plan;
 	gm_runner_phase(runner, "plan");
-	GM_TRY(gm_upgrade(runner, err));
 	GM_TRY(gm_runner_next_plan(runner, &plan, err));
 	if (plan == NULL) {
 		out->version = runner->result->version;
