@@ -113,11 +113,11 @@ static bool contains(const struct numbers *numbers, uint64_t n)
 
 /* --- The log ------------------------------------------------------------------------------------------------------ */
 
-enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+enum gm_code gm_history_log(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
                             struct gm_error *err)
 {
 	*out = NULL;
-	enum gm_code rc = gm_delta_open(table, GM_DELTA_NEWEST, memory_bytes, out, err);
+	enum gm_code rc = gm_delta_open_since(table, had, memory_bytes, out, err);
 	return rc == GM_NOT_FOUND ? GM_OK : rc;
 }
 
@@ -387,6 +387,18 @@ static enum gm_code check_not_forgotten(struct gm_plan_shelf *shelf, struct gm_s
 	return GM_LOST;
 }
 
+/* A version that the log is known to have had: the newest plan was made at it. That plan is read in any case, but for one
+ * that cannot be: then nothing is known. */
+static int64_t known_version(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                             const struct numbers *plans)
+{
+	const struct gm_plan *plan;
+	struct gm_error ignored;
+	if (!gm_store_is_remote(table) || plans->count == 0) return -1;
+	uint64_t newest = plans->value[plans->count - 1];
+	return gm_shelf_read(shelf, table, layout, newest, &plan, &ignored) == GM_OK ? plan->version : -1;
+}
+
 static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
                               size_t memory_bytes, struct gm_plan_shelf *shelf, struct gm_history *history,
                               struct gm_error *err)
@@ -399,7 +411,8 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
 	history->listed_from = written.count > 0 ? written.value[0] : 0;
 	GM_TRY_OUT(list_plans(table, layout, history->listed_from, &numbers, err));
-	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
+	int64_t had = known_version(shelf, table, layout, &numbers.plans);
+	GM_TRY_OUT(gm_history_log(table, had, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
 	GM_TRY_OUT(check_not_forgotten(shelf, table, layout, job_id, &numbers.plans, &written, history->head, err));
 	GM_TRY_OUT(load_bookmark(shelf, table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,

@@ -39,8 +39,8 @@ void gm_history_release(struct gm_history *history);
 enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uint64_t run, struct gm_bookmark **out,
                                  struct gm_error *err) GM_CHECK;
 
-/* The newest log; *out NULL: none. */
-enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+/* The newest log; *out NULL: none. had: a version that it is known to have had, as for gm_delta_open_since; -1. */
+enum gm_code gm_history_log(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
                             struct gm_error *err) GM_CHECK;
 /* The job's head in a log, which may be NULL. */
 uint64_t gm_history_head(const struct gm_delta_log *log, const char *job_id);

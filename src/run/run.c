@@ -349,7 +349,8 @@ static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, str
 	bool there;
 	if (rc != GM_CHANGED || runner->table == NULL || err->object[0] == '\0') return rc;
 	if (gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
-	if (gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK) return rc;
+	if (gm_history_log(runner->table, runner->result->version, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK)
+		return rc;
 	bool named = log != NULL && gm_delta_has(log, err->object);
 	gm_delta_free(log);
 	if (!named) return rc;
