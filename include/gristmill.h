@@ -315,6 +315,19 @@ typedef bool gm_quarantine_entry_fn(void *context, const struct gm_quarantine_en
 GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
                                        gm_quarantine_entry_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
+/* --- Permissions -------------------------------------------------------------------------------------------------- */
+
+/* The least that AWS's IAM must allow for a job to run: policies as JSON texts, NULL where none is needed. Owned by the
+ * caller: gm_policy_clear. */
+struct gm_policy {
+	char *both;           /* for whoever reaches source and table, as far as they lie in S3 */
+	char *source, *table; /* in place of it, where both lie in S3 and each has a profile or an endpoint of its own */
+};
+/* Asks no service; ~/.aws/config and the environment are read for the region, if the job does not say it. USAGE: they
+ * are wrong, or a location is. */
+GM_API enum gm_code gm_policy(const struct gm_job *job, struct gm_policy *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_policy_clear(struct gm_policy *policy);
+
 /* --- Status ------------------------------------------------------------------------------------------------------- */
 
 /* A commit of the job. */

@@ -91,6 +91,7 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments);
 int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
+int gm_cli_policy(const struct gm_cli_command *command, char **arguments);
 int gm_cli_status(const struct gm_cli_command *command, char **arguments);
 int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
@@ -107,6 +108,7 @@ int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
+	GM_CLI_POLICY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 1,
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
 	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 9,
@@ -117,11 +119,12 @@ enum {
 	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
-    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
-    gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
-    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS],
-    gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS], gm_cli_why_flags[GM_CLI_WHY_FLAGS],
-    gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS], gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
+    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_policy_flags[GM_CLI_POLICY_FLAGS],
+    gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS], gm_cli_status_flags[GM_CLI_STATUS_FLAGS],
+    gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
+    gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
+    gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
+    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 

@@ -124,6 +124,16 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_why_flags,
      .flag_count = GM_CLI_WHY_FLAGS,
      .main = gm_cli_why},
+    {.name = "policy",
+     .operand = "JOB",
+     .brief = "print the least IAM policy with which the job can run",
+     .text =
+         "Prints a policy in AWS's syntax: what must be allowed, and on which bucket and prefix, for whoever runs the "
+         "job. If source and table have profiles or endpoints of their own, it prints one policy for each, and on "
+         "standard error which is which. A directory needs none. Asks no service.",
+     .flags = gm_cli_policy_flags,
+     .flag_count = GM_CLI_POLICY_FLAGS,
+     .main = gm_cli_policy},
     {.name = "generate",
      .operand = "DIR",
      .brief = "write realistic sample input",

@@ -144,6 +144,18 @@ static inline bool gm_store_is_remote(const struct gm_store *store)
  * without links (as far as it exists), of S3 "s3://bucket/prefix", without slashes at its end. free() it; NULL when
  * memory is gone. */
 char *gm_store_canonical(const char *location);
+/* A location in S3 as policies name it. */
+enum { GM_STORE_REGION_BYTES = 64 };
+struct gm_store_place {
+	char *bucket, *prefix;              /* the prefix is "" or ends in '/' */
+	char region[GM_STORE_REGION_BYTES]; /* of the options, the environment or the profile; "": none says */
+	const char *partition;              /* the region's: "aws", "aws-cn", "aws-us-gov", ... */
+};
+bool gm_store_is_s3(const char *location);
+/* Of the options only profile and region count. Asks no service; USAGE: no location of S3, or as AWS's files are. */
+enum gm_code gm_store_place(const char *location, const struct gm_store_options *options, struct gm_store_place *out,
+                            struct gm_error *err) GM_CHECK;
+void gm_store_place_clear(struct gm_store_place *place);
 /* What the store has asked of a service so far is added to *add_to. */
 void gm_store_add_counts(struct gm_store *store, struct gm_store_counts *add_to);
 /* Does put-if-absent hold, also among several at once? UNSUPPORTED, naming the store, if not. It is tried with objects
