@@ -391,6 +391,25 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
                                gm_row_fn *row, void *context, struct gm_balance *balance,
                                struct gm_error *err) GM_CHECK;
 
+/* --- Doctor ------------------------------------------------------------------------------------------------------- */
+
+enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
+/* What one step of gm_doctor found; texts live during the call. */
+struct gm_health_step {
+	const char *place, *location; /* "source" or "table", and where that is */
+	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
+	enum gm_health health;
+	const char *text;   /* one factual line */
+	const char *advice; /* what to do; "" if nothing */
+};
+typedef void gm_health_fn(void *context, const struct gm_health_step *step);
+/* Tries what a run of the job needs of its source and its table, step by step: with whose credentials, to list, to read;
+ * of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill folder, where
+ * nothing is left. Makes no table. options (may be NULL): of these memory_bytes and scratch count. *faults: how many
+ * steps failed. OK unless the looking itself was not possible. */
+GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
+                              void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
+
 /* --- Proof -------------------------------------------------------------------------------------------------------- */
 
 /* What gm_verify can find; docs/verify.md says what to do about each. Codes stay what they are. A fault makes the proof

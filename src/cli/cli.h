@@ -97,6 +97,7 @@ int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_verify(const struct gm_cli_command *command, char **arguments);
+int gm_cli_doctor(const struct gm_cli_command *command, char **arguments);
 int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
@@ -114,14 +115,16 @@ enum {
 	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 6,
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
-	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8
+	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
+	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_policy_flags[GM_CLI_POLICY_FLAGS],
     gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS], gm_cli_status_flags[GM_CLI_STATUS_FLAGS],
     gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
     gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
-    gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS];
+    gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
+    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 

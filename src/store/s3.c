@@ -65,7 +65,7 @@ enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *respons
 {
 	enum gm_code code = gm_call_fail(response, doing, err);
 	if (strcmp(response->error, "NoSuchBucket") == 0) {
-		code = gm_error_set(err, GM_DENIED, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
+		code = gm_error_set(err, GM_USAGE, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
 		(void)gm_error_hint(err, code, "buckets are not made here: make it, or mend the location or the endpoint");
 	}
 	return gm_s3_name(s3, code, key, err);
@@ -192,6 +192,7 @@ static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
                                            .remove_tree = gm_s3_remove_tree,
                                            .probe = gm_s3_probe,
                                            .sweep = gm_s3_sweep,
+                                           .diagnose = gm_s3_diagnose,
                                            .counts = s3_counts,
                                            .close = s3_close};
 

@@ -128,6 +128,7 @@ enum gm_code gm_s3_staged_size(struct gm_store *store, const char *token, uint64
 enum gm_code gm_s3_settle(struct gm_store *store, struct gm_error *err);
 enum gm_code gm_s3_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err);
 enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_error *err);
+bool gm_s3_diagnose(struct gm_store *store, const char *work_prefix, gm_step_fn *step, void *context);
 void gm_s3_forget_uploads(struct gm_s3 *s3);
 /* Aborts an upload; OK also when it is gone. */
 enum gm_code gm_s3_abort(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err) GM_CHECK;

@@ -33,6 +33,15 @@ typedef bool gm_prune_fn(void *context, const char *folder);
 /* Is what was begun under this key ours to sweep? */
 typedef bool gm_wanted_fn(void *context, const char *key);
 
+/* What gm_store_diagnose found out by one step. Texts live during the call. */
+enum gm_store_health { GM_HEALTH_GOOD, GM_HEALTH_NOTE, GM_HEALTH_BAD };
+struct gm_store_step {
+	const char *what; /* "list", "put-if-absent" */
+	enum gm_store_health health;
+	const char *text, *advice; /* a line each; advice "": there is nothing to do */
+};
+typedef void gm_step_fn(void *context, const struct gm_store_step *step);
+
 struct gm_staged; /* an open staged object, for appending */
 
 /* An object open for sequential reading; one thread at a time. */
@@ -62,7 +71,8 @@ struct gm_store_options {
 };
 
 /* NULL is allowed for remove_many (one by one), staged_size (tokens are keys), settle (nothing to wait for), counts
- * (none), probe (it holds) and sweep (nothing is ever left). */
+ * (none), probe (it holds), sweep (nothing is ever left) and diagnose (it is healthy).
+ */
 struct gm_store_ops {
 	enum gm_code (*list)(struct gm_store *, const char *prefix, const char *after, gm_prune_fn *, gm_list_fn *,
 	                     void *context, struct gm_error *);
@@ -95,6 +105,7 @@ struct gm_store_ops {
 	enum gm_code (*probe)(struct gm_store *, const char *prefix, struct gm_error *);
 	enum gm_code (*sweep)(struct gm_store *, int64_t age_us, gm_wanted_fn *, void *context, uint64_t *swept,
 	                      struct gm_error *);
+	bool (*diagnose)(struct gm_store *, const char *work_prefix, gm_step_fn *, void *context);
 	void (*close)(struct gm_store *);
 };
 struct gm_store {
@@ -155,6 +166,10 @@ enum gm_code gm_store_probe(struct gm_store *, const char *prefix, struct gm_err
  * runners that died. Listings do not show them. *swept: how many. */
 enum gm_code gm_store_sweep(struct gm_store *, int64_t age_us, gm_wanted_fn *, void *context, uint64_t *swept,
                             struct gm_error *) GM_CHECK;
+
+/* Tries, step by step, what a run needs: to list and to read; with a work_prefix that ends in '/' also to write below
+ * it, where nothing is left. False: some step failed. */
+bool gm_store_diagnose(struct gm_store *, const char *work_prefix, gm_step_fn *step, void *context);
 
 /* 1 .. GM_KEY_MAX_BYTES bytes; parts between '/' that are not empty, ".", ".." or a name that the store hides. */
 bool gm_store_key_valid(const char *key);
