@@ -412,7 +412,7 @@ static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
 	const struct gm_plan *plan = commit->plan;
 	GM_TRY(gm_delta_is_history(commit->table, commit->tip->version + 1, &certain, err));
 	if (certain) return GM_OK;
-	GM_TRY(gm_history_log(commit->table, commit->tip->memory_bytes, &log, err));
+	GM_TRY(gm_history_log(commit->table, commit->tip->version, commit->tip->memory_bytes, &log, err));
 	uint64_t head = gm_history_head(log, commit->job_id);
 	gm_delta_free(log);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));

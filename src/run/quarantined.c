@@ -82,7 +82,7 @@ static enum gm_code open_reading(struct reading *reading, const struct gm_job *j
 	if (reading->table == NULL)
 		GM_TRY(gm_history_empty(&reading->history, err));
 	else
-		GM_TRY(gm_history_load(reading->table, job->id, log_bytes, &reading->history, err));
+		GM_TRY(gm_history_load(reading->table, job->id, log_bytes, NULL, &reading->history, err));
 	GM_TRY(check_filter(reading, err));
 	GM_TRY(gm_quarantine_reader_new(&reading->reader, err));
 	reading->piece = malloc(PIECE_BYTES);

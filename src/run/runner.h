@@ -17,6 +17,7 @@ struct gm_runner {
 	const struct gm_run_env *env;
 	struct gm_store *source, *table; /* those of env */
 	struct gm_history history;       /* as it was when the plan in hand was found */
+	struct gm_plan_shelf shelf;      /* the plans that it was read from */
 	struct gm_engine *engine;        /* of the plan in hand */
 	struct gm_delta_log *plan_log;   /* its table's, where that is not the history's any more */
 	uint8_t secret[GM_KEY_SECRET_BYTES];
@@ -26,6 +27,7 @@ struct gm_runner {
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed;         /* the plan in hand was there, unfinished */
+	bool upgraded;        /* was it looked for runs of an older format? */
 	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
@@ -127,7 +129,7 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
                                struct gm_error *err) GM_CHECK;
 /* Closes the plans that the history has overtaken and tidies what settled ones left. What cannot be swept now is told
  * and left for the next run. */
-void gm_runner_sweep(struct gm_runner *runner);
+void gm_runner_sweep(struct gm_runner *runner, const struct gm_history *history);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
 enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over,
                                struct gm_error *err) GM_CHECK;

@@ -156,7 +156,7 @@ static enum gm_code read_status(struct gm_status_part *part, struct gm_error *er
 		return read_lag(part, err);
 	}
 	size_t log_bytes = gm_runner_log_bytes(runner);
-	enum gm_code rc = gm_history_load(runner->table, runner->job->id, log_bytes, &runner->history, err);
+	enum gm_code rc = gm_history_load(runner->table, runner->job->id, log_bytes, NULL, &runner->history, err);
 	if (rc == GM_OK || rc == GM_CORRUPT) {
 		struct gm_error why;
 		bool older = false;

@@ -3,7 +3,7 @@
  * Nothing is shared but table and source: what one step must know of the others lies in the plan, the units' manifests
  * and their key lists. So each begins by reading how things stand, and ends well when it finds that others did its
  * work. */
-#include "run/upgrade.h"
+#include "run/runner.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -37,7 +37,6 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_planned *out, 
 {
 	struct gm_plan *plan;
 	gm_runner_phase(runner, "plan");
-	GM_TRY(gm_upgrade(runner, err));
 	GM_TRY(gm_runner_next_plan(runner, &plan, err));
 	if (plan == NULL) {
 		out->version = runner->result->version;
@@ -104,7 +103,7 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 	enum gm_plan_state state;
 	gm_delta_free(runner->history.log);
 	runner->history.log = NULL;
-	GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &runner->history.log, err));
+	GM_TRY(gm_history_log(runner->table, plan->version, gm_runner_log_bytes(runner), &runner->history.log, err));
 	runner->history.head = gm_history_head(runner->history.log, runner->job->id);
 	runner->result->version = runner->history.log != NULL ? gm_delta_version(runner->history.log) : -1;
 	GM_TRY(

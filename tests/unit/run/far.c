@@ -305,12 +305,67 @@ static void requests_are_told(void **state)
 	close_place(&place);
 }
 
+static bool has(struct far_store *table, const char *key)
+{
+	bool there;
+	assert_int_equal(gm_store_has(table->objects, key, &there, &err), GM_OK);
+	return there;
+}
+
+/* Commits so many runs of an object each. */
+static void run_often(struct place *place, int first, int end)
+{
+	for (int i = first; i < end; i++) {
+		struct gm_run_result result;
+		put_objects(place->source, i, i + 1);
+		assert_int_equal(run(place, &result), GM_OK);
+		assert_true(result.committed);
+		gm_run_result_clear(&result);
+	}
+}
+
+/* What is left of runs below the oldest bookmark is looked for when a bookmark is written: a file that a sleeper
+ * staged, and a dead plan whose closing failed. */
+static void old_leftovers_are_swept_in_time(void **state)
+{
+	static const char closed[] = "_gristmill/j/plans/00000001.closed", staged[] = "_gristmill/j/work/00000002/x.staged";
+	struct far_store *source = far_open(PARALLEL), *table = far_open(PARALLEL);
+	struct gm_run_result result;
+	struct gm_planned planned;
+	struct place place;
+	(void)state;
+	open_place(&place, &source->store, &table->store, 1);
+	put_objects(&source->store, 0, 1);
+	assert_int_equal(gm_run_plan_on(place.job, &place.env, &place.options, &planned, &err), GM_OK);
+	gm_planned_clear(&planned);
+	place.options.abandon = true;
+	assert_int_equal(run(&place, &result), GM_OK);
+	assert_int_equal(result.abandoned, 1);
+	gm_run_result_clear(&result);
+	place.options.abandon = false;
+	assert_true(has(table, closed));
+	run_often(&place, 1, 30);
+	assert_int_equal(gm_store_remove(table->objects, closed, &err), GM_OK);
+	assert_int_equal(gm_store_put(table->objects, staged, "x", 1, true, &err), GM_OK);
+	run_often(&place, 30, 31);
+	assert_false(has(table, closed));
+	assert_true(has(table, staged));
+	run_often(&place, 31, 41);
+	assert_true(has(table, closed));
+	assert_false(has(table, staged));
+	close_place(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(distance_changes_no_byte), cmocka_unit_test(any_call_may_fail),
-	    cmocka_unit_test(reading_may_fail),         cmocka_unit_test(keys_of_others_are_inputs),
-	    cmocka_unit_test(a_new_table_is_probed),    cmocka_unit_test(requests_are_told),
+	    cmocka_unit_test(distance_changes_no_byte),
+	    cmocka_unit_test(any_call_may_fail),
+	    cmocka_unit_test(reading_may_fail),
+	    cmocka_unit_test(keys_of_others_are_inputs),
+	    cmocka_unit_test(a_new_table_is_probed),
+	    cmocka_unit_test(requests_are_told),
+	    cmocka_unit_test(old_leftovers_are_swept_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static struct gm_plan *make_plan(struct fixture *f, uint64_t limit, enum gm_code
 {
 	struct gm_history history;
 	struct gm_plan *plan = NULL;
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	struct gm_plan_request request = {.job = &f->job,
 	                                  .source = f->source,
 	                                  .bookmark = history.bookmark,
@@ -86,7 +86,7 @@ static enum gm_code commit(struct fixture *f, const struct gm_plan *plan, const 
 {
 	struct gm_delta_log *log;
 	struct gm_tip tip;
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	gm_tip_init(&tip, f->table, log, MEMORY);
 	struct gm_commit commit = {.table = f->table,
 	                           .layout = &f->layout,
@@ -297,7 +297,7 @@ static void check_state(struct fixture *f, const struct gm_plan *plan, enum gm_p
 {
 	struct gm_delta_log *log;
 	enum gm_plan_state state;
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	assert_int_equal(
 	    gm_plan_state(f->table, &f->layout, gm_history_head(log, "job"), plan->number, plan->parent, &state, &err),
 	    GM_OK);
@@ -338,7 +338,7 @@ static void a_plan_given_up_is_dead_and_leaves_nothing(void **state)
 		assert_false(exists(f->table, token));
 		assert_true(exists(f->table, "_gristmill/job/work/00000001/00000.json")); /* so that it never comes again */
 	}
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	assert_int_equal(history.head, 2);
 	assert_int_equal(history.last_plan, 2);
 	assert_int_equal(history.open_count, 0);
@@ -369,7 +369,7 @@ static void of_plans_with_one_parent_one_is_committed(void **state)
 	put(f->table, "_gristmill/job/work/00000002/x", "");
 	put(f->table, "_gristmill/job/work/00000002/y", "");
 	put(f->table, "_gristmill/job/work/00000009/x", "");
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	assert_int_equal(history.stray_count, 2);
 	assert_int_equal(history.stray[0], 1);
 	assert_int_equal(history.stray[1], 2);
@@ -419,7 +419,7 @@ static void a_commit_carries_its_claim(void **state)
 	assert_int_equal(gm_claim_put(f->table, 5, "job", 1, &err), GM_OK);
 	assert_int_equal(commit(f, plan, &manifest, 5), GM_OK);
 	assert_int_equal(gm_claim_put(f->table, 6, "job", 2, &err), GM_OK);
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	gm_tip_init(&tip, f->table, log, MEMORY);
 	assert_int_equal(gm_claim_last(&tip, &claim, &err), GM_OK);
 	assert_int_equal(claim.k, 6);
@@ -442,7 +442,7 @@ static void a_log_put_back_to_an_older_state_is_refused(void **state)
 	put(f->source, "b", "{}");
 	plan = written_plan(f, 2);
 	assert_int_equal(gm_store_remove(f->table, "_delta_log/00000000000000000000.json", &err), GM_OK);
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_CORRUPT);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_CORRUPT);
 	assert_string_equal(err.object, "_delta_log");
 	gm_plan_free(plan);
 }
