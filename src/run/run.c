@@ -419,7 +419,7 @@ static enum gm_code is_all_done(struct gm_runner *runner, const struct gm_plan *
 	struct gm_plan_listing listing;
 	struct gm_plan *more = NULL;
 	*done = false;
-	if (!gm_store_is_remote(runner->table) || runner->fresh != plan->number || runner->left > 0) return GM_OK;
+	if (!gm_store_is_remote(runner->table) || runner->resumed || runner->left > 0) return GM_OK;
 	if (runner->options.replay) return GM_OK;
 	GM_TRY(gm_history_note_run(&runner->history, plan, err));
 	GM_TRY(list_plan(runner, &listing, &more, err));
