@@ -1,8 +1,9 @@
 #include "aws/http.h"
 
+#include "aws/secret_memory.h"
+
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,27 +53,9 @@ struct gm_http_transfer {
 
 /* Answers of metadata and token services pass through curl's buffers with secrets in them: what curl frees is wiped.
  * Who has initialised curl before us keeps its own memory functions. */
-static void wiping_free(void *block)
-{
-	if (block != NULL) explicit_bzero(block, malloc_usable_size(block));
-	free(block);
-}
-
-static void *wiping_realloc(void *block, size_t bytes)
-{
-	if (block == NULL) return malloc(bytes);
-	size_t old = malloc_usable_size(block);
-	if (bytes != 0 && bytes <= old) return block;
-	void *moved = malloc(bytes);
-	if (moved == NULL) return NULL;
-	memcpy(moved, block, old < bytes ? old : bytes);
-	wiping_free(block);
-	return moved;
-}
-
 static void init_curl(void)
 {
-	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
+	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, gm_wiping_free, gm_wiping_realloc, strdup, calloc);
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT; /* curl_global_init is the process's, not ours */
@@ -85,11 +68,9 @@ static bool has_into(const struct gm_http_transfer *transfer)
 	return transfer->request->into != NULL && status >= 200 && status < 300;
 }
 
-static size_t take_body(char *bytes, size_t one, size_t n, void *context)
+static size_t keep_body(struct gm_http_transfer *transfer, const char *bytes, size_t n)
 {
-	struct gm_http_transfer *transfer = context;
 	struct gm_http_response *response = transfer->response;
-	(void)one;
 	response->received_bytes += n;
 	if (has_into(transfer)) {
 		transfer->too_large = n > transfer->request->into_bytes - response->got;
@@ -107,6 +88,16 @@ static size_t take_body(char *bytes, size_t one, size_t n, void *context)
 	memcpy(body->data + body->len, bytes, n);
 	body->len += n;
 	return n;
+}
+
+/* curl keeps its buffer for the next transfer of this handle, so what is freed wiped is not enough. */
+static size_t take_body(char *bytes, size_t one, size_t n, void *context)
+{
+	struct gm_http_transfer *transfer = context;
+	size_t taken = keep_body(transfer, bytes, n);
+	(void)one;
+	if (transfer->request->secret) explicit_bzero(bytes, n);
+	return taken;
 }
 
 static char *trimmed(struct gm_arena *arena, const char *bytes, size_t n)

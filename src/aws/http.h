@@ -52,6 +52,7 @@ struct gm_http_request {
 	uint8_t *into;
 	size_t into_bytes;
 	int64_t timeout_us; /* of the whole transfer; 0: none but the stall limit */
+	bool secret;        /* the answer is wiped from curl's buffers as soon as it has been copied out of them */
 };
 
 struct gm_http_response {

@@ -177,11 +177,11 @@ static enum gm_code fetch_keys(struct asking *asking, const char *role, struct g
 	return gm_keys_new(&given, name, out, asking->err);
 }
 
-/* It was asked because nothing else is configured, and is not there: what was looked for is the news. */
+/* It was asked because nothing else is configured, and has no tokens, either: what was looked for is the news. */
 static enum gm_code tell_nothing_found(const struct gm_source *source, enum gm_code code, struct gm_error *err)
 {
 	char why[sizeof err->message];
-	if (source->instance.others == NULL || code != GM_TRANSIENT || err == NULL) return code;
+	if (source->instance.others == NULL || (code != GM_TRANSIENT && code != GM_DENIED) || err == NULL) return code;
 	(void)snprintf(why, sizeof why, "%s", err->message);
 	(void)gm_error_set(err, GM_DENIED, "no credentials: %s; and %s", source->instance.others, why);
 	return gm_error_hint(err, GM_DENIED, GM_CREDENTIALS_HINT);

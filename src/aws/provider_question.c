@@ -90,6 +90,7 @@ enum gm_code gm_question_ask(const struct gm_question *question, const struct gm
 	request.timeout_us = question->timeout_us;
 	request.into = (uint8_t *)room;
 	request.into_bytes = ANSWER_MAX;
+	request.secret = true;
 	gm_http_response_init(&response);
 	for (unsigned attempt = 1;; attempt++) {
 		GM_TRY_OUT(gm_http_perform(asker->http, &request, &response, err));

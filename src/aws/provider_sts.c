@@ -43,13 +43,6 @@ struct assuming {
 	size_t form_bytes;
 };
 
-/* What an answer says, in memory; NULL: nothing of it. */
-struct said {
-	struct assuming *assuming;
-	const char *parts[4]; /* AccessKeyId, SecretAccessKey, SessionToken, Expiration */
-	const char *code, *message;
-};
-
 static enum gm_code no_memory(const struct assuming *assuming)
 {
 	GM_FAIL(assuming->err, GM_NOMEM, "out of memory for assuming a role");
@@ -172,28 +165,50 @@ static const char *leaf_in(const char *path, const char *begins, const char *res
 	return before >= n && memcmp(slash - n, rest, n) == 0 ? slash + 1 : NULL;
 }
 
-static enum gm_code keep(struct said *said, const char **part, const char *text, size_t bytes)
+struct reading {
+	struct gm_secret_memory *memory;
+	struct gm_sts_answer *answer;
+};
+
+static enum gm_code keep(const struct reading *reading, const char **part, const char *text, size_t bytes,
+                         struct gm_error *err)
 {
-	struct assuming *assuming = said->assuming;
-	if (*part != NULL) GM_FAIL(assuming->err, GM_CORRUPT, "it says a thing twice");
+	if (*part != NULL) GM_FAIL(err, GM_CORRUPT, "it says a thing twice");
 	while (bytes > 0 && strchr(" \t\r\n", *text) != NULL) text++, bytes--;
 	while (bytes > 0 && strchr(" \t\r\n", text[bytes - 1]) != NULL) bytes--;
-	*part = gm_secret_strndup(&assuming->memory, text, bytes);
-	return *part != NULL ? GM_OK : no_memory(assuming);
+	*part = gm_secret_strndup(reading->memory, text, bytes);
+	return *part != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for an answer");
 }
 
-static enum gm_code hear(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
+static enum gm_code read_element(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
 {
-	static const char *const names[] = {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"};
-	struct said *said = context;
-	const char *leaf = leaf_in(path, "AssumeRole", "Result/Credentials");
-	(void)err;
-	for (size_t i = 0; leaf != NULL && i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(leaf, names[i]) == 0) return keep(said, &said->parts[i], text, bytes);
-	leaf = leaf_in(path, "ErrorResponse/", "/Error");
-	if (leaf != NULL && strcmp(leaf, "Code") == 0) return keep(said, &said->code, text, bytes);
-	if (leaf != NULL && strcmp(leaf, "Message") == 0) return keep(said, &said->message, text, bytes);
+	const struct reading *reading = context;
+	struct gm_sts_answer *answer = reading->answer;
+	const struct {
+		const char *folder, *below, *name;
+		const char **part;
+	} elements[] = {
+	    {"AssumeRole", "Result/Credentials", "AccessKeyId", &answer->keys.access_key},
+	    {"AssumeRole", "Result/Credentials", "SecretAccessKey", &answer->keys.secret_key},
+	    {"AssumeRole", "Result/Credentials", "SessionToken", &answer->keys.session_token},
+	    {"AssumeRole", "Result/Credentials", "Expiration", &answer->keys.expiration},
+	    {"ErrorResponse/", "/Error", "Code", &answer->code},
+	    {"ErrorResponse/", "/Error", "Message", &answer->message},
+	};
+	for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++) {
+		const char *leaf = leaf_in(path, elements[i].folder, elements[i].below);
+		if (leaf != NULL && strcmp(leaf, elements[i].name) == 0)
+			return keep(reading, elements[i].part, text, bytes, err);
+	}
 	return GM_OK;
+}
+
+enum gm_code gm_sts_answer_read(const char *text, size_t bytes, struct gm_secret_memory *memory,
+                                struct gm_sts_answer *out, struct gm_error *err)
+{
+	struct reading reading = {memory, out};
+	*out = (struct gm_sts_answer){.code = NULL};
+	return gm_xml_parse(text, bytes, read_element, &reading, err);
 }
 
 /* Errors that another attempt may not meet, though their status is 4xx. */
@@ -221,35 +236,34 @@ static const char *advice(const char *code, bool by_token)
 	return "";
 }
 
-static enum gm_code refuse(const struct assuming *assuming, const struct said *said, const struct gm_reply *reply)
+static enum gm_code refuse(const struct assuming *assuming, const struct gm_sts_answer *answer,
+                           const struct gm_reply *reply)
 {
 	char text[GM_REPLY_TEXT_BYTES];
-	enum gm_code code = is_passing(said->code) ? GM_TRANSIENT : GM_DENIED;
-	gm_reply_text(said->code, said->message, assuming->secret, text);
+	enum gm_code code = is_passing(answer->code) ? GM_TRANSIENT : GM_DENIED;
+	gm_reply_text(answer->code, answer->message, assuming->secret, text);
 	(void)gm_error_set(assuming->err, code, "%s answered %d for role %s%s", assuming->whom, reply->status,
 	                   assuming->role->arn, text);
-	return gm_error_hint(assuming->err, code, "%s", advice(said->code, assuming->with == NULL));
+	return gm_error_hint(assuming->err, code, "%s", advice(answer->code, assuming->with == NULL));
 }
 
-static enum gm_code take_answer(struct assuming *assuming, const struct gm_reply *reply, struct said *said,
+static enum gm_code take_answer(struct assuming *assuming, const struct gm_reply *reply, struct gm_sts_answer *answer,
                                 struct gm_keys **out)
 {
 	struct gm_error why;
-	*said = (struct said){.assuming = assuming};
-	enum gm_code code = gm_xml_parse(reply->text, reply->bytes, hear, said, &why);
+	enum gm_code code = gm_sts_answer_read(reply->text, reply->bytes, &assuming->memory, answer, &why);
 	if (code == GM_NOMEM) return no_memory(assuming);
-	if (reply->status != 200) return refuse(assuming, said, reply);
+	if (reply->status != 200) return refuse(assuming, answer, reply);
 	if (code != GM_OK)
 		GM_FAIL(assuming->err, GM_DENIED, "the answer of %s is of no use: %s", assuming->whom, why.message);
-	const struct gm_given_keys given = {said->parts[0], said->parts[1], said->parts[2], said->parts[3]};
-	return gm_keys_new(&given, assuming->whom, out, assuming->err);
+	return gm_keys_new(&answer->keys, assuming->whom, out, assuming->err);
 }
 
 /* --- Assuming ----------------------------------------------------------------------------------------------------- */
 
 /* One question, as of a time, and its answer. */
-static enum gm_code ask_once(struct assuming *assuming, int64_t now_us, struct said *said, int64_t *server_us,
-                             struct gm_keys **out)
+static enum gm_code ask_once(struct assuming *assuming, int64_t now_us, struct gm_sts_answer *answer,
+                             int64_t *server_us, struct gm_keys **out)
 {
 	struct gm_http_request request = {.method = "POST", .body = assuming->form, .body_bytes = assuming->form_bytes};
 	const struct gm_question question = {&request, assuming->whom, timeout_us, ATTEMPTS, ATTEMPTS};
@@ -260,7 +274,7 @@ static enum gm_code ask_once(struct assuming *assuming, int64_t now_us, struct s
 	if (assuming->with != NULL) GM_TRY(sign(assuming, now_us, &request));
 	GM_TRY(gm_question_ask(&question, assuming->sts->asker, &assuming->memory, &reply, assuming->err));
 	*server_us = reply.server_us;
-	return take_answer(assuming, &reply, said, out);
+	return take_answer(assuming, &reply, answer, out);
 }
 
 static bool clock_is_wrong(const struct assuming *assuming, enum gm_code code, int64_t now_us, int64_t server_us)
@@ -275,16 +289,16 @@ static enum gm_code ask(struct assuming *assuming, struct gm_keys **out)
 	const struct gm_asker *asker = assuming->sts->asker;
 	int64_t now_us = asker->now_us(asker->clock), server_us = 0;
 	bool corrected = false;
-	struct said said;
+	struct gm_sts_answer answer;
 	for (unsigned attempt = 1;; attempt++) {
-		said.code = NULL;
-		enum gm_code code = ask_once(assuming, now_us, &said, &server_us, out);
+		answer.code = NULL;
+		enum gm_code code = ask_once(assuming, now_us, &answer, &server_us, out);
 		if (!corrected && clock_is_wrong(assuming, code, now_us, server_us)) {
 			corrected = true;
 			now_us = server_us;
 			continue;
 		}
-		if (code != GM_TRANSIENT || !is_passing(said.code) || attempt >= ATTEMPTS) return code;
+		if (code != GM_TRANSIENT || !is_passing(answer.code) || attempt >= ATTEMPTS) return code;
 		gm_question_pause(attempt);
 	}
 }

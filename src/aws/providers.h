@@ -114,13 +114,21 @@ enum gm_code gm_sts_assume(const struct gm_sts *sts, const struct gm_role *role,
                            struct gm_keys **out, struct gm_error *err) GM_CHECK;
 enum gm_code gm_sts_assume_by_token(const struct gm_sts *sts, const struct gm_source *source, struct gm_keys **out,
                                     struct gm_error *err) GM_CHECK;
+/* What its answer says, of whatever status; NULL: nothing of it. */
+struct gm_sts_answer {
+	struct gm_given_keys keys;
+	const char *code, *message;
+};
+/* Strings are in memory. CORRUPT: it is no XML, or says a thing twice; *out holds what came before. */
+enum gm_code gm_sts_answer_read(const char *text, size_t bytes, struct gm_secret_memory *memory,
+                                struct gm_sts_answer *out, struct gm_error *err) GM_CHECK;
 
 /* Of the memory for secrets that one asking needs. */
 enum { GM_ASKING_BYTES_MAX = 2 << 20 };
 
 /* One question to one of these services, repeated while it fails in passing. */
 struct gm_question {
-	const struct gm_http_request *request; /* its `into` and timeout_us are set here */
+	const struct gm_http_request *request; /* its `into`, timeout_us, secret are set here */
 	const char *whom;                      /* begins messages: "the instance's metadata service at http://..." */
 	int64_t timeout_us;                    /* of one attempt */
 	unsigned attempts, reach_attempts;     /* if it fails in passing, and if it is not reached or does not answer */

@@ -1,5 +1,7 @@
 #include "aws/secret_memory.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -67,4 +69,22 @@ char *gm_secret_strndup(struct gm_secret_memory *memory, const char *bytes, size
 	memcpy(copy, bytes, n);
 	copy[n] = '\0';
 	return copy;
+}
+
+void gm_wiping_free(void *block)
+{
+	if (block != NULL) explicit_bzero(block, malloc_usable_size(block));
+	free(block);
+}
+
+void *gm_wiping_realloc(void *block, size_t bytes)
+{
+	if (block == NULL) return malloc(bytes);
+	size_t old = malloc_usable_size(block);
+	if (bytes != 0 && bytes <= old) return block;
+	void *moved = malloc(bytes);
+	if (moved == NULL) return NULL;
+	memcpy(moved, block, old < bytes ? old : bytes);
+	gm_wiping_free(block);
+	return moved;
 }

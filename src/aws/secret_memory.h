@@ -25,4 +25,8 @@ void *gm_secret_alloc(struct gm_secret_memory *memory, size_t bytes);
 /* A NUL-terminated copy of bytes[0..n); NULL as above. */
 char *gm_secret_strndup(struct gm_secret_memory *memory, const char *bytes, size_t n);
 
+/* realloc() and free() for libraries through whose ordinary memory secrets pass: what they let go of is wiped. */
+void *gm_wiping_realloc(void *block, size_t bytes);
+void gm_wiping_free(void *block);
+
 #endif

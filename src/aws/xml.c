@@ -1,8 +1,10 @@
 #include "aws/xml.h"
 
+#include "aws/secret_memory.h"
 #include "base/arena.h"
 
 #include <expat.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct reading {
@@ -82,11 +84,17 @@ static void XMLCALL refuse_doctype(void *context, const XML_Char *name, const XM
 
 enum gm_code gm_xml_parse(const void *data, size_t bytes, gm_xml_fn *each, void *context, struct gm_error *err)
 {
+	/* Answers of STS hold secrets. */
+	static const XML_Memory_Handling_Suite wiping = {malloc, gm_wiping_realloc, gm_wiping_free};
 	struct reading reading = {.each = each, .context = context, .err = err};
 	if (bytes > INT32_MAX) GM_FAIL(err, GM_CORRUPT, "it is too long");
-	reading.parser = XML_ParserCreate("UTF-8");
-	if (reading.parser == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for XML");
 	gm_buf_init(&reading.text, GM_XML_TEXT_MAX);
+	GM_TRY(gm_buf_reserve(&reading.text, GM_XML_TEXT_MAX, err)); /* it never moves, and leaves no copy behind */
+	reading.parser = XML_ParserCreate_MM("UTF-8", &wiping, NULL);
+	if (reading.parser == NULL) {
+		gm_buf_release(&reading.text);
+		GM_FAIL(err, GM_NOMEM, "out of memory for XML");
+	}
 	XML_SetUserData(reading.parser, &reading);
 	XML_SetElementHandler(reading.parser, begin_element, end_element);
 	XML_SetCharacterDataHandler(reading.parser, take_text);
@@ -97,7 +105,7 @@ enum gm_code gm_xml_parse(const void *data, size_t bytes, gm_xml_fn *each, void 
 		reading.code = why == XML_ERROR_NO_MEMORY
 		                   ? gm_error_set(err, GM_NOMEM, "out of memory for XML")
 		                   : gm_error_set(err, GM_CORRUPT, "it is not well-formed XML: %s", XML_ErrorString(why));
-	if (reading.text.data != NULL) explicit_bzero(reading.text.data, reading.text.cap);
+	explicit_bzero(reading.text.data, reading.text.cap);
 	gm_buf_release(&reading.text);
 	XML_ParserFree(reading.parser);
 	return reading.code;

@@ -1,4 +1,4 @@
-/* Unit tests of aws/secret_memory: what is handed out, that it is wiped before it is unmapped, that it is not dumped. */
+/* Unit tests of aws/secret_memory: what is handed out, that it is wiped before it goes, that it is not dumped. */
 #include "aws/secret_memory.h"
 
 #include <inttypes.h>
