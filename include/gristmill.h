@@ -121,6 +121,9 @@ struct gm_run_options {
 	const char *adopt; /* may be NULL */
 	bool as_new;
 	const char *reason; /* why: kept in the commit that abandons or adopts; may be NULL */
+	/* A local folder for what does not fit into memory. NULL: the table's own where that is a directory, else $TMPDIR
+	 * or /var/tmp. */
+	const char *scratch;
 	/* In place of the source's objects, what earlier runs rejected and no run has replayed yet: of all committed runs,
 	 * or of replay_runs alone. */
 	bool replay;
@@ -158,6 +161,12 @@ struct gm_file {
 	const struct gm_partition_value *partition;
 	size_t partition_count;
 };
+/* What was asked of the services where source and table lie, both together; all 0 where they are directories. */
+struct gm_requests {
+	uint64_t list, get, head, put, delete_, multipart, other; /* requests, by kind */
+	uint64_t retries;                                         /* of these: made again after a fault */
+	uint64_t bytes_in, bytes_out;                             /* of bodies, towards us and away from us */
+};
 /* What a run did. Owned by the caller: gm_run_result_clear. */
 struct gm_run_result {
 	bool committed;
@@ -172,6 +181,8 @@ struct gm_run_result {
 	const struct gm_file *files;
 	size_t file_count;
 	double seconds;
+	bool remote; /* source or table is no directory: requests were made */
+	struct gm_requests requests;
 	void *memory;
 };
 
@@ -198,6 +209,8 @@ struct gm_planned {
 	uint64_t objects, bytes;
 	struct gm_planned_unit *units;
 	size_t unit_count;
+	bool remote; /* as of a run */
+	struct gm_requests requests;
 };
 /* Finds the unfinished plan that a run would take up, or makes one. Of options, limit_objects counts for one that is
  * made; adopt, as_new and reason count as for gm_run. */
@@ -302,6 +315,19 @@ typedef bool gm_quarantine_entry_fn(void *context, const struct gm_quarantine_en
 GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
                                        gm_quarantine_entry_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
+/* --- Permissions -------------------------------------------------------------------------------------------------- */
+
+/* The least that AWS's IAM must allow for a job to run: policies as JSON texts, NULL where none is needed. Owned by the
+ * caller: gm_policy_clear. */
+struct gm_policy {
+	char *both;           /* for whoever reaches source and table, as far as they lie in S3 */
+	char *source, *table; /* in place of it, where both lie in S3 and each has a profile or an endpoint of its own */
+};
+/* Asks no service; ~/.aws/config and the environment are read for the region, if the job does not say it. USAGE: they
+ * are wrong, or a location is. */
+GM_API enum gm_code gm_policy(const struct gm_job *job, struct gm_policy *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_policy_clear(struct gm_policy *policy);
+
 /* --- Status ------------------------------------------------------------------------------------------------------- */
 
 /* A commit of the job. */
@@ -364,6 +390,25 @@ typedef bool gm_row_fn(void *context, const char *const *names, const char *cons
 GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm_run_options *options,
                                gm_row_fn *row, void *context, struct gm_balance *balance,
                                struct gm_error *err) GM_CHECK;
+
+/* --- Doctor ------------------------------------------------------------------------------------------------------- */
+
+enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
+/* What one step of gm_doctor found; texts live during the call. */
+struct gm_health_step {
+	const char *place, *location; /* "source" or "table", and where that is */
+	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
+	enum gm_health health;
+	const char *text;   /* one factual line */
+	const char *advice; /* what to do; "" if nothing */
+};
+typedef void gm_health_fn(void *context, const struct gm_health_step *step);
+/* Tries what a run of the job needs of its source and its table, step by step: with whose credentials, to list, to read;
+ * of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill folder, where
+ * nothing is left. Makes no table. options (may be NULL): of these memory_bytes and scratch count. *faults: how many
+ * steps failed. OK unless the looking itself was not possible. */
+GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
+                              void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
 
 /* --- Proof -------------------------------------------------------------------------------------------------------- */
 

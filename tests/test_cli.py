@@ -17,8 +17,8 @@ import pytest
 import harness
 from harness import BINARY, MAIN_JOB, Process, gristmill
 
-COMMANDS = ["run", "check", "preview", "status", "bookmark", "quarantine", "verify", "why", "plan", "work", "commit", "generate", "help"]
-PLANNED = ["doctor", "policy", "catalog", "watch"]
+COMMANDS = ["run", "check", "preview", "status", "bookmark", "quarantine", "verify", "why", "doctor", "policy", "plan", "work", "commit", "generate", "help"]
+PLANNED = ["catalog", "watch"]
 RUN_KEYS = ["run", "version", "committed", "runs", "inputs", "bytes_in", "bytes_raw", "records_read", "rows_written",
             "duplicates", "filtered", "quarantined", "files", "seconds"]
 
@@ -298,6 +298,19 @@ def test_run_prints_one_json_object(sample, tmp_path):
     for file in report["files"]:
         assert os.path.getsize(tmp_path / "t" / file["path"]) == file["bytes"]
         assert set(file["partition"]) == {"year", "month", "day"}
+
+
+def test_spill_files_go_where_they_are_told(sample, tmp_path):
+    """The table is a directory, so no requests are counted; scratch that is no folder is named at once."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    ran = gristmill("run", MAIN_JOB, "--source", sample, "--table", tmp_path / "table", "--memory", "64M", "--json",
+                    "--scratch", scratch)
+    assert "requests" not in json.loads(ran.out)
+    assert list(scratch.iterdir()) == []
+    failed = gristmill("run", MAIN_JOB, "--source", sample, "--table", tmp_path / "other", "--scratch",
+                       tmp_path / "none", status=1)
+    assert str(tmp_path / "none") in failed.err
 
 
 def test_run_prints_a_summary(sample, tmp_path):

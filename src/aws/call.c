@@ -661,7 +661,11 @@ static void hint(const struct gm_call_response *response, enum gm_code code, str
 	if (verdict == SKEW) text = "the clock of this machine is wrong: set it";
 	if (verdict == EXPIRED) text = "the credentials have expired: get new ones";
 	if (verdict == REGION) text = "name the right region: AWS_REGION, or 'region' in the profile or the job file";
-	if (verdict == FINAL && code == GM_DENIED)
+	if (verdict == FINAL && code == GM_DENIED && strcmp(response->error, "SignatureDoesNotMatch") == 0)
+		text = "the secret key is not that of this access key, or something on the way changes requests";
+	else if (verdict == FINAL && code == GM_DENIED && strcmp(response->error, "InvalidAccessKeyId") == 0)
+		text = "there is no such access key here: these credentials are of another service, or were deleted";
+	else if (verdict == FINAL && code == GM_DENIED)
 		text = "'gristmill policy JOB' prints what these credentials must be allowed, 'gristmill doctor JOB' looks "
 		       "what they are not";
 	if (code == GM_TRANSIENT) text = "it was tried several times; run again later";

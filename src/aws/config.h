@@ -58,9 +58,9 @@ struct gm_aws_endpoint {
 };
 /* given: of the job file, may be NULL. Then, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS says otherwise,
  * AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's services section, the profile's endpoint_url; else made
- * from region, with use_fips_endpoint and use_dualstack_endpoint. USAGE: the URL has another scheme than http or https,
- * a user, a query, or a path; the region is no part of a host name; FIPS or dual-stack and an endpoint of the user's; the
- * profile's services section is not there. The error's object says where the setting stands. */
+ * from region, with use_fips_endpoint and use_dualstack_endpoint. The error's object says where the setting stands.
+ * USAGE: the URL has another scheme than http or https, a user, a query, or a path; the region is no part of a host
+ * name; FIPS or dual-stack together with an endpoint of the user's; a services section that is not there. */
 enum gm_code gm_aws_endpoint(const struct gm_aws_config *config, const char *service, const char *region,
                              const char *given, struct gm_aws_endpoint *out, struct gm_error *err) GM_CHECK;
 /* The partition of a region, for ARNs: "aws", "aws-cn", "aws-us-gov", ...; "aws" for regions that are not known. */

@@ -5,7 +5,7 @@
  *     [default]                         a section; what follows "]" in the line is ignored
  *     region = eu-west-1                a setting; ":" does as well as "=". The name's case does not count
  *     credential_process = /bin/tool
- *         --with options                a line that is indented deeper goes on with the value, an empty one before it or not
+ *         --with options                a line indented deeper goes on with the value, as it does behind an empty one
  *     s3 =                              indented lines below an empty value are settings of their own, nested in it
  *         addressing_style = path
  *
@@ -249,10 +249,10 @@ static enum gm_code check_repeated(const struct gm_aws_file *file, struct gm_err
 		names[i] = (struct named){.name = file->sections[i].name, .line = file->sections[i].line};
 	int section_line = find_repeated(names, file->section_count);
 	for (size_t i = 0; i < file->section_count; i++) {
-		const struct gm_aws_setting *settings = file->settings + file->sections[i].first;
 		for (size_t k = 0; k < file->sections[i].count; k++) {
-			if (settings[k].outer != NULL) continue;
-			names[n++] = (struct named){.name = settings[k].name, .section = i, .line = settings[k].line};
+			const struct gm_aws_setting *setting = &file->settings[file->sections[i].first + k];
+			if (setting->outer != NULL) continue;
+			names[n++] = (struct named){.name = setting->name, .section = i, .line = setting->line};
 		}
 	}
 	int setting_line = find_repeated(names, n);

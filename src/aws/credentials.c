@@ -98,7 +98,7 @@ static enum gm_code ask(struct gm_provider *provider, struct gm_keys **out, stru
 	(void)gm_time_format_iso((*out)->expires_us, 0, when);
 	gm_keys_drop(*out);
 	*out = NULL;
-	(void)gm_error_set(err, GM_DENIED, "%s: what was given expired at %s", provider->sources.first.name, when);
+	(void)gm_error_set(err, GM_DENIED, "%s: what was given expired at %s", provider->sources.description, when);
 	return gm_error_hint(err, GM_DENIED, "is this machine's clock right?");
 }
 

@@ -79,9 +79,10 @@ void gm_wiping_free(void *block)
 
 void *gm_wiping_realloc(void *block, size_t bytes)
 {
+	if (bytes == 0) bytes = 1;
 	if (block == NULL) return malloc(bytes);
 	size_t old = malloc_usable_size(block);
-	if (bytes != 0 && bytes <= old) return block;
+	if (bytes <= old) return block;
 	void *moved = malloc(bytes);
 	if (moved == NULL) return NULL;
 	memcpy(moved, block, old < bytes ? old : bytes);

@@ -91,11 +91,13 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments);
 int gm_cli_check(const struct gm_cli_command *command, char **arguments);
 int gm_cli_preview(const struct gm_cli_command *command, char **arguments);
 int gm_cli_generate(const struct gm_cli_command *command, char **arguments);
+int gm_cli_policy(const struct gm_cli_command *command, char **arguments);
 int gm_cli_status(const struct gm_cli_command *command, char **arguments);
 int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_verify(const struct gm_cli_command *command, char **arguments);
+int gm_cli_doctor(const struct gm_cli_command *command, char **arguments);
 int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
@@ -104,22 +106,25 @@ int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 14, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
+	GM_CLI_POLICY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 1,
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
-	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 5,
+	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 9,
+	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 6,
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
-	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7
+	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
+	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
-    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS],
-    gm_cli_status_flags[GM_CLI_STATUS_FLAGS], gm_cli_plan_flags[GM_CLI_PLAN_FLAGS],
-    gm_cli_work_flags[GM_CLI_WORK_FLAGS], gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS],
-    gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS], gm_cli_why_flags[GM_CLI_WHY_FLAGS],
-    gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS];
+    gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_policy_flags[GM_CLI_POLICY_FLAGS],
+    gm_cli_generate_flags[GM_CLI_GENERATE_FLAGS], gm_cli_status_flags[GM_CLI_STATUS_FLAGS],
+    gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
+    gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
+    gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
+    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -258,6 +263,7 @@ void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 struct json_t *gm_cli_json_text(const char *text, size_t bytes);
 /* A number, or null where there is none (below 0). */
 struct json_t *gm_cli_json_number(int64_t number);
+struct json_t *gm_cli_json_requests(const struct gm_requests *requests);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

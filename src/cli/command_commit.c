@@ -5,6 +5,7 @@
 
 struct options {
 	struct gm_cli_job_flags job;
+	const char *scratch;
 	uint64_t memory_bytes, plan;
 	struct gm_cli_rejects rejects;
 	bool json, quiet;
@@ -16,6 +17,7 @@ const struct gm_cli_flag gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS] = {
     {"plan", "N", GM_CLI_COUNT, FIELD(plan), "the number of the plan, as plan told it", 1, 0},
     {"max-quarantine", "N|P%", GM_CLI_REJECTS, FIELD(rejects), "as for run", 0, 0},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
+    {"scratch", "DIR", GM_CLI_TEXT, FIELD(scratch), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -42,6 +44,7 @@ static int commit(const struct options *o, const char *path)
 	if (status != GM_CLI_GO_ON) return status;
 	gm_cli_progress_init(&progress, o->quiet);
 	struct gm_run_options options = {.memory_bytes = o->memory_bytes,
+	                                 .scratch = o->scratch,
 	                                 .quarantine_set = o->rejects.set,
 	                                 .quarantine_records = o->rejects.records,
 	                                 .quarantine_percent = o->rejects.percent,

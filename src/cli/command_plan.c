@@ -67,6 +67,11 @@ static bool print_json(const struct gm_planned *plan, const struct gm_error *err
 	              "parent", gm_cli_json_number(none ? -1 : (int64_t)plan->parent), "version",
 	              gm_cli_json_number(plan->version), "resumed", (int)plan->resumed, "objects",
 	              (json_int_t)plan->objects, "bytes", (json_int_t)plan->bytes, "units", units_json(plan));
+	if (object != NULL && plan->remote &&
+	    json_object_set_new(object, "requests", gm_cli_json_requests(&plan->requests)) != 0) {
+		json_decref(object);
+		object = NULL;
+	}
 	return gm_cli_json_print_with(stdout, object, err);
 }
 

@@ -5,6 +5,7 @@
 
 struct options {
 	struct gm_cli_job_flags job;
+	const char *scratch;
 	struct gm_cli_counts runs;
 	uint64_t threads, memory_bytes;
 	struct gm_cli_rejects rejects;
@@ -22,6 +23,7 @@ const struct gm_cli_flag gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS] = {
     {"dry-run", NULL, GM_CLI_SWITCH, FIELD(dry_run), "do everything but store", 0, 0},
     {"threads", "N", GM_CLI_COUNT, FIELD(threads), "as for run", 0, 1024},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
+    {"scratch", "DIR", GM_CLI_TEXT, FIELD(scratch), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end, as run does", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -33,6 +35,7 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 	gm_cli_progress_init(&progress, o->quiet);
 	struct gm_run_options options = {.threads = (int)o->threads,
 	                                 .memory_bytes = o->memory_bytes,
+	                                 .scratch = o->scratch,
 	                                 .dry_run = o->dry_run,
 	                                 .replay = true,
 	                                 .replay_runs = o->runs.at,

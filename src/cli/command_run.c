@@ -5,7 +5,7 @@
 
 struct options {
 	struct gm_cli_job_flags job;
-	const char *adopt, *reason;
+	const char *adopt, *reason, *scratch;
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
 	bool dry_run, abandon, as_new, json, quiet;
@@ -21,6 +21,11 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
      0, 1024},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes),
      "the memory to stay within, such as 256M, 1GiB or bytes; default 256M. The output does not depend on it", 0, 0},
+    {"scratch", "DIR", GM_CLI_TEXT, FIELD(scratch),
+     "a local folder for what does not fit into memory; default: the table's own, or $TMPDIR or /var/tmp if the table "
+     "is no "
+     "directory",
+     0, 0},
     {"limit", "N", GM_CLI_COUNT, FIELD(limit), "take the first N objects in plan order; default: all", 1, 0},
     {"max-quarantine", "N|P%", GM_CLI_REJECTS, FIELD(rejects),
      "stop, with nothing published, when more than N records, or P percent of them, cannot be used; default 1%, but at "
@@ -53,6 +58,7 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 	gm_cli_progress_init(&progress, o->quiet);
 	struct gm_run_options options = {.threads = (int)o->threads,
 	                                 .memory_bytes = o->memory_bytes,
+	                                 .scratch = o->scratch,
 	                                 .limit_objects = o->limit,
 	                                 .dry_run = o->dry_run,
 	                                 .abandon = o->abandon,

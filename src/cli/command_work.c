@@ -6,6 +6,7 @@
 
 struct options {
 	struct gm_cli_job_flags job;
+	const char *scratch;
 	uint64_t threads, memory_bytes, plan, unit;
 	bool keys, write, json, quiet;
 };
@@ -20,6 +21,7 @@ const struct gm_cli_flag gm_cli_work_flags[GM_CLI_WORK_FLAGS] = {
      "write the unit's files, by its key list and those of all units before it", 0, 0},
     {"threads", "N", GM_CLI_COUNT, FIELD(threads), "as for run", 0, 1024},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
+    {"scratch", "DIR", GM_CLI_TEXT, FIELD(scratch), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -67,6 +69,7 @@ static int work(const struct options *o, const char *path)
 	gm_cli_progress_init(&progress, o->quiet);
 	struct gm_run_options options = {.threads = (int)o->threads,
 	                                 .memory_bytes = o->memory_bytes,
+	                                 .scratch = o->scratch,
 	                                 .stop = gm_cli_catch_signals(),
 	                                 .progress = gm_cli_progress_show,
 	                                 .notice = gm_cli_progress_notice,

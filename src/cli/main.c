@@ -73,6 +73,19 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_status_flags,
      .flag_count = GM_CLI_STATUS_FLAGS,
      .main = gm_cli_status},
+    {.name = "doctor",
+     .operand = "JOB",
+     .brief = "try what a run needs of source and table, and say what to mend",
+     .text =
+         "Tries, step by step, what a run of the job needs: whose credentials are used and where they come from, "
+         "whether "
+         "the source can be listed and read, whether the table can be listed, read and written, whether the store "
+         "keeps put-if-absent, and whether abandoned uploads are swept. Each step that fails says what to do. Writes a "
+         "few small objects below the table's _gristmill folder, and removes them. 'gristmill policy' prints what "
+         "must be allowed.",
+     .flags = gm_cli_doctor_flags,
+     .flag_count = GM_CLI_DOCTOR_FLAGS,
+     .main = gm_cli_doctor},
     {.name = "bookmark",
      .operand = "JOB",
      .brief = "show what is processed, or have some of it processed again",
@@ -111,6 +124,16 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_why_flags,
      .flag_count = GM_CLI_WHY_FLAGS,
      .main = gm_cli_why},
+    {.name = "policy",
+     .operand = "JOB",
+     .brief = "print the least IAM policy with which the job can run",
+     .text =
+         "Prints a policy in AWS's syntax: what must be allowed, and on which bucket and prefix, for whoever runs the "
+         "job. If source and table have profiles or endpoints of their own, it prints one policy for each, and on "
+         "standard error which is which. A directory needs none. Asks no service.",
+     .flags = gm_cli_policy_flags,
+     .flag_count = GM_CLI_POLICY_FLAGS,
+     .main = gm_cli_policy},
     {.name = "generate",
      .operand = "DIR",
      .brief = "write realistic sample input",

@@ -122,6 +122,19 @@ static json_t *runs_json(const struct gm_run_result *result)
 	return array;
 }
 
+struct json_t *gm_cli_json_requests(const struct gm_requests *requests)
+{
+	json_t *object = json_object();
+	if (object != NULL && set(object, "list", number(requests->list)) && set(object, "get", number(requests->get)) &&
+	    set(object, "head", number(requests->head)) && set(object, "put", number(requests->put)) &&
+	    set(object, "delete", number(requests->delete_)) && set(object, "multipart", number(requests->multipart)) &&
+	    set(object, "other", number(requests->other)) && set(object, "retries", number(requests->retries)) &&
+	    set(object, "bytes_in", number(requests->bytes_in)) && set(object, "bytes_out", number(requests->bytes_out)))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 struct json_t *gm_cli_json_error(const struct gm_error *err)
 {
 	json_t *object = json_object();
@@ -183,6 +196,7 @@ static json_t *summary_json(const struct gm_run_result *result, const struct gm_
 	          set(object, "files", files_json(result)) &&
 	          (result->abandoned == 0 || set(object, "abandoned", number(result->abandoned))) &&
 	          set(object, "seconds", json_real(result->seconds)) &&
+	          (!result->remote || set(object, "requests", gm_cli_json_requests(&result->requests))) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
 	if (ok) return object;
 	json_decref(object);
@@ -348,18 +362,23 @@ void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result)
 	free(at);
 }
 
-void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run)
+/* What was asked of the services where source and table lie. */
+static void print_requests(FILE *out, const struct gm_requests *r)
+{
+	char n[8][GM_CLI_NUMBER_BYTES];
+	uint64_t all = r->list + r->get + r->head + r->put + r->delete_ + r->multipart + r->other;
+	fprintf(out, "  requests %s: %s list, %s get, %s head, %s put, %s delete, %s multipart, %s other",
+	        gm_cli_count(n[0], all), gm_cli_count(n[1], r->list), gm_cli_count(n[2], r->get),
+	        gm_cli_count(n[3], r->head), gm_cli_count(n[4], r->put), gm_cli_count(n[5], r->delete_),
+	        gm_cli_count(n[6], r->multipart), gm_cli_count(n[7], r->other));
+	fprintf(out, "; %s of them retries; %s in, %s out\n", gm_cli_count(n[0], r->retries),
+	        gm_cli_bytes(n[1], (double)r->bytes_in), gm_cli_bytes(n[2], (double)r->bytes_out));
+}
+
+static void print_summary(FILE *out, const struct gm_run_result *result, bool dry_run)
 {
 	char n[4][GM_CLI_NUMBER_BYTES];
 	const struct gm_balance *total = &result->total;
-	if (result->abandoned > 0) {
-		fprintf(out, "gave up run %llu\n", (unsigned long long)result->abandoned);
-		return;
-	}
-	if (result->inputs == 0) {
-		fputs("nothing new\n", out);
-		return;
-	}
 	if (result->committed && result->run_count > 0)
 		fprintf(out, "run %llu%s", (unsigned long long)result->runs[0], result->run_count > 1 ? " and on" : "");
 	else
@@ -372,5 +391,16 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 		        gm_cli_count(n[1], (uint64_t)((double)total->records_read / result->seconds)));
 	fputc('\n', out);
 	gm_cli_print_balance(out, total);
-	gm_cli_print_partitions(out, result);
+}
+
+void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_run)
+{
+	if (result->abandoned > 0)
+		fprintf(out, "gave up run %llu\n", (unsigned long long)result->abandoned);
+	else if (result->inputs == 0)
+		fputs("nothing new\n", out);
+	else
+		print_summary(out, result, dry_run);
+	if (result->remote) print_requests(out, &result->requests);
+	if (result->abandoned == 0 && result->inputs > 0) gm_cli_print_partitions(out, result);
 }

@@ -305,7 +305,7 @@ static const char *kind_text(enum gm_key_kind kind)
 	case GM_KEY_ID:
 	case GM_KEY_NAME: return "name";
 	case GM_KEY_SIZE: return "size, such as 128MiB or 1G";
-	case GM_KEY_DURATION: return "duration, such as 7d or 36h";
+	case GM_KEY_DURATION: return "duration, such as 7d, 36h or 30s";
 	case GM_KEY_INTEGER: return "whole number";
 	case GM_KEY_BOOLEAN: return "true or false";
 	case GM_KEY_PATH: return "path";

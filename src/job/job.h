@@ -41,6 +41,22 @@ struct gm_column {
 /* What becomes of an object that has other content than when it was processed. */
 enum gm_on_change { GM_ON_CHANGE_FAIL, GM_ON_CHANGE_IGNORE, GM_ON_CHANGE_REPROCESS };
 
+/* How a location is reached that is not a directory; what is not said here, the environment and the user's AWS files
+ * say. It changes no row and no byte, so it is no part of the job's hash. Texts: NULL if not given. */
+enum gm_path_style { GM_PATH_STYLE_AUTO, GM_PATH_STYLE_TRUE, GM_PATH_STYLE_FALSE };
+enum gm_encryption { GM_ENCRYPTION_BUCKET, GM_ENCRYPTION_NONE, GM_ENCRYPTION_AES256, GM_ENCRYPTION_KMS };
+struct gm_job_access {
+	const char *profile, *region, *endpoint, *ca_file;
+	enum gm_path_style path_style;
+	int64_t timeout_us; /* 0: not given */
+	/* Of a source: */
+	bool requester_pays, version_ids;
+	/* Of a table: */
+	enum gm_encryption encryption;
+	const char *kms_key;
+	bool single_writer; /* nobody else writes to it: put-if-absent need not hold */
+};
+
 struct gm_job {
 	struct gm_arena arena;
 	const char *path; /* of the job file, for messages */
@@ -53,6 +69,7 @@ struct gm_job {
 		int64_t lookback_us; /* 0: the source is listed in full each time */
 		int plan_objects;    /* that a run takes at most, */
 		uint64_t plan_bytes; /* or that have so many bytes, inflated */
+		struct gm_job_access access;
 	} source;
 	struct {
 		const char *location;
@@ -64,6 +81,7 @@ struct gm_job {
 		enum { GM_COMPRESSION_ZSTD, GM_COMPRESSION_SNAPPY, GM_COMPRESSION_NONE } compression;
 		int compression_level;
 		uint64_t file_bytes; /* target size, 128 MiB */
+		struct gm_job_access access;
 	} table;
 	unsigned int catalog_requested; /* 1: `catalog.type: glue`; this version has no catalog sync and says so */
 	const char *where;              /* NULL: none */

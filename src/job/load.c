@@ -213,9 +213,13 @@ static enum gm_code finish_section(struct gm_loader *loader, enum gm_key_section
 		if (job->table.database == NULL) job->table.database = "";
 		if (job->table.name == NULL) job->table.name = "";
 		if (job->table.comment == NULL) job->table.comment = "";
+		GM_TRY(gm_load_check_access(loader, section, job->table.location, &job->table.access, seen));
 		return gm_load_check_table(loader, seen);
 	}
-	if (section == GM_SECTION_SOURCE) loader->on_change = gm_seen_get(seen, section, "on_change");
+	if (section == GM_SECTION_SOURCE) {
+		loader->on_change = gm_seen_get(seen, section, "on_change");
+		return gm_load_check_access(loader, section, job->source.location, &job->source.access, seen);
+	}
 	if (section == GM_SECTION_JOB) {
 		loader->id = gm_seen_get(seen, section, "id");
 		if (loader->id == NULL) loader->id = gm_seen_get(seen, section, "job");

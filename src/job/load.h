@@ -102,7 +102,7 @@ enum gm_key_kind {
 	GM_KEY_ID,       /* a name that is part of paths: ASCII letters, digits, . _ - [const char *] */
 	GM_KEY_NAME,     /* a column's name [const char *] */
 	GM_KEY_SIZE,     /* 128MiB, 1G, 4096 [uint64_t] */
-	GM_KEY_DURATION, /* 7d, 36h [int64_t, microseconds] */
+	GM_KEY_DURATION, /* 7d, 36h, 30s [int64_t, microseconds] */
 	GM_KEY_INTEGER,  /* [int] */
 	GM_KEY_BOOLEAN,  /* [bool] */
 	GM_KEY_WORD,     /* one of `words`; its index [unsigned int] */
@@ -128,7 +128,7 @@ enum { GM_KEY_NOWHERE = -1 }; /* offset of a value that is checked and, having o
 
 extern const struct gm_key gm_keys[];
 extern const size_t gm_key_count;
-enum { GM_KEYS_MAX = 64 }; /* gm_key_count is smaller */
+enum { GM_KEYS_MAX = 96 }; /* gm_key_count is smaller */
 /* "source", "columns[]", ...; "" for the top level. */
 const char *gm_section_name(enum gm_key_section section);
 
@@ -152,7 +152,7 @@ bool gm_load_fallback(struct gm_column *column);
 bool gm_load_same_name(const char *a, const char *b);
 /* "128MiB" for sizes that are whole multiples of a unit, else bytes. */
 void gm_load_size_text(uint64_t bytes, char out[24]);
-/* "7d" or "36h"; of whole hours. */
+/* "7d", "36h", "5m" or "30s"; of whole seconds. */
 void gm_load_duration_text(int64_t us, char out[24]);
 
 /* --- Checks ----------------------------------------------------------------------------------------------------- */
@@ -166,6 +166,10 @@ const struct gm_node *gm_seen_get(const struct gm_seen *seen, enum gm_key_sectio
 
 enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section section, struct gm_column *column,
                                   const struct gm_seen *seen) GM_CHECK;
+/* Keys that only say how S3 is reached, where the location is a directory, are a mistake; where an option replaces the
+ * location, they are not asked. Leaves NULL where a text is empty. */
+enum gm_code gm_load_check_access(struct gm_loader *loader, enum gm_key_section section, const char *location,
+                                  struct gm_job_access *access, const struct gm_seen *seen) GM_CHECK;
 enum gm_code gm_load_check_table(struct gm_loader *loader, const struct gm_seen *seen) GM_CHECK;
 enum gm_code gm_load_check_job(struct gm_loader *loader) GM_CHECK;
 

@@ -74,6 +74,37 @@ enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section 
 	return check_fallback(loader, column, gm_seen_get(seen, section, "default"));
 }
 
+/* --- Where data lies -------------------------------------------------------------------------------------------- */
+
+static void drop_empty(const char **text)
+{
+	if (*text != NULL && (*text)[0] == '\0') *text = NULL;
+}
+
+enum gm_code gm_load_check_access(struct gm_loader *loader, enum gm_key_section section, const char *location,
+                                  struct gm_job_access *access, const struct gm_seen *seen)
+{
+	static const char *const keys[] = {"profile",    "region",  "endpoint",       "path_style",
+	                                   "ca_file",    "timeout", "requester_pays", "version_ids",
+	                                   "encryption", "kms_key", "single_writer"};
+	const char **texts[] = {&access->profile, &access->region, &access->endpoint, &access->ca_file, &access->kms_key};
+	const char *option = section == GM_SECTION_SOURCE ? loader->options->source : loader->options->table;
+	bool directory = strstr(location, "://") == NULL || strncmp(location, "file://", 7) == 0;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) drop_empty(texts[i]);
+	for (size_t i = 0; directory && option == NULL && i < sizeof keys / sizeof keys[0]; i++) {
+		const struct gm_node *value = gm_seen_get(seen, section, keys[i]);
+		if (value == NULL) continue;
+		enum gm_code rc =
+		    gm_load_fail(loader, value->place, "'%s' says how S3 is reached, and the location %s is a directory",
+		                 keys[i], quoted(location).text);
+		return gm_error_hint(loader->err, rc, "leave it out, or give a location s3://bucket/prefix/");
+	}
+	const struct gm_node *kms_key = gm_seen_get(seen, section, "kms_key");
+	if (access->kms_key == NULL || access->encryption == GM_ENCRYPTION_KMS) return GM_OK;
+	enum gm_code rc = gm_load_fail(loader, kms_key->place, "a kms_key is of no use without encryption: aws:kms");
+	return gm_error_hint(loader->err, rc, "write encryption: aws:kms beside it");
+}
+
 /* --- The table -------------------------------------------------------------------------------------------------- */
 
 enum gm_code gm_load_check_table(struct gm_loader *loader, const struct gm_seen *seen)

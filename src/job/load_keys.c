@@ -23,9 +23,11 @@ static const char *const types[] = {"boolean", "int", "bigint", "double", "strin
 static const char *const later_types[] = {"array",     "struct",   "map",  "decimal", "float",
                                           "tinyint",   "smallint", "char", "varchar", "binary",
                                           "varbinary", "uuid",     "time", "json",    NULL};
-static const char *const units[] = {"s", "ms", "us", "ns", NULL};           /* enum gm_time_unit */
-static const char *const changes[] = {"fail", "ignore", "reprocess", NULL}; /* enum gm_on_change */
-static const char *const policies[] = {"null", "quarantine", "fail", NULL}; /* enum gm_on_error */
+static const char *const units[] = {"s", "ms", "us", "ns", NULL};                       /* enum gm_time_unit */
+static const char *const changes[] = {"fail", "ignore", "reprocess", NULL};             /* enum gm_on_change */
+static const char *const path_styles[] = {"auto", "true", "false", NULL};               /* enum gm_path_style */
+static const char *const encryptions[] = {"bucket", "none", "AES256", "aws:kms", NULL}; /* enum gm_encryption */
+static const char *const policies[] = {"null", "quarantine", "fail", NULL};             /* enum gm_on_error */
 static const char *const catalogs[] = {"none", "glue", NULL};
 static const char *const later_catalogs[] = {"hive", "unity", "rest", NULL};
 static const char *const catalog_formats[] = {"hive", NULL};
@@ -68,6 +70,23 @@ const struct gm_key gm_keys[] = {
      IN_JOB(source.plan_objects), .help = "Objects that one run takes at most; more runs follow until nothing is new."},
     {GM_SECTION_SOURCE, "plan_bytes", GM_KEY_SIZE, .fallback = "16GiB", .min = 1 << 20, .max = INT64_C(16) << 40,
      IN_JOB(source.plan_bytes), .help = "A run takes no further objects when those it has come to this, inflated."},
+    {GM_SECTION_SOURCE, "profile", GM_KEY_TEXT, IN_JOB(source.access.profile),
+     .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."},
+    {GM_SECTION_SOURCE, "region", GM_KEY_TEXT, IN_JOB(source.access.region),
+     .help = "S3: the bucket's region. Without it: what environment and profile say, or the bucket itself."},
+    {GM_SECTION_SOURCE, "endpoint", GM_KEY_TEXT, IN_JOB(source.access.endpoint),
+     .help = "S3: the URL of another service that speaks its protocol, such as https://minio.example.com:9000."},
+    {GM_SECTION_SOURCE, "path_style", GM_KEY_WORD, .fallback = "auto", .words = path_styles, .later = no_words,
+     IN_JOB(source.access.path_style),
+     .help = "S3: the bucket in the path of URLs, not in the host name. auto: where an endpoint is given."},
+    {GM_SECTION_SOURCE, "ca_file", GM_KEY_TEXT, IN_JOB(source.access.ca_file),
+     .help = "S3: a PEM file of the certificates to trust, in place of the system's."},
+    {GM_SECTION_SOURCE, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR,
+     IN_JOB(source.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."},
+    {GM_SECTION_SOURCE, "requester_pays", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.requester_pays),
+     .help = "S3: agree to pay for requests and transfers from a bucket that wants it."},
+    {GM_SECTION_SOURCE, "version_ids", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.version_ids),
+     .help = "S3: of a versioned bucket read the very version that was planned, also when it has been replaced."},
 
     {GM_SECTION_TABLE, "location", GM_KEY_TEXT, .required = true, IN_JOB(table.location),
      .help = "A directory or s3://bucket/prefix/. --table overrides it."},
@@ -89,6 +108,29 @@ const struct gm_key gm_keys[] = {
      IN_JOB(table.file_bytes), .help = "Size that data files aim at."},
     {GM_SECTION_TABLE, "layout", GM_KEY_WORD, .fallback = "hive", .words = layouts, .later = later_layouts, NOWHERE,
      .help = "Folders named year=2024/month=03; partition columns are in the path alone."},
+    {GM_SECTION_TABLE, "profile", GM_KEY_TEXT, IN_JOB(table.access.profile),
+     .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."},
+    {GM_SECTION_TABLE, "region", GM_KEY_TEXT, IN_JOB(table.access.region),
+     .help = "S3: the bucket's region. Without it: what environment and profile say, or the bucket itself."},
+    {GM_SECTION_TABLE, "endpoint", GM_KEY_TEXT, IN_JOB(table.access.endpoint),
+     .help = "S3: the URL of another service that speaks its protocol, such as https://minio.example.com:9000."},
+    {GM_SECTION_TABLE, "path_style", GM_KEY_WORD, .fallback = "auto", .words = path_styles, .later = no_words,
+     IN_JOB(table.access.path_style),
+     .help = "S3: the bucket in the path of URLs, not in the host name. auto: where an endpoint is given."},
+    {GM_SECTION_TABLE, "ca_file", GM_KEY_TEXT, IN_JOB(table.access.ca_file),
+     .help = "S3: a PEM file of the certificates to trust, in place of the system's."},
+    {GM_SECTION_TABLE, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR,
+     IN_JOB(table.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."},
+    {GM_SECTION_TABLE, "encryption", GM_KEY_WORD, .fallback = "bucket", .words = encryptions, .later = no_words,
+     IN_JOB(table.access.encryption),
+     .help =
+         "S3: how the service encrypts what is written. bucket: as the bucket is set up; none: nothing is asked for."},
+    {GM_SECTION_TABLE, "kms_key", GM_KEY_TEXT, IN_JOB(table.access.kms_key),
+     .help = "S3: the key for encryption: aws:kms, as an id, an alias or an ARN."},
+    {GM_SECTION_TABLE, "single_writer", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(table.access.single_writer),
+     .help =
+         "S3: you vouch that one gristmill at a time writes to the table; then a service without conditional writes "
+         "will do."},
 
     {GM_SECTION_PARTITION, "name", GM_KEY_NAME, .required = true, IN_COLUMN(name), .help = "Name of the column."},
     {GM_SECTION_PARTITION, "type", GM_KEY_WORD, .required = true, .words = types, .later = later_types, IN_COLUMN(type),

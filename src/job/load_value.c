@@ -96,21 +96,28 @@ void gm_load_size_text(uint64_t bytes, char out[24])
 	(void)snprintf(out, 24, "%" PRIu64, bytes);
 }
 
-/* Digits, then d or h. */
+static const struct {
+	char letter;
+	int64_t us;
+} duration_units[] = {
+    {'d', GM_US_PER_DAY}, {'h', GM_US_PER_HOUR}, {'m', 60 * GM_US_PER_SECOND}, {'s', GM_US_PER_SECOND}};
+enum { DURATION_UNITS = sizeof duration_units / sizeof duration_units[0] };
+
+/* Digits, then d, h, m or s. */
 static bool parse_duration(const char *text, size_t bytes, int64_t *out)
 {
 	if (bytes == 0 || !parse_i64(text, bytes - 1, out) || *out < 0) return false;
-	char unit = text[bytes - 1];
-	if (unit != 'd' && unit != 'h') return false;
-	return !__builtin_mul_overflow(*out, unit == 'd' ? GM_US_PER_DAY : GM_US_PER_HOUR, out);
+	for (size_t i = 0; i < DURATION_UNITS; i++)
+		if (text[bytes - 1] == duration_units[i].letter)
+			return !__builtin_mul_overflow(*out, duration_units[i].us, out);
+	return false;
 }
 
 void gm_load_duration_text(int64_t us, char out[24])
 {
-	if (us % GM_US_PER_DAY == 0)
-		(void)snprintf(out, 24, "%" PRId64 "d", us / GM_US_PER_DAY);
-	else
-		(void)snprintf(out, 24, "%" PRId64 "h", us / GM_US_PER_HOUR);
+	size_t i = 0;
+	while (i + 1 < DURATION_UNITS && us % duration_units[i].us != 0) i++;
+	(void)snprintf(out, 24, "%" PRId64 "%c", us / duration_units[i].us, duration_units[i].letter);
 }
 
 /* A JSON number; strtod_l with the C locale, so that a comma is never a point. */
@@ -324,7 +331,7 @@ static enum gm_code not_a_number(struct gm_loader *loader, const struct gm_key *
 	enum gm_code rc =
 	    gm_load_fail(loader, node->text_place, "%s is not a %s", gm_load_quote(node->text, node->bytes).text, what);
 	if (key->kind == GM_KEY_SIZE) return gm_error_hint(loader->err, rc, "write 128MiB, 1G, or a number of bytes");
-	return key->kind == GM_KEY_DURATION ? gm_error_hint(loader->err, rc, "write 7d or 36h") : rc;
+	return key->kind == GM_KEY_DURATION ? gm_error_hint(loader->err, rc, "write 7d, 36h or 30s") : rc;
 }
 
 static void number_text(const struct gm_key *key, int64_t value, char out[24])

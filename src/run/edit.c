@@ -2,7 +2,7 @@
  *
  * A change is a plan without units, committed like any other. What is forgotten is processed again by the next run, and
  * its rows are told from those that the table holds by their unique key. */
-#include "run/upgrade.h"
+#include "run/runner.h"
 
 #include "base/utf8.h"
 
@@ -40,7 +40,7 @@ static enum gm_code list(const struct gm_job *job, struct gm_store *table, struc
 {
 	struct gm_history history;
 	if (table == NULL) return GM_OK;
-	GM_TRY(gm_history_load(table, job->id, (size_t)64 << 20, &history, err));
+	GM_TRY(gm_history_load(table, job->id, (size_t)64 << 20, NULL, &history, err));
 	enum gm_code rc = gm_bookmark_each(history.bookmark, show_entry, show, err);
 	gm_history_release(&history);
 	return show->ended ? GM_OK : rc;
@@ -52,7 +52,7 @@ enum gm_code gm_bookmark_list(const struct gm_job *job, const char *prefix, gm_p
 	struct gm_opened opened;
 	struct show show = {.prefix = prefix != NULL ? prefix : "", .each = each, .context = context};
 	show.prefix_bytes = strlen(show.prefix);
-	enum gm_code rc = gm_env_open(&opened, job, 0, err);
+	enum gm_code rc = gm_env_open(&opened, job, NULL, 0, err);
 	if (rc == GM_OK) rc = list(job, opened.env.table, &show, err);
 	gm_env_close(&opened);
 	return rc;
@@ -133,7 +133,6 @@ static enum gm_code change(struct gm_runner *runner, const struct gm_bookmark_ed
                            struct gm_bookmark_edited *result, struct gm_error *err)
 {
 	enum gm_code rc;
-	if (runner->table != NULL && !runner->options.dry_run) GM_TRY(gm_upgrade(runner, err));
 	do {
 		GM_TRY(gm_runner_look_around(runner, err));
 		GM_TRY(count_objects(runner, edit, &result->objects, err));
@@ -202,7 +201,7 @@ enum gm_code gm_bookmark_change(const struct gm_job *job, const struct gm_bookma
 {
 	struct gm_opened opened;
 	*result = (struct gm_bookmark_edited){.version = -1};
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_TABLE, err);
+	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_bookmark_change_on(job, &opened.env, edit, options, result, err);
 	gm_env_close(&opened);
 	return rc;

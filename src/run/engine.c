@@ -282,7 +282,7 @@ enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec 
 	end_unit(engine);
 	if (rc == GM_OK) return GM_OK;
 	/* Staged files lie in the work folder and go with that; what is uploaded elsewhere only we know. */
-	if (engine->options.table != NULL && engine->options.table->parallel > 1)
+	if (engine->options.table != NULL && gm_store_is_remote(engine->options.table))
 		gm_unit_result_discard(result, engine->options.table);
 	gm_unit_result_release(result);
 	return rc;

@@ -1,10 +1,13 @@
 /* env.c - what a call of the public interface works with: the job's stores, a clock, a place for spill files. */
 #include "run/runner.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+enum { STORE_SHARE = 32 }; /* of memory, for each store that is far away */
 static const uint64_t default_memory_bytes = (uint64_t)256 << 20;
 static const uint64_t worker_bytes = (uint64_t)40 << 20;
 static const uint64_t least_memory_bytes = (uint64_t)32 << 20;
@@ -52,33 +55,97 @@ static int64_t wall_clock_us(void *context)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static enum gm_code open_stores(struct gm_run_env *env, const struct gm_job *job, unsigned wanted, struct gm_error *err)
+/* --- Stores ------------------------------------------------------------------------------------------------------- */
+
+/* What a store that is far away may hold of objects on their way: its share of the memory. */
+static uint64_t store_share(const struct gm_run_options *options)
 {
-	if ((wanted & GM_ENV_SOURCE) != 0) GM_TRY(gm_store_open(job->source.location, NULL, false, &env->source, err));
-	enum gm_code rc = gm_store_open(job->table.location, NULL, (wanted & GM_ENV_CREATE) != 0, &env->table, err);
+	uint64_t memory = options != NULL && options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
+	return memory / STORE_SHARE;
+}
+
+uint64_t gm_env_memory_bytes(const struct gm_run_env *env, const struct gm_run_options *options)
+{
+	uint64_t bytes = 0;
+	if (env->source != NULL && gm_store_is_remote(env->source)) bytes += store_share(options);
+	if (env->table != NULL && gm_store_is_remote(env->table)) bytes += store_share(options);
+	return bytes;
+}
+
+static const char *scratch_of(const struct gm_run_options *options)
+{
+	const char *temporary = getenv("TMPDIR");
+	if (options != NULL && options->scratch != NULL) return options->scratch;
+	return temporary != NULL && temporary[0] != '\0' ? temporary : "/var/tmp";
+}
+
+enum gm_code gm_env_open_store(const char *location, const struct gm_job_access *access,
+                               const struct gm_run_options *options, bool create, struct gm_store **out,
+                               struct gm_error *err)
+{
+	static const int styles[] = {[GM_PATH_STYLE_AUTO] = -1, [GM_PATH_STYLE_TRUE] = 1, [GM_PATH_STYLE_FALSE] = 0};
+	static const char *const encryptions[] = {[GM_ENCRYPTION_BUCKET] = NULL,
+	                                          [GM_ENCRYPTION_NONE] = "none",
+	                                          [GM_ENCRYPTION_AES256] = "AES256",
+	                                          [GM_ENCRYPTION_KMS] = "aws:kms"};
+	static const struct gm_job_access nothing_said;
+	if (access == NULL) access = &nothing_said;
+	const struct gm_store_options store = {.profile = access->profile,
+	                                       .region = access->region,
+	                                       .endpoint = access->endpoint,
+	                                       .encryption = encryptions[access->encryption],
+	                                       .kms_key = access->kms_key,
+	                                       .ca_file = access->ca_file,
+	                                       .requester_pays = access->requester_pays,
+	                                       .version_ids = access->version_ids,
+	                                       .single_writer = access->single_writer,
+	                                       .path_style = styles[access->path_style],
+	                                       .timeout_us = access->timeout_us,
+	                                       .memory_bytes = store_share(options),
+	                                       .scratch = scratch_of(options)};
+	return gm_store_open(location, &store, create, out, err);
+}
+
+static enum gm_code open_stores(struct gm_run_env *env, const struct gm_job *job, const struct gm_run_options *options,
+                                unsigned wanted, struct gm_error *err)
+{
+	if ((wanted & GM_ENV_SOURCE) != 0)
+		GM_TRY(gm_env_open_store(job->source.location, &job->source.access, options, false, &env->source, err));
+	bool create = (wanted & GM_ENV_CREATE) != 0;
+	enum gm_code rc = gm_env_open_store(job->table.location, &job->table.access, options, create, &env->table, err);
 	if (rc == GM_NOT_FOUND && (wanted & GM_ENV_TABLE) == 0) rc = GM_OK;
 	GM_TRY(rc);
 	return check_apart(job, err);
 }
 
-static enum gm_code name_scratch(struct gm_opened *opened, unsigned wanted, struct gm_error *err)
+/* Beside a table that is a directory and written to, where there is room for what a run makes; else where the user or
+ * the system keeps what is temporary. */
+static enum gm_code name_scratch(struct gm_opened *opened, const struct gm_run_options *options, unsigned wanted,
+                                 struct gm_error *err)
 {
 	const struct gm_store *table = opened->env.table;
+	bool given = options != NULL && options->scratch != NULL;
+	bool writes = table != NULL && (wanted & (GM_ENV_CREATE | GM_ENV_TABLE)) != 0;
 	int n;
-	if (table != NULL && (wanted & (GM_ENV_CREATE | GM_ENV_TABLE)) != 0)
+	if (!given && writes && !gm_store_is_remote(table))
 		n = snprintf(opened->scratch, sizeof opened->scratch, "%s/_gristmill", table->location);
-	else
+	else if (!given && !writes)
 		n = snprintf(opened->scratch, sizeof opened->scratch, "/var/tmp");
-	if (n >= (int)sizeof opened->scratch) GM_FAIL(err, GM_USAGE, "the table's path is too long");
+	else
+		n = snprintf(opened->scratch, sizeof opened->scratch, "%s", scratch_of(options));
+	if (n >= (int)sizeof opened->scratch) GM_FAIL(err, GM_USAGE, "the path of the folder for spill files is too long");
+	if (given && access(opened->scratch, W_OK | X_OK) != 0)
+		return gm_error_errno(err, errno, opened->scratch, "using it for spill files");
 	return GM_OK;
 }
 
-enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, unsigned wanted, struct gm_error *err)
+enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, const struct gm_run_options *options,
+                         unsigned wanted, struct gm_error *err)
 {
 	*opened = (struct gm_opened){.env = {.engine_id = gm_engine_id(), .now_us = wall_clock_us}};
 	opened->env.scratch = opened->scratch;
-	GM_TRY(open_stores(&opened->env, job, wanted, err));
-	return name_scratch(opened, wanted, err);
+	GM_TRY(open_stores(&opened->env, job, options, wanted, err));
+	return name_scratch(opened, options, wanted, err);
 }
 
 void gm_env_close(struct gm_opened *opened)

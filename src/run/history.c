@@ -1,3 +1,14 @@
+/* history.c - what a run begins with: listings of the job's bookmarks, plans and work folders, the log, and what the
+ * plans since the bookmark's base did.
+ *
+ * Which plans are listed. Plans and manifests are never removed, so that listing all of them would cost more with every
+ * run that ever was. They are listed from the oldest bookmark on that is there (its number is that of a committed run):
+ * - a plan that may be resumed or planned upon has the head for its parent, and so a higher number than any bookmark;
+ * - numbers have no gaps, so nobody writes a plan with a lower number any more;
+ * - of the plans below, one that has published anything was claimed, and before another claim is put it is committed or
+ *   closed (settle.c finds it by its claim, and needs no listing).
+ * What can be left below is a dead plan that could not be closed, and what a runner staged that slept: of no harm, and
+ * seen by nobody. Both are looked for when a new bookmark is written, which is one run in ten. */
 #include "run/history.h"
 
 #include <inttypes.h>
@@ -81,14 +92,15 @@ static enum gm_code list_bookmarks(struct gm_store *table, const struct gm_layou
 	return GM_OK;
 }
 
-static enum gm_code list_plans(struct gm_store *table, const struct gm_layout *layout, struct plan_numbers *numbers,
-                               struct gm_error *err)
+static enum gm_code list_plans(struct gm_store *table, const struct gm_layout *layout, uint64_t from,
+                               struct plan_numbers *numbers, struct gm_error *err)
 {
-	char prefix[GM_KEY_BYTES];
+	char prefix[GM_KEY_BYTES], after[GM_KEY_BYTES];
 	numbers->plans.suffix = ".json";
 	numbers->closed.suffix = ".closed";
 	(void)snprintf(prefix, sizeof prefix, "%splans/", layout->job);
-	GM_TRY(gm_store_list(table, prefix, note_plan, numbers, err));
+	gm_layout_from(layout, after, "plans", from);
+	GM_TRY(gm_store_list_after(table, prefix, after, NULL, note_plan, numbers, err));
 	sort(&numbers->plans);
 	sort(&numbers->closed);
 	return GM_OK;
@@ -119,11 +131,11 @@ uint64_t gm_history_head(const struct gm_delta_log *log, const char *job_id)
 
 /* --- States of plans ---------------------------------------------------------------------------------------------- */
 
-static enum gm_code parent_of(struct gm_store *table, const struct gm_layout *layout, uint64_t number, uint64_t *parent,
-                              struct gm_error *err)
+static enum gm_code parent_of(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                              uint64_t number, uint64_t *parent, struct gm_error *err)
 {
-	struct gm_plan *plan;
-	enum gm_code rc = gm_plan_read(table, layout, number, &plan, err);
+	const struct gm_plan *plan;
+	enum gm_code rc = gm_shelf_read(shelf, table, layout, number, &plan, err);
 	if (rc == GM_NOT_FOUND) {
 		char key[GM_KEY_BYTES];
 		gm_layout_key(layout, key, "plans", number, ".json");
@@ -133,7 +145,6 @@ static enum gm_code parent_of(struct gm_store *table, const struct gm_layout *la
 	}
 	GM_TRY(rc);
 	*parent = plan->parent;
-	gm_plan_free(plan);
 	return GM_OK;
 }
 
@@ -143,7 +154,11 @@ enum gm_code gm_plan_state(struct gm_store *table, const struct gm_layout *layou
 	*state = parent > head ? GM_PLAN_AHEAD : GM_PLAN_OPEN;
 	if (parent >= head) return GM_OK;
 	uint64_t n = head;
-	while (n > number) GM_TRY(parent_of(table, layout, n, &n, err));
+	struct gm_plan_shelf shelf = {.count = 0};
+	enum gm_code rc = GM_OK;
+	while (rc == GM_OK && n > number) rc = parent_of(&shelf, table, layout, n, &n, err);
+	gm_shelf_clear(&shelf);
+	GM_TRY(rc);
 	*state = n == number ? GM_PLAN_COMMITTED : GM_PLAN_DEAD;
 	return GM_OK;
 }
@@ -172,9 +187,9 @@ static enum gm_code add_inputs(struct gm_bookmark *bookmark, const struct gm_pla
 	return GM_OK;
 }
 
-static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
-                                  uint64_t *runs, struct gm_error *err);
+static enum gm_code load_bookmark(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                                  uint64_t head, const struct numbers *written, int depth, struct gm_bookmark **out,
+                                  int64_t *full_us, uint64_t *runs, struct gm_error *err);
 
 struct adoption {
 	struct gm_bookmark *bookmark;
@@ -195,6 +210,7 @@ static enum gm_code bookmark_of(struct gm_store *table, const char *job_id, uint
                                 struct gm_bookmark **out, struct gm_error *err)
 {
 	struct gm_layout layout;
+	struct gm_plan_shelf shelf = {.count = 0};
 	struct numbers written = {0};
 	int64_t full_us;
 	uint64_t runs;
@@ -202,7 +218,8 @@ static enum gm_code bookmark_of(struct gm_store *table, const char *job_id, uint
 	if (depth > ADOPTIONS) GM_FAIL(err, GM_CORRUPT, "jobs adopt one another without end: %s among them", job_id);
 	GM_TRY(gm_layout_init(&layout, job_id, err));
 	enum gm_code rc = list_bookmarks(table, &layout, &written, err);
-	if (rc == GM_OK) rc = load_bookmark(table, &layout, run, &written, depth + 1, out, &full_us, &runs, err);
+	if (rc == GM_OK) rc = load_bookmark(&shelf, table, &layout, run, &written, depth + 1, out, &full_us, &runs, err);
+	gm_shelf_clear(&shelf);
 	free(written.value);
 	return rc;
 }
@@ -218,11 +235,11 @@ static enum gm_code adopt(struct gm_store *table, const struct gm_plan *plan, in
 	return rc;
 }
 
-static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout, uint64_t number, int depth,
-                          struct gm_bookmark *bookmark, struct gm_error *err)
+static enum gm_code apply(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                          uint64_t number, int depth, struct gm_bookmark *bookmark, struct gm_error *err)
 {
-	struct gm_plan *plan;
-	GM_TRY(gm_plan_read(table, layout, number, &plan, err));
+	const struct gm_plan *plan;
+	GM_TRY(gm_shelf_read(shelf, table, layout, number, &plan, err));
 	enum gm_code rc = gm_bookmark_run(bookmark, number, err);
 	if (rc == GM_OK) {
 		switch (plan->kind) {
@@ -238,7 +255,6 @@ static enum gm_code apply(struct gm_store *table, const struct gm_layout *layout
 		}
 	}
 	gm_bookmark_set_full(bookmark, plan->full_us);
-	gm_plan_free(plan);
 	return rc;
 }
 
@@ -251,13 +267,13 @@ static uint64_t base_below(const struct numbers *written, uint64_t head)
 }
 
 /* The committed runs after the base, newest first. */
-static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *layout, uint64_t head, uint64_t base,
-                               struct numbers *chain, struct gm_error *err)
+static enum gm_code walk_chain(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                               uint64_t head, uint64_t base, struct numbers *chain, struct gm_error *err)
 {
 	uint64_t n = head;
 	while (n > base) {
 		GM_TRY(push(chain, n, err));
-		GM_TRY(parent_of(table, layout, n, &n, err));
+		GM_TRY(parent_of(shelf, table, layout, n, &n, err));
 	}
 	if (n == base) return GM_OK;
 	char key[GM_KEY_BYTES];
@@ -268,19 +284,19 @@ static enum gm_code walk_chain(struct gm_store *table, const struct gm_layout *l
 	return gm_error_object(err, GM_CORRUPT, key, strlen(key));
 }
 
-static enum gm_code load_bookmark(struct gm_store *table, const struct gm_layout *layout, uint64_t head,
-                                  const struct numbers *written, int depth, struct gm_bookmark **out, int64_t *full_us,
-                                  uint64_t *runs, struct gm_error *err)
+static enum gm_code load_bookmark(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                                  uint64_t head, const struct numbers *written, int depth, struct gm_bookmark **out,
+                                  int64_t *full_us, uint64_t *runs, struct gm_error *err)
 {
 	char key[GM_KEY_BYTES];
 	struct numbers chain = {0};
 	struct gm_bookmark *bookmark = NULL;
 	uint64_t base = base_below(written, head);
 	gm_layout_key(layout, key, "bookmark", base, "");
-	enum gm_code rc = walk_chain(table, layout, head, base, &chain, err);
+	enum gm_code rc = walk_chain(shelf, table, layout, head, base, &chain, err);
 	if (rc == GM_OK) rc = gm_bookmark_open(table, base > 0 ? key : NULL, &bookmark, err);
 	for (size_t i = chain.count; rc == GM_OK && i > 0; i--)
-		rc = apply(table, layout, chain.value[i - 1], depth, bookmark, err);
+		rc = apply(shelf, table, layout, chain.value[i - 1], depth, bookmark, err);
 	*runs = chain.count;
 	free(chain.value);
 	if (rc == GM_OK) {
@@ -316,13 +332,14 @@ static enum gm_code find_open(const struct numbers *plans, const struct numbers 
 }
 
 /* A runner that dies right after its commit, or that worked on when others had finished its plan, leaves files. */
-static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *layout, const struct numbers *closed,
-                               struct gm_history *history, struct gm_error *err)
+static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *layout, uint64_t from,
+                               const struct numbers *closed, struct gm_history *history, struct gm_error *err)
 {
-	char prefix[GM_KEY_BYTES];
+	char prefix[GM_KEY_BYTES], after[GM_KEY_BYTES];
 	struct numbers work = {.suffix = prefix};
 	(void)snprintf(prefix, sizeof prefix, "%swork/", layout->job);
-	enum gm_code rc = gm_store_list(table, prefix, note_work, &work, err);
+	gm_layout_from(layout, after, "work", from);
+	enum gm_code rc = gm_store_list_after(table, prefix, after, NULL, note_work, &work, err);
 	history->stray = work.value;
 	for (size_t i = 0; rc == GM_OK && i < work.count; i++)
 		if (contains(closed, work.value[i]) || gm_bookmark_has_run(history->bookmark, work.value[i]))
@@ -342,13 +359,14 @@ enum gm_code gm_history_forgotten(const char *job_id, uint64_t run, struct gm_er
 
 /* The newest run that a plan or a bookmark says to be committed. The log is read after both were listed, so it must
  * know that run. What cannot be read says nothing here; whoever needs it tells. */
-static enum gm_code newest_known(struct gm_store *table, const struct gm_layout *layout, const struct numbers *plans,
-                                 const struct numbers *written, uint64_t head, uint64_t *newest, struct gm_error *err)
+static enum gm_code newest_known(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                                 const struct numbers *plans, const struct numbers *written, uint64_t head,
+                                 uint64_t *newest, struct gm_error *err)
 {
 	*newest = written->count > 0 ? written->value[written->count - 1] : 0;
 	for (size_t i = plans->count; i > 0 && plans->value[i - 1] > head; i--) {
 		uint64_t parent = 0;
-		enum gm_code rc = parent_of(table, layout, plans->value[i - 1], &parent, err);
+		enum gm_code rc = parent_of(shelf, table, layout, plans->value[i - 1], &parent, err);
 		if (rc != GM_OK && rc != GM_CORRUPT && rc != GM_UNSUPPORTED) return rc;
 		if (rc == GM_OK && parent > *newest) *newest = parent;
 	}
@@ -357,12 +375,12 @@ static enum gm_code newest_known(struct gm_store *table, const struct gm_layout 
 
 /* Our transactions vanish when somebody puts the log back to an older state: going on would process everything
  * again. */
-static enum gm_code check_not_forgotten(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
-                                        const struct numbers *plans, const struct numbers *written, uint64_t head,
-                                        struct gm_error *err)
+static enum gm_code check_not_forgotten(struct gm_plan_shelf *shelf, struct gm_store *table,
+                                        const struct gm_layout *layout, const char *job_id, const struct numbers *plans,
+                                        const struct numbers *written, uint64_t head, struct gm_error *err)
 {
 	uint64_t newest;
-	GM_TRY(newest_known(table, layout, plans, written, head, &newest, err));
+	GM_TRY(newest_known(shelf, table, layout, plans, written, head, &newest, err));
 	if (newest <= head) return GM_OK;
 	(void)!gm_history_forgotten(job_id, newest, err);
 	err->code = GM_LOST; /* for now: look again */
@@ -370,7 +388,8 @@ static enum gm_code check_not_forgotten(struct gm_store *table, const struct gm_
 }
 
 static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
-                              size_t memory_bytes, struct gm_history *history, struct gm_error *err)
+                              size_t memory_bytes, struct gm_plan_shelf *shelf, struct gm_history *history,
+                              struct gm_error *err)
 {
 	struct plan_numbers numbers = {0};
 	struct numbers written = {0};
@@ -378,15 +397,16 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	*history = (struct gm_history){0};
 	/* The log last: what is committed between the listings and it must not look open, or beyond it. */
 	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
-	GM_TRY_OUT(list_plans(table, layout, &numbers, err));
+	history->listed_from = written.count > 0 ? written.value[0] : 0;
+	GM_TRY_OUT(list_plans(table, layout, history->listed_from, &numbers, err));
 	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
 	history->head = gm_history_head(history->log, job_id);
-	GM_TRY_OUT(check_not_forgotten(table, layout, job_id, &numbers.plans, &written, history->head, err));
-	GM_TRY_OUT(load_bookmark(table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
+	GM_TRY_OUT(check_not_forgotten(shelf, table, layout, job_id, &numbers.plans, &written, history->head, err));
+	GM_TRY_OUT(load_bookmark(shelf, table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
 	history->bookmark_base = base_below(&written, history->head);
 	GM_TRY_OUT(find_open(&numbers.plans, &numbers.closed, history, err));
-	GM_TRY_OUT(find_stray(table, layout, &numbers.closed, history, err));
+	GM_TRY_OUT(find_stray(table, layout, history->listed_from, &numbers.closed, history, err));
 out:
 	free(numbers.plans.value);
 	free(numbers.closed.value);
@@ -396,19 +416,52 @@ out:
 }
 
 enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t memory_bytes,
-                             struct gm_history *history, struct gm_error *err)
+                             struct gm_plan_shelf *shelf, struct gm_history *history, struct gm_error *err)
 {
 	struct gm_layout layout;
+	struct gm_plan_shelf none = {.count = 0};
 	enum gm_code rc = GM_OK;
 	*history = (struct gm_history){0};
 	GM_TRY(gm_layout_init(&layout, job_id, err));
 	for (int i = 0; i < LOADS; i++) {
-		rc = load_once(table, &layout, job_id, memory_bytes, history, err);
-		if (rc != GM_LOST && rc != GM_NOT_FOUND && rc != GM_CHANGED) return rc;
+		rc = load_once(table, &layout, job_id, memory_bytes, shelf != NULL ? shelf : &none, history, err);
+		if (rc != GM_LOST && rc != GM_NOT_FOUND && rc != GM_CHANGED) break;
 	}
+	gm_shelf_clear(&none);
 	if (rc != GM_LOST) return rc;
 	err->code = GM_CORRUPT;
 	return GM_CORRUPT;
+}
+
+/* The numbers that are less, of an ascending list. */
+static size_t count_below(const uint64_t *numbers, size_t count, uint64_t below)
+{
+	size_t n = 0;
+	while (n < count && numbers[n] < below) n++;
+	return n;
+}
+
+enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, struct gm_history *history,
+                                   struct gm_error *err)
+{
+	struct gm_layout layout;
+	struct plan_numbers numbers = {0};
+	free(history->open);
+	free(history->stray);
+	history->open = history->stray = NULL;
+	history->open_count = history->stray_count = 0;
+	if (history->listed_from == 0) return GM_OK;
+	uint64_t last_plan = history->last_plan;
+	enum gm_code rc = gm_layout_init(&layout, job_id, err);
+	if (rc == GM_OK) rc = list_plans(table, &layout, 0, &numbers, err);
+	if (rc == GM_OK) rc = find_open(&numbers.plans, &numbers.closed, history, err);
+	if (rc == GM_OK) rc = find_stray(table, &layout, 0, &numbers.closed, history, err);
+	history->open_count = count_below(history->open, history->open_count, history->listed_from);
+	history->stray_count = count_below(history->stray, history->stray_count, history->listed_from);
+	history->last_plan = last_plan;
+	free(numbers.plans.value);
+	free(numbers.closed.value);
+	return rc;
 }
 
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err)

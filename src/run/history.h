@@ -9,7 +9,7 @@
 #ifndef GM_RUN_HISTORY_H
 #define GM_RUN_HISTORY_H
 
-#include "run/plan.h"
+#include "run/plan_shelf.h"
 
 struct gm_history {
 	struct gm_delta_log *log; /* the newest version when it was read; NULL: the table has no commit */
@@ -19,14 +19,19 @@ struct gm_history {
 	uint64_t bookmark_base;   /* the run of the bookmark's base file; 0: there is none */
 	uint64_t runs_since_base; /* committed and not in the bookmark's base file */
 	int64_t full_us;          /* when the source was last listed in full, as far as commits tell; 0: never */
-	uint64_t *open;           /* numbers of plans neither committed nor closed, ascending */
+	uint64_t *open;           /* numbers of plans neither committed nor closed, ascending; from listed_from on */
 	size_t open_count;
-	uint64_t *stray; /* numbers of settled plans with more than manifests in their work folders */
+	uint64_t *stray; /* numbers of settled plans with more than manifests in their work folders; the same */
 	size_t stray_count;
+	uint64_t listed_from; /* the oldest base of a bookmark: why those below do not matter stands in history.c */
 };
 
+/* shelf: for the job's plans; NULL: they are not kept. */
 enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t memory_bytes,
-                             struct gm_history *history, struct gm_error *err) GM_CHECK;
+                             struct gm_plan_shelf *shelf, struct gm_history *history, struct gm_error *err) GM_CHECK;
+/* The open plans and strays below history->listed_from, in place of those from there on. */
+enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, struct gm_history *history,
+                                   struct gm_error *err) GM_CHECK;
 /* Of a table that does not exist yet. */
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err) GM_CHECK;
 void gm_history_release(struct gm_history *history);

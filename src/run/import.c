@@ -292,6 +292,7 @@ static enum gm_code commit(struct import *import, struct gm_error *err)
 	                                  .engine = runner->env->engine_id,
 	                                  .now_us = runner->env->now_us(runner->env->clock),
 	                                  .full_us = runner->history.full_us};
+	if (gm_runner_begins_table(runner)) GM_TRY(gm_runner_secret(runner, err));
 	GM_TRY(gm_plan_empty(&request, GM_PLAN_IMPORT, &plan, err));
 	gm_runner_who(who);
 	plan->reason = "files of others lay in the table's folders";

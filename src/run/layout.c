@@ -79,6 +79,13 @@ void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const
 	(void)snprintf(key, GM_KEY_BYTES, "%s%s/%08" PRIu64 "%s", layout->job, folder, n, suffix);
 }
 
+void gm_layout_from(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n)
+{
+	const uint64_t begins_with_0 = 10000000; /* and so comes before all that have more digits */
+	key[0] = '\0';
+	if (n > 0 && n < begins_with_0) gm_layout_key(layout, key, folder, n, "");
+}
+
 void gm_claim_key(char key[GM_KEY_BYTES], uint64_t k)
 {
 	(void)snprintf(key, GM_KEY_BYTES, "_gristmill/claims/%08" PRIu64 ".json", k);

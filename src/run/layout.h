@@ -48,6 +48,9 @@ bool gm_file_name_parse(const char *path, struct gm_file_name *out);
 /* "_gristmill/<job>/<folder>/<n><suffix>" */
 void gm_layout_key(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n,
                    const char *suffix);
+/* Behind which key a listing of the folder gives everything of numbers from n on. Keys ascend with their numbers only
+ * as long as those have eight digits; "" where that is not certain. */
+void gm_layout_from(const struct gm_layout *layout, char key[GM_KEY_BYTES], const char *folder, uint64_t n);
 /* "_gristmill/claims/<k>.json" */
 void gm_claim_key(char key[GM_KEY_BYTES], uint64_t k);
 /* The application of the job's transactions in the log: "gristmill/<id>". */

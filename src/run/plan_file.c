@@ -4,8 +4,8 @@
  *      "full_us":T, "engine":TEXT, "job_hash":32 HEX, "file_bytes":N, "group_rows":N, "group_weight":N,
  *      "unique_by":[{"name":TEXT, "type":TEXT}...], "metadata":{...},
  *      "units":[{"inputs":[{"key":TEXT, "size":N, "mtime_us":T, "etag":TEXT}...]}...]}
- * A key that begins with "/_gristmill/" is a quarantine file of the table. Plans without units have, as their kind needs
- * them: "ends", "to_us", "keys", "adopts", "files", "reason", "who".
+ * A key that begins with "/_gristmill/" is a quarantine file of the table. Plans without units have, as their kind
+ * needs them: "ends", "to_us", "keys", "adopts", "files", "reason", "who".
  *
  * Format 1 had no log: such a plan has no version, kind, or table, and is only read for what it processed. */
 #include "run/plan_internal.h"

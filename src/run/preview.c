@@ -1,5 +1,6 @@
 /* preview.c - the first rows a run would write, as text, with nothing written anywhere. */
 #include "run/plan.h"
+#include "run/run.h"
 
 #include "column/text.h"
 
@@ -137,7 +138,7 @@ static enum gm_code init(struct preview *preview, const struct gm_run_options *o
 		preview->names[job->column_count + i] = job->table.partitions[i].name;
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &shred, preview->pool, &preview->shredder, err));
 	GM_TRY(gm_deriver_new(job, (size_t)memory / 12, &preview->deriver, err));
-	return gm_store_open(job->source.location, NULL, false, &preview->source, err);
+	return gm_env_open_store(job->source.location, &job->source.access, options, false, &preview->source, err);
 }
 
 enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm_run_options *options, gm_row_fn *row,

@@ -184,7 +184,7 @@ static enum gm_code remove_leftover(void *context, const struct gm_object_info *
 	struct leftovers *leftovers = context;
 	size_t n = strlen(info->key);
 	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
-	if (leftovers->table->parallel > 1) {
+	if (gm_store_is_remote(leftovers->table)) {
 		if (leftovers->count == LEFTOVERS_MAX) GM_TRY(remove_collected(leftovers, err));
 		const char *key = gm_arena_strndup(&leftovers->arena, info->key, n);
 		if (key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for what a run has left");

@@ -76,13 +76,13 @@ static enum gm_code open_reading(struct reading *reading, const struct gm_job *j
 {
 	*reading = (struct reading){.filter = filter};
 	gm_arena_init(&reading->arena, 16 * 1024);
-	GM_TRY(gm_env_open(&reading->opened, job, 0, err));
+	GM_TRY(gm_env_open(&reading->opened, job, NULL, 0, err));
 	reading->table = reading->opened.env.table;
 	GM_TRY(gm_layout_init(&reading->layout, job->id, err));
 	if (reading->table == NULL)
 		GM_TRY(gm_history_empty(&reading->history, err));
 	else
-		GM_TRY(gm_history_load(reading->table, job->id, log_bytes, &reading->history, err));
+		GM_TRY(gm_history_load(reading->table, job->id, log_bytes, NULL, &reading->history, err));
 	GM_TRY(check_filter(reading, err));
 	GM_TRY(gm_quarantine_reader_new(&reading->reader, err));
 	reading->piece = malloc(PIECE_BYTES);

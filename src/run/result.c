@@ -82,6 +82,25 @@ void gm_result_add_run(struct gm_run_result *result, uint64_t run)
 	result->committed = true;
 }
 
+void gm_result_add_requests(struct gm_run_result *result, struct gm_store *store)
+{
+	struct gm_store_counts counts = {0};
+	struct gm_requests *requests = &result->requests;
+	if (store == NULL || !gm_store_is_remote(store)) return;
+	gm_store_add_counts(store, &counts);
+	result->remote = true;
+	requests->list += counts.list;
+	requests->get += counts.get;
+	requests->head += counts.head;
+	requests->put += counts.put;
+	requests->delete_ += counts.delete_;
+	requests->multipart += counts.multipart;
+	requests->other += counts.other;
+	requests->retries += counts.retries;
+	requests->bytes_in += counts.bytes_in;
+	requests->bytes_out += counts.bytes_out;
+}
+
 void gm_run_result_clear(struct gm_run_result *result)
 {
 	struct result_memory *memory = result->memory;

@@ -75,6 +75,18 @@ static enum gm_code remove_older(void *context, const struct gm_object_info *inf
 	return n > 0 && n < older->than ? gm_store_remove(older->table, info->key, err) : GM_OK;
 }
 
+/* What the history does not list (see history.c) is listed and swept when a bookmark is written. */
+static enum gm_code sweep_below(struct gm_runner *runner, struct gm_error *err)
+{
+	struct gm_history below = runner->history;
+	below.open = below.stray = NULL; /* the history's stay its own */
+	enum gm_code rc = gm_history_look_below(runner->table, runner->job->id, &below, err);
+	if (rc == GM_OK) gm_runner_sweep(runner, &below);
+	free(below.open);
+	free(below.stray);
+	return rc;
+}
+
 /* Writes the bookmark anew when the runs since its base have become many: reading them is what a run begins with. */
 static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *err)
 {
@@ -86,6 +98,7 @@ static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *er
 	gm_layout_key(&runner->layout, work, "work", history->head, "/");
 	enum gm_code rc = gm_bookmark_write(history->bookmark, runner->table, key, work, err);
 	if (rc != GM_OK && rc != GM_EXISTS) return rc;
+	GM_TRY(sweep_below(runner, err));
 	/* The one before stays for whoever is reading it; a runner that misses an older one starts over. */
 	struct older older = {runner->table, history->bookmark_base};
 	(void)snprintf(work, sizeof work, "%sbookmark/", runner->layout.job);
@@ -98,7 +111,7 @@ static void keep_house(struct gm_runner *runner)
 	struct gm_error err;
 	int64_t now_ms = runner->env->now_us(runner->env->clock) / 1000;
 	const struct gm_delta_log *log = runner->history.log;
-	gm_runner_sweep(runner);
+	gm_runner_sweep(runner, &runner->history);
 	if (renew_bookmark(runner, &err) != GM_OK)
 		gm_runner_notice(runner, "could not write the bookmark: %s", err.message);
 	if (log == NULL || !gm_delta_checkpoint_due(log)) return;
@@ -194,6 +207,7 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
+	if (gm_runner_begins_table(runner)) GM_TRY(gm_runner_secret(runner, err));
 	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 	if (rc != GM_OK) runner->after[0] = '\0';
 	return rc;
@@ -207,13 +221,38 @@ static enum gm_code plan_anew(struct gm_runner *runner, struct gm_plan **out, st
 	return imported ? GM_EXISTS : make_plan(runner, out, err);
 }
 
+static enum gm_code load_history(struct gm_runner *runner, struct gm_error *err)
+{
+	gm_history_release(&runner->history);
+	return gm_history_load(runner->table, runner->job->id, gm_runner_log_bytes(runner), &runner->shelf,
+	                       &runner->history, err);
+}
+
+/* Reads the history. A job that the log does not know may have runs of an older format, which kept none: plans that the
+ * log should know then look like damage. That is asked once. */
+static enum gm_code read_history(struct gm_runner *runner, struct gm_error *err)
+{
+	struct gm_error why;
+	bool acted = false;
+	enum gm_code rc = load_history(runner, err);
+	bool unknown = rc == GM_CORRUPT || (rc == GM_OK && runner->history.head == 0);
+	if (!unknown || runner->upgraded || runner->options.dry_run) return rc;
+	runner->upgraded = true;
+	enum gm_code upgraded = gm_upgrade(runner, &acted, &why);
+	if (upgraded != GM_OK && rc == GM_OK) *err = why;
+	if (upgraded != GM_OK) return rc == GM_OK ? upgraded : rc;
+	return acted ? load_history(runner, err) : rc;
+}
+
 enum gm_code gm_runner_look_around(struct gm_runner *runner, struct gm_error *err)
 {
 	bool acted = false;
 	do {
-		gm_history_release(&runner->history);
-		if (runner->table == NULL) return gm_history_empty(&runner->history, err);
-		GM_TRY(gm_history_load(runner->table, runner->job->id, gm_runner_log_bytes(runner), &runner->history, err));
+		if (runner->table == NULL) {
+			gm_history_release(&runner->history);
+			return gm_history_empty(&runner->history, err);
+		}
+		GM_TRY(read_history(runner, err));
 		runner->result->version = runner->history.log != NULL ? gm_delta_version(runner->history.log) : -1;
 		if (runner->history.log != NULL) GM_TRY(gm_delta_check_writable(runner->history.log, err));
 		if (runner->options.dry_run) return GM_OK;
@@ -361,7 +400,6 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 {
 	int replans = 0;
 	bool any = true;
-	if (runner->table != NULL && !runner->options.dry_run) GM_TRY(gm_upgrade(runner, err));
 	if (runner->options.replay) GM_TRY(choose_replay(runner, &any, err));
 	while (any) {
 		struct gm_plan *plan;
@@ -401,7 +439,7 @@ static enum gm_code abandon(struct gm_runner *runner, struct gm_error *err)
 {
 	struct gm_layout layout;
 	struct gm_plan *plan;
-	GM_TRY(gm_history_load(runner->table, runner->job->id, gm_runner_log_bytes(runner), &runner->history, err));
+	GM_TRY(load_history(runner, err));
 	GM_TRY(find_pending(runner, &layout, &plan, err));
 	if (plan == NULL) {
 		gm_runner_notice(runner, "there is no unfinished run to give up");
@@ -438,8 +476,11 @@ enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, 
 void gm_runner_close(struct gm_runner *runner)
 {
 	gm_history_release(&runner->history);
+	gm_shelf_clear(&runner->shelf);
 	explicit_bzero(runner->secret, sizeof runner->secret);
 	runner->result->seconds = seconds_since(&runner->start);
+	gm_result_add_requests(runner->result, runner->source);
+	gm_result_add_requests(runner->result, runner->table);
 }
 
 enum gm_code gm_run_on(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
@@ -460,7 +501,7 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	*result = (struct gm_run_result){0};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
 	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | table, err);
+	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	gm_env_close(&opened);
 	return rc;

@@ -24,9 +24,16 @@ enum {
 	GM_ENV_TABLE = 2,  /* the table must be there; without it env.table is NULL for one that is not */
 	GM_ENV_CREATE = 4, /* the table is made if it is not there */
 };
-/* gm_env_close, also after a failure. */
-enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, unsigned wanted,
-                         struct gm_error *err) GM_CHECK;
+/* options may be NULL, as the members that count may be 0: memory_bytes and scratch. gm_env_close, also after a
+ * failure. */
+enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, const struct gm_run_options *options,
+                         unsigned wanted, struct gm_error *err) GM_CHECK;
+/* One store alone. access: NULL for a location that no job describes. */
+enum gm_code gm_env_open_store(const char *location, const struct gm_job_access *access,
+                               const struct gm_run_options *options, bool create, struct gm_store **out,
+                               struct gm_error *err) GM_CHECK;
+/* The bytes of options->memory_bytes that the stores take for themselves. */
+uint64_t gm_env_memory_bytes(const struct gm_run_env *env, const struct gm_run_options *options);
 void gm_env_close(struct gm_opened *opened);
 /* Puts defaults where options hold 0. */
 enum gm_code gm_run_check_options(struct gm_run_options *options, struct gm_error *err) GM_CHECK;

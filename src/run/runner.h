@@ -17,14 +17,17 @@ struct gm_runner {
 	const struct gm_run_env *env;
 	struct gm_store *source, *table; /* those of env */
 	struct gm_history history;       /* as it was when the plan in hand was found */
+	struct gm_plan_shelf shelf;      /* the plans that it was read from */
 	struct gm_engine *engine;        /* of the plan in hand */
 	struct gm_delta_log *plan_log;   /* its table's, where that is not the history's any more */
 	uint8_t secret[GM_KEY_SECRET_BYTES];
+	bool has_secret;
 	struct timespec start;
 	uint64_t objects_total, bytes_total;
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed;         /* the plan in hand was there, unfinished */
+	bool upgraded;        /* was it looked for runs of an older format? */
 	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
@@ -65,6 +68,14 @@ enum gm_code gm_runner_identify(struct gm_runner *runner, bool *acted, struct gm
  * *done of them are filled, also on failure. */
 enum gm_code gm_runner_work(struct gm_runner *runner, const struct gm_plan *plan, struct gm_manifest *manifests,
                             size_t *done, struct gm_error *err) GM_CHECK;
+/* Reads the table's secret, or makes it, once. Before the first put into a table: that is refused where the store would
+ * let two writers win. */
+enum gm_code gm_runner_secret(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
+/* Has nothing been put into the table yet, as far as the history in hand tells? */
+static inline bool gm_runner_begins_table(const struct gm_runner *runner)
+{
+	return runner->history.log == NULL && runner->history.last_plan == 0;
+}
 /* What a plan that nobody publishes yet has worked, and cannot be read, is worth nothing: CORRUPT becomes CHANGED, on
  * which the plan is ended and made again. Other codes are passed on. */
 enum gm_code gm_runner_unusable(enum gm_code rc, struct gm_error *err) GM_CHECK;
@@ -118,7 +129,7 @@ enum gm_code gm_runner_pending(struct gm_runner *runner, struct gm_pending_plan 
                                struct gm_error *err) GM_CHECK;
 /* Closes the plans that the history has overtaken and tidies what settled ones left. What cannot be swept now is told
  * and left for the next run. */
-void gm_runner_sweep(struct gm_runner *runner);
+void gm_runner_sweep(struct gm_runner *runner, const struct gm_history *history);
 /* Has the plan been settled meanwhile, so that a failure with it means nothing? */
 enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over,
                                struct gm_error *err) GM_CHECK;
@@ -133,5 +144,7 @@ enum gm_code gm_result_add_books(struct gm_run_result *result, const struct gm_m
 enum gm_code gm_result_add_files(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
                                  struct gm_error *err) GM_CHECK;
 void gm_result_add_run(struct gm_run_result *result, uint64_t run);
+/* What was asked of the store since it was opened; NULL: nothing. */
+void gm_result_add_requests(struct gm_run_result *result, struct gm_store *store);
 
 #endif

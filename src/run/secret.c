@@ -30,14 +30,15 @@ enum gm_code gm_secret_read(struct gm_store *table, uint8_t secret[GM_KEY_SECRET
 	return GM_OK;
 }
 
-enum gm_code gm_secret_get(struct gm_store *table, bool writable, uint8_t secret[GM_KEY_SECRET_BYTES],
-                           struct gm_error *err)
+enum gm_code gm_secret_get(struct gm_store *table, bool writable, bool single_writer,
+                           uint8_t secret[GM_KEY_SECRET_BYTES], struct gm_error *err)
 {
 	enum gm_code rc = table != NULL ? gm_secret_read(table, secret, err) : GM_NOT_FOUND;
 	if (rc != GM_NOT_FOUND) return rc;
 	if (getrandom(secret, GM_KEY_SECRET_BYTES, 0) != GM_KEY_SECRET_BYTES)
 		return gm_error_errno(err, errno, "getrandom", "cannot get random bytes");
 	if (table == NULL || !writable) return GM_OK;
+	if (!single_writer) GM_TRY(gm_store_probe(table, "_gristmill/probe/", err));
 	rc = gm_store_put(table, secret_key, secret, GM_KEY_SECRET_BYTES, true, err);
 	return rc == GM_EXISTS ? gm_secret_read(table, secret, err) : rc;
 }

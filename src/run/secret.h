@@ -11,8 +11,10 @@
 
 /* NOT_FOUND: the table has none. CORRUPT: it is no key. */
 enum gm_code gm_secret_read(struct gm_store *table, uint8_t secret[GM_KEY_SECRET_BYTES], struct gm_error *err) GM_CHECK;
-/* The table's secret, which is made if there is none. table NULL, or not to be written to: one that is kept nowhere. */
-enum gm_code gm_secret_get(struct gm_store *table, bool writable, uint8_t secret[GM_KEY_SECRET_BYTES],
-                           struct gm_error *err) GM_CHECK;
+/* The table's secret, which is made if there is none. table NULL, or not to be written to: one that is kept nowhere.
+ * It is the first that is put into a table. So before it is made the store is probed, unless single_writer: UNSUPPORTED
+ * if the store does not hold what everything after that relies on. A table that has one has been probed. */
+enum gm_code gm_secret_get(struct gm_store *table, bool writable, bool single_writer,
+                           uint8_t secret[GM_KEY_SECRET_BYTES], struct gm_error *err) GM_CHECK;
 
 #endif

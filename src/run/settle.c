@@ -100,10 +100,11 @@ static enum gm_code note_highest(void *context, const struct gm_object_info *inf
 static enum gm_code write_next(struct gm_store *table, const struct gm_layout *layout, struct gm_plan *plan,
                                struct gm_error *err)
 {
-	char prefix[GM_KEY_BYTES];
+	char prefix[GM_KEY_BYTES], after[GM_KEY_BYTES];
 	struct highest highest = {plan->parent};
 	(void)snprintf(prefix, sizeof prefix, "%splans/", layout->job);
-	GM_TRY(gm_store_list(table, prefix, note_highest, &highest, err));
+	gm_layout_from(layout, after, "plans", plan->parent);
+	GM_TRY(gm_store_list_after(table, prefix, after, NULL, note_highest, &highest, err));
 	return gm_plan_write(plan, highest.number + 1, table, layout, err);
 }
 
@@ -265,9 +266,15 @@ enum gm_code gm_runner_settle(struct gm_runner *runner, bool *acted, struct gm_e
 	struct gm_tip tip;
 	struct gm_claim claim;
 	*acted = false;
-	GM_TRY(open_tip(runner, &tip, err));
+	/* The log has just been read. That there is no claim behind the last one that it knows is true whatever was
+	 * committed since; only where there is one the log is read on. */
+	gm_tip_init(&tip, runner->table, runner->history.log, gm_runner_log_bytes(runner));
 	enum gm_code rc = gm_claim_last(&tip, &claim, err);
-	if (rc == GM_OK && claim.plan != 0) rc = settle(runner, &tip, &claim, acted, err);
+	if (rc == GM_OK && claim.plan != 0) {
+		rc = gm_tip_advance(&tip, err);
+		if (rc == GM_OK) rc = gm_claim_last(&tip, &claim, err);
+		if (rc == GM_OK && claim.plan != 0) rc = settle(runner, &tip, &claim, acted, err);
+	}
 	gm_tip_release(&tip);
 	return rc;
 }
@@ -345,7 +352,8 @@ enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *pl
 	struct gm_tip tip;
 	uint64_t claim;
 	gm_runner_phase(runner, "publish");
-	GM_TRY(open_tip(runner, &tip, err));
+	gm_tip_init(&tip, runner->table, runner->history.log,
+	            gm_runner_log_bytes(runner)); /* acquire reads on from there */
 	enum gm_code rc = acquire(runner, &tip, plan, &claim, err);
 	if (rc == GM_OK) rc = carry_out(runner, &tip, &runner->layout, plan, manifests, claim, err);
 	gm_tip_release(&tip);
@@ -385,9 +393,8 @@ static enum gm_code close_if_dead(struct gm_runner *runner, uint64_t number, boo
 	return gm_plan_tidy(runner->table, &runner->layout, number, err);
 }
 
-void gm_runner_sweep(struct gm_runner *runner)
+void gm_runner_sweep(struct gm_runner *runner, const struct gm_history *history)
 {
-	const struct gm_history *history = &runner->history;
 	struct gm_error err;
 	for (size_t i = 0; i < history->open_count; i++) {
 		bool closed;

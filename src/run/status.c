@@ -68,7 +68,8 @@ static enum gm_code list_source(struct gm_status_part *part, struct gm_error *er
 	GM_TRY(gm_plan_listed_since(&request, &range.since_us, err));
 	if (range.since_us != INT64_MIN) part->status->listed_since_us = range.since_us;
 	if (runner->source != NULL) return gm_source_list(runner->source, request.bookmark, &range, note_object, part, err);
-	GM_TRY(gm_store_open(runner->job->source.location, NULL, false, &source, err));
+	GM_TRY(gm_env_open_store(runner->job->source.location, &runner->job->source.access, &runner->options, false,
+	                         &source, err));
 	enum gm_code rc = gm_source_list(source, request.bookmark, &range, note_object, part, err);
 	gm_store_close(source);
 	return rc;
@@ -155,7 +156,7 @@ static enum gm_code read_status(struct gm_status_part *part, struct gm_error *er
 		return read_lag(part, err);
 	}
 	size_t log_bytes = gm_runner_log_bytes(runner);
-	enum gm_code rc = gm_history_load(runner->table, runner->job->id, log_bytes, &runner->history, err);
+	enum gm_code rc = gm_history_load(runner->table, runner->job->id, log_bytes, NULL, &runner->history, err);
 	if (rc == GM_OK || rc == GM_CORRUPT) {
 		struct gm_error why;
 		bool older = false;
@@ -192,7 +193,7 @@ enum gm_code gm_status_read(const struct gm_job *job, const struct gm_status_opt
 {
 	struct gm_opened opened;
 	*out = (struct gm_status){.version = -1, .blocked = "", .blocked_advice = ""};
-	enum gm_code rc = gm_env_open(&opened, job, 0, err);
+	enum gm_code rc = gm_env_open(&opened, job, NULL, 0, err);
 	if (rc == GM_OK) rc = gm_status_on(job, &opened.env, options, out, err);
 	gm_env_close(&opened);
 	return rc;

@@ -3,7 +3,7 @@
  * Nothing is shared but table and source: what one step must know of the others lies in the plan, the units' manifests
  * and their key lists. So each begins by reading how things stand, and ends well when it finds that others did its
  * work. */
-#include "run/upgrade.h"
+#include "run/runner.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -37,7 +37,6 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_planned *out, 
 {
 	struct gm_plan *plan;
 	gm_runner_phase(runner, "plan");
-	GM_TRY(gm_upgrade(runner, err));
 	GM_TRY(gm_runner_next_plan(runner, &plan, err));
 	if (plan == NULL) {
 		out->version = runner->result->version;
@@ -57,6 +56,8 @@ enum gm_code gm_run_plan_on(const struct gm_job *job, const struct gm_run_env *e
 	enum gm_code rc = gm_runner_open(&runner, job, env, options, &result, err);
 	if (rc == GM_OK) rc = make_plan(&runner, out, err);
 	gm_runner_close(&runner);
+	out->remote = result.remote;
+	out->requests = result.requests;
 	gm_run_result_clear(&result);
 	if (rc != GM_OK) gm_planned_clear(out);
 	return rc;
@@ -268,7 +269,7 @@ enum gm_code gm_run_plan(const struct gm_job *job, const struct gm_run_options *
 	struct gm_opened opened;
 	*out = (struct gm_planned){.version = -1};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | GM_ENV_CREATE, err);
+	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | GM_ENV_CREATE, err);
 	if (rc == GM_OK) rc = gm_run_plan_on(job, &opened.env, &checked, out, err);
 	gm_env_close(&opened);
 	return rc;
@@ -280,7 +281,7 @@ enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *
 	struct gm_opened opened;
 	*step = GM_STEP_DONE;
 	*result = (struct gm_run_result){.version = -1};
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_SOURCE | GM_ENV_TABLE, err);
+	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_SOURCE | GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_run_work_on(job, &opened.env, options, plan, unit, part, step, result, err);
 	gm_env_close(&opened);
 	return rc;
@@ -292,7 +293,7 @@ enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options
 	struct gm_opened opened;
 	*step = GM_STEP_DONE;
 	*result = (struct gm_run_result){.version = -1};
-	enum gm_code rc = gm_env_open(&opened, job, GM_ENV_TABLE, err);
+	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_run_commit_on(job, &opened.env, options, plan, step, result, err);
 	gm_env_close(&opened);
 	return rc;

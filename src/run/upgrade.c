@@ -119,13 +119,12 @@ static enum gm_code find_runs(struct upgrade *upgrade, bool *old, struct gm_erro
 	return upgrade->last_run > 0 ? read_runs(upgrade, old, err) : GM_OK;
 }
 
-static enum gm_code upgrade_job(struct upgrade *upgrade, struct gm_error *err)
+static enum gm_code upgrade_job(struct upgrade *upgrade, bool *acted, struct gm_error *err)
 {
 	struct gm_runner *runner = upgrade->runner;
-	bool old;
 	enum gm_code rc;
-	GM_TRY(find_runs(upgrade, &old, err));
-	if (!old) return GM_OK;
+	GM_TRY(find_runs(upgrade, acted, err));
+	if (!*acted) return GM_OK;
 	do {
 		struct gm_delta_log *log;
 		GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, err));
@@ -139,16 +138,11 @@ static enum gm_code upgrade_job(struct upgrade *upgrade, struct gm_error *err)
 	return rc;
 }
 
-enum gm_code gm_upgrade(struct gm_runner *runner, struct gm_error *err)
+enum gm_code gm_upgrade(struct gm_runner *runner, bool *acted, struct gm_error *err)
 {
-	struct gm_delta_log *log;
-	GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, err));
-	bool known = gm_history_head(log, runner->job->id) > 0;
-	gm_delta_free(log);
-	if (known) return GM_OK;
 	struct upgrade upgrade = {.runner = runner};
 	gm_arena_init(&upgrade.arena, 64 * 1024);
-	enum gm_code rc = upgrade_job(&upgrade, err);
+	enum gm_code rc = upgrade_job(&upgrade, acted, err);
 	gm_arena_release(&upgrade.arena);
 	free(upgrade.files);
 	return rc;

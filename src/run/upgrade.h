@@ -7,8 +7,9 @@
 
 #include "run/runner.h"
 
-/* Does nothing for a job that the log knows, or that has no runs of format 1. */
-enum gm_code gm_upgrade(struct gm_runner *runner, struct gm_error *err) GM_CHECK;
+/* For a job that the log does not know. Does nothing if it has no runs of format 1, or if the log knows it by now.
+ * *acted: it had, look again. */
+enum gm_code gm_upgrade(struct gm_runner *runner, bool *acted, struct gm_error *err) GM_CHECK;
 /* Would it do something? By the history in hand. */
 enum gm_code gm_upgrade_is_due(struct gm_runner *runner, bool *due, struct gm_error *err) GM_CHECK;
 

@@ -1,4 +1,5 @@
 /* verify.c - the proof of a table, from its log to the folders: which checks there are stands in verify_internal.h. */
+#include "run/run.h"
 #include "run/verify_internal.h"
 
 #include <stdarg.h>
@@ -235,9 +236,12 @@ enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct
                        struct gm_verify_result *result, struct gm_error *err)
 {
 	struct gm_store *table_store = NULL, *source = NULL;
+	const struct gm_run_options sizes = {.memory_bytes = options->memory_bytes, .scratch = options->scratch};
 	*result = (struct gm_verify_result){.version = -1};
-	enum gm_code rc = gm_store_open(job != NULL ? job->table.location : table, NULL, false, &table_store, err);
-	if (rc == GM_OK && job != NULL) rc = gm_store_open(job->source.location, NULL, false, &source, err);
+	enum gm_code rc = gm_env_open_store(job != NULL ? job->table.location : table,
+	                                    job != NULL ? &job->table.access : NULL, &sizes, false, &table_store, err);
+	if (rc == GM_OK && job != NULL)
+		rc = gm_env_open_store(job->source.location, &job->source.access, &sizes, false, &source, err);
 	if (rc == GM_OK) rc = gm_verify_on(job, table_store, source, options, result, err);
 	gm_store_close(table_store);
 	gm_store_close(source);

@@ -168,7 +168,7 @@ static enum gm_code prove_job(struct gm_verifier *verifier, struct gm_verify_job
 	if (job->is_old) return GM_OK;
 	job->head = gm_history_head(verifier->log, job->id);
 	enum gm_code rc =
-	    gm_history_load(verifier->table, job->id, verifier->memory_bytes / GM_VERIFY_LOG_SHARE, &history, &why);
+	    gm_history_load(verifier->table, job->id, verifier->memory_bytes / GM_VERIFY_LOG_SHARE, NULL, &history, &why);
 	bool loaded = rc == GM_OK;
 	if (!loaded && !gm_verify_is_finding(rc)) {
 		*err = why;

@@ -231,7 +231,7 @@ static enum gm_code look(struct gm_why *why, struct gm_error *err)
 {
 	struct gm_why_scan *scan = NULL;
 	GM_TRY(gm_layout_init(&why->layout, why->job->id, err));
-	GM_TRY(gm_history_load(why->table, why->job->id, why->memory_bytes / LOG_SHARE, &why->history, err));
+	GM_TRY(gm_history_load(why->table, why->job->id, why->memory_bytes / LOG_SHARE, NULL, &why->history, err));
 	begin_phase(why, "rows");
 	GM_TRY(gm_why_find_rows(why, err));
 	GM_TRY(gm_why_scan_new(why, &scan, err));
@@ -258,7 +258,7 @@ static enum gm_code look_on(struct gm_why *why, struct gm_error *err)
 {
 	struct gm_opened opened;
 	GM_TRY(check_options(why, err));
-	enum gm_code rc = gm_env_open(&opened, why->job, GM_ENV_SOURCE | GM_ENV_TABLE, err);
+	enum gm_code rc = gm_env_open(&opened, why->job, NULL, GM_ENV_SOURCE | GM_ENV_TABLE, err);
 	why->table = opened.env.table;
 	why->source = opened.env.source;
 	if (rc == GM_OK) rc = read_key(why, err);

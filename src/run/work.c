@@ -53,7 +53,8 @@ static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_l
 	                                   .source = runner->source,
 	                                   .table = options->dry_run ? NULL : runner->table,
 	                                   .threads = options->threads,
-	                                   .memory_bytes = options->memory_bytes - program_bytes,
+	                                   .memory_bytes = options->memory_bytes - program_bytes -
+	                                                   gm_env_memory_bytes(runner->env, options),
 	                                   .scratch = runner->env->scratch,
 	                                   .key_secret = runner->secret,
 	                                   .log = log,
@@ -245,6 +246,15 @@ static enum gm_code open_log(struct gm_runner *runner, const struct gm_plan *pla
 	return GM_OK;
 }
 
+enum gm_code gm_runner_secret(struct gm_runner *runner, struct gm_error *err)
+{
+	if (runner->has_secret) return GM_OK;
+	bool single_writer = runner->job->table.access.single_writer;
+	GM_TRY(gm_secret_get(runner->table, !runner->options.dry_run, single_writer, runner->secret, err));
+	runner->has_secret = true;
+	return GM_OK;
+}
+
 static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *plan, uint64_t objects, uint64_t bytes,
                                struct gm_error *err)
 {
@@ -253,7 +263,7 @@ static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *p
 	runner->done = (struct gm_engine_progress){0};
 	const struct gm_delta_log *log;
 	GM_TRY(open_log(runner, plan, &log, err));
-	GM_TRY(gm_secret_get(runner->table, !runner->options.dry_run, runner->secret, err));
+	GM_TRY(gm_runner_secret(runner, err));
 	GM_TRY(new_engine(runner, log, err));
 	gm_runner_phase(runner, "work");
 	return GM_OK;

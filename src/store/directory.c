@@ -535,6 +535,7 @@ static const struct gm_store_ops directory_ops = {
     .publish = dir_publish,
     .discard = dir_discard,
     .remove_tree = gm_directory_remove_tree,
+    .diagnose = gm_directory_diagnose,
     .close = dir_close,
 };
 

@@ -27,6 +27,9 @@ enum gm_code gm_directory_list(struct gm_store *store, const char *prefix, const
                                gm_list_fn *each, void *context, struct gm_error *err);
 enum gm_code gm_directory_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);
 
+/* In directory_doctor.c. */
+bool gm_directory_diagnose(struct gm_store *store, const char *work_prefix, gm_step_fn *step, void *context);
+
 /* The folder of a key, entered part by part without following symbolic links: an open descriptor, and the key's last
  * part. create: what is missing is made, durably. *fd is -1 on failure. NOT_FOUND only if create is false. */
 enum gm_code gm_directory_enter(struct gm_directory *dir, const char *key, bool create, int *fd, const char **leaf,

@@ -117,6 +117,12 @@ static enum gm_code faulty_probe(struct gm_store *store, const char *prefix, str
 	MAKE(store, "probe", gm_store_probe, prefix, err);
 }
 
+static enum gm_code faulty_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *wanted, void *context,
+                                 uint64_t *swept, struct gm_error *err)
+{
+	MAKE(store, "sweep", gm_store_sweep, age_us, wanted, context, swept, err);
+}
+
 static void faulty_counts(struct gm_store *store, struct gm_store_counts *add_to)
 {
 	gm_store_add_counts(of(store)->inner, add_to);
@@ -226,6 +232,7 @@ static const struct gm_store_ops faulty_ops = {
     .remove_tree = faulty_remove_tree,
     .counts = faulty_counts,
     .probe = faulty_probe,
+    .sweep = faulty_sweep,
     .close = faulty_close,
 };
 

@@ -65,7 +65,7 @@ enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *respons
 {
 	enum gm_code code = gm_call_fail(response, doing, err);
 	if (strcmp(response->error, "NoSuchBucket") == 0) {
-		code = gm_error_set(err, GM_DENIED, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
+		code = gm_error_set(err, GM_USAGE, "there is no bucket %s at %.200s", s3->bucket, s3->endpoint.url);
 		(void)gm_error_hint(err, code, "buckets are not made here: make it, or mend the location or the endpoint");
 	}
 	return gm_s3_name(s3, code, key, err);
@@ -191,44 +191,20 @@ static const struct gm_store_ops s3_ops = {.list = gm_s3_list,
                                            .discard = gm_s3_discard,
                                            .remove_tree = gm_s3_remove_tree,
                                            .probe = gm_s3_probe,
+                                           .sweep = gm_s3_sweep,
+                                           .diagnose = gm_s3_diagnose,
                                            .counts = s3_counts,
                                            .close = s3_close};
 
-static bool bucket_valid(const char *name, size_t bytes)
-{
-	/* What a host name or a path can carry; the rest of the rules the service knows. */
-	if (bytes < 3 || bytes > 255) return false;
-	for (size_t i = 0; i < bytes; i++) {
-		char c = name[i];
-		bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-		            c == '.' || c == '_';
-		if (!fine) return false;
-	}
-	return name[0] != '.' && name[0] != '-';
-}
-
-/* "s3://bucket/prefix": the prefix gets one '/' at its end. */
 static enum gm_code parse_location(struct gm_s3 *s3, const char *location, struct gm_error *err)
 {
-	const char *bucket = location + strlen("s3://"), *rest = strchr(bucket, '/');
-	size_t bucket_bytes = rest != NULL ? (size_t)(rest - bucket) : strlen(bucket);
-	if (rest == NULL) rest = "";
-	if (rest[0] == '/') rest++;
-	size_t n = strlen(rest);
-	while (n > 0 && rest[n - 1] == '/') n--;
-	if (!bucket_valid(bucket, bucket_bytes) || n > GM_S3_KEY_MAX_BYTES - 64) {
-		(void)gm_error_set(err, GM_USAGE, "not a location of S3");
-		(void)gm_error_hint(err, GM_USAGE, "give s3://bucket/prefix/");
-		return gm_error_object(err, GM_USAGE, location, strlen(location));
-	}
-	s3->bucket = strndup(bucket, bucket_bytes);
-	s3->prefix = malloc(n + 2);
-	s3->store.location = malloc(bucket_bytes + n + 8);
-	if (s3->bucket == NULL || s3->prefix == NULL || s3->store.location == NULL)
-		GM_FAIL(err, GM_NOMEM, "out of memory for a store");
-	(void)snprintf(s3->prefix, n + 2, "%.*s%s", (int)n, rest, n > 0 ? "/" : "");
-	(void)snprintf(s3->store.location, bucket_bytes + n + 8, "s3://%s%s%.*s", s3->bucket, n > 0 ? "/" : "", (int)n,
-	               rest);
+	GM_TRY(gm_s3_split(location, &s3->bucket, &s3->prefix, err));
+	size_t bytes = strlen(s3->bucket) + strlen(s3->prefix) + 8, n = strlen(s3->prefix);
+	s3->store.location = malloc(bytes);
+	if (s3->store.location == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a store");
+	/* Without the slash at the prefix's end. */
+	(void)snprintf(s3->store.location, bytes, "s3://%s%s%.*s", s3->bucket, n > 0 ? "/" : "", n > 0 ? (int)n - 1 : 0,
+	               s3->prefix);
 	return GM_OK;
 }
 
@@ -248,7 +224,11 @@ static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options
 	s3->requester_pays = options->requester_pays;
 	s3->version_ids = options->version_ids;
 	uint64_t memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
-	s3->ahead_limit = s3->staged_limit = memory_bytes / 2;
+	/* A source is read and a table is staged to: neither needs both shares at once. */
+	s3->ahead_limit = s3->staged_limit = memory_bytes;
+	s3->segment_bytes = memory_bytes / GM_S3_SEGMENTS;
+	if (s3->segment_bytes > GM_S3_SEGMENT_MAX_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MAX_BYTES;
+	if (s3->segment_bytes < GM_S3_SEGMENT_MIN_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MIN_BYTES;
 	return GM_OK;
 }
 

@@ -24,8 +24,10 @@
 
 enum {
 	GM_S3_KEY_MAX_BYTES = 1024,
-	GM_S3_SEGMENT_BYTES = 8 << 20, /* of a large object, fetched by one request */
-	GM_S3_PART_BYTES = 8 << 20,    /* of a multipart upload; S3 wants 5 MiB at least */
+	GM_S3_SEGMENTS = 4, /* of a large object, in flight */
+	GM_S3_SEGMENT_MIN_BYTES = 1 << 20,
+	GM_S3_SEGMENT_MAX_BYTES = 8 << 20,
+	GM_S3_PART_BYTES = 8 << 20, /* of a multipart upload; S3 wants 5 MiB at least */
 	GM_S3_PARALLEL = 16,
 	GM_S3_ETAG_BYTES = 128,
 	GM_S3_PUT_TOKEN_BYTES = 33,
@@ -48,6 +50,7 @@ struct gm_s3 {
 	/* Reading ahead: bytes that segments in flight or not yet read may take, for all readers together. */
 	pthread_mutex_t reading;
 	uint64_t ahead_bytes, ahead_limit;
+	size_t segment_bytes;         /* fetched by one request; what is not larger than two is fetched whole */
 	struct gm_s3_reader *waiting; /* opened for an expected object, and not begun for want of room; oldest first */
 
 	/* Staging: what is being put, and what this process knows of what it has staged. */
@@ -63,6 +66,10 @@ static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
 {
 	return (struct gm_s3 *)store; /* its first member */
 }
+
+/* "s3://bucket/prefix": the prefix is "" or gets one '/' at its end. Both are free()d by the caller. USAGE: the location
+ * is none of S3. */
+enum gm_code gm_s3_split(const char *location, char **bucket, char **prefix, struct gm_error *err) GM_CHECK;
 
 /* --- requests (s3.c) ---------------------------------------------------------------------------------------------- */
 
@@ -121,6 +128,11 @@ enum gm_code gm_s3_staged_size(struct gm_store *store, const char *token, uint64
 enum gm_code gm_s3_settle(struct gm_store *store, struct gm_error *err);
 enum gm_code gm_s3_publish(struct gm_store *store, const char *token, const char *final_key, struct gm_error *err);
 enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_error *err);
+bool gm_s3_diagnose(struct gm_store *store, const char *work_prefix, gm_step_fn *step, void *context);
 void gm_s3_forget_uploads(struct gm_s3 *s3);
+/* Aborts an upload; OK also when it is gone. */
+enum gm_code gm_s3_abort(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err) GM_CHECK;
+enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *wanted, void *context, uint64_t *swept,
+                         struct gm_error *err);
 
 #endif

@@ -12,9 +12,7 @@
 #include <string.h>
 
 enum {
-	SEGMENTS = 4,                /* in flight, of one reader */
-	FIRST_BYTES = 1 << 20,       /* asked for first of an object that is not known */
-	WHOLE_BYTES = 2 * (8 << 20), /* an object up to this size is asked for at once */
+	FIRST_BYTES = 1 << 20, /* asked for first of an object that is not known */
 };
 
 struct segment {
@@ -36,7 +34,7 @@ struct gm_s3_reader {
 	bool known;                       /* size and ETag are */
 	enum gm_code failed;              /* what came is not to be trusted: all that follows fails the same way */
 	uint64_t position, asked;
-	struct segment segments[SEGMENTS];
+	struct segment segments[GM_S3_SEGMENTS];
 	size_t first, count; /* of the segments: a ring */
 };
 
@@ -80,14 +78,14 @@ static void drop_segment(struct gm_s3_reader *reader)
 	gm_call_end(segment->call);
 	free(segment->data);
 	gm_arena_release(&segment->arena);
-	reader->first = (reader->first + 1) % SEGMENTS;
+	reader->first = (reader->first + 1) % GM_S3_SEGMENTS;
 	reader->count--;
 	store_of(reader)->ahead_bytes -= segment->bytes;
 }
 
 static enum gm_code add_segment(struct gm_s3_reader *reader, size_t bytes, struct gm_error *err)
 {
-	struct segment *segment = &reader->segments[(reader->first + reader->count) % SEGMENTS];
+	struct segment *segment = &reader->segments[(reader->first + reader->count) % GM_S3_SEGMENTS];
 	*segment = (struct segment){.offset = reader->asked, .bytes = bytes, .data = malloc(bytes > 0 ? bytes : 1)};
 	gm_arena_init(&segment->arena, 1024);
 	reader->count++;
@@ -107,9 +105,9 @@ static enum gm_code add_segment(struct gm_s3_reader *reader, size_t bytes, struc
 }
 
 /* Of an object that is known: what is asked for first. */
-static size_t first_bytes(uint64_t size)
+static size_t first_bytes(const struct gm_s3 *s3, uint64_t size)
 {
-	return size <= WHOLE_BYTES ? (size_t)size : GM_S3_SEGMENT_BYTES;
+	return size <= 2 * s3->segment_bytes ? (size_t)size : s3->segment_bytes;
 }
 
 /* With store->reading held. Asks for what comes next, as far as there is room. */
@@ -117,9 +115,9 @@ static enum gm_code pump(struct gm_s3_reader *reader, struct gm_error *err)
 {
 	struct gm_s3 *s3 = store_of(reader);
 	uint64_t size = reader->reader.info.size;
-	while (reader->known && reader->asked < size && reader->count < SEGMENTS) {
+	while (reader->known && reader->asked < size && reader->count < GM_S3_SEGMENTS) {
 		uint64_t left = size - reader->asked;
-		size_t bytes = reader->asked == 0 ? first_bytes(size) : GM_S3_SEGMENT_BYTES;
+		size_t bytes = reader->asked == 0 ? first_bytes(s3, size) : s3->segment_bytes;
 		if (bytes > left) bytes = (size_t)left;
 		if (s3->ahead_bytes + bytes > s3->ahead_limit && reader->count > 0) return GM_OK;
 		GM_TRY(add_segment(reader, bytes, err));
@@ -152,7 +150,7 @@ static void serve_line(struct gm_s3 *s3)
 {
 	while (s3->waiting != NULL) {
 		struct gm_s3_reader *reader = s3->waiting;
-		if (s3->ahead_bytes + first_bytes(reader->reader.info.size) > s3->ahead_limit) return;
+		if (s3->ahead_bytes + first_bytes(s3, reader->reader.info.size) > s3->ahead_limit) return;
 		leave_line(s3, reader);
 		(void)!pump(reader, NULL);
 	}
@@ -264,7 +262,7 @@ static enum gm_code expect(struct gm_s3_reader *reader, const struct gm_object_i
 	(void)pthread_mutex_lock(&s3->reading);
 	if (expected->size == 0)
 		rc = add_segment(reader, 0, err); /* whether it still is, one request tells */
-	else if (s3->waiting != NULL || s3->ahead_bytes + first_bytes(expected->size) > s3->ahead_limit)
+	else if (s3->waiting != NULL || s3->ahead_bytes + first_bytes(s3, expected->size) > s3->ahead_limit)
 		join_line(s3, reader);
 	else
 		rc = pump(reader, err);
@@ -339,7 +337,7 @@ enum gm_code gm_s3_reader_check(struct gm_store_reader *base, struct gm_error *e
 	struct gm_s3_reader *reader = of(base);
 	bool missing;
 	for (size_t i = 0; i < reader->count; i++)
-		GM_TRY(take_segment(reader, &reader->segments[(reader->first + i) % SEGMENTS], &missing, err));
+		GM_TRY(take_segment(reader, &reader->segments[(reader->first + i) % GM_S3_SEGMENTS], &missing, err));
 	return GM_OK;
 }
 

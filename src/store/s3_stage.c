@@ -299,7 +299,7 @@ static enum gm_code send_part(struct gm_s3 *s3, struct gm_staged *staged, struct
 	return rc;
 }
 
-static enum gm_code abort_upload(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err)
+enum gm_code gm_s3_abort(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err)
 {
 	struct gm_arena arena;
 	struct gm_call_request request;
@@ -501,7 +501,7 @@ void gm_s3_stage_abandon(struct gm_store *store, struct gm_staged *staged)
 		upload->first = (upload->first + 1) % PARTS_IN_FLIGHT;
 		upload->count--;
 	}
-	if (upload->id != NULL) (void)!abort_upload(s3, upload->final_key, upload->id, NULL);
+	if (upload->id != NULL) (void)!gm_s3_abort(s3, upload->final_key, upload->id, NULL);
 	free_staged(s3, staged);
 }
 
@@ -784,5 +784,5 @@ enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_
 		forget(s3, upload);
 	}
 	if (name.is_key) return gm_s3_remove(store, token, err);
-	return completed ? GM_OK : abort_upload(s3, name.final_key, name.id, err);
+	return completed ? GM_OK : gm_s3_abort(s3, name.final_key, name.id, err);
 }

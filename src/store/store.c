@@ -141,6 +141,18 @@ enum gm_code gm_store_probe(struct gm_store *store, const char *prefix, struct g
 	return store->ops->probe != NULL ? store->ops->probe(store, prefix, err) : GM_OK;
 }
 
+enum gm_code gm_store_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *wanted, void *context,
+                            uint64_t *swept, struct gm_error *err)
+{
+	*swept = 0;
+	return store->ops->sweep != NULL ? store->ops->sweep(store, age_us, wanted, context, swept, err) : GM_OK;
+}
+
+bool gm_store_diagnose(struct gm_store *store, const char *work_prefix, gm_step_fn *step, void *context)
+{
+	return store->ops->diagnose == NULL || store->ops->diagnose(store, work_prefix, step, context);
+}
+
 /* --- objects ------------------------------------------------------------------------------------------------------ */
 
 enum gm_code gm_store_list(struct gm_store *store, const char *prefix, gm_list_fn *each, void *context,

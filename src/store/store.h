@@ -30,6 +30,17 @@ typedef enum gm_code gm_list_fn(void *context, const struct gm_object_info *info
 /* Is a folder ("2024/", "2024/03/", ...) to be left out of a listing, with all that is in it? Its answer depends on the
  * folder alone. */
 typedef bool gm_prune_fn(void *context, const char *folder);
+/* Is what was begun under this key ours to sweep? */
+typedef bool gm_wanted_fn(void *context, const char *key);
+
+/* What gm_store_diagnose found out by one step. Texts live during the call. */
+enum gm_store_health { GM_HEALTH_GOOD, GM_HEALTH_NOTE, GM_HEALTH_BAD };
+struct gm_store_step {
+	const char *what; /* "list", "put-if-absent" */
+	enum gm_store_health health;
+	const char *text, *advice; /* a line each; advice "": there is nothing to do */
+};
+typedef void gm_step_fn(void *context, const struct gm_store_step *step);
 
 struct gm_staged; /* an open staged object, for appending */
 
@@ -60,7 +71,8 @@ struct gm_store_options {
 };
 
 /* NULL is allowed for remove_many (one by one), staged_size (tokens are keys), settle (nothing to wait for), counts
- * (none) and probe (it holds). */
+ * (none), probe (it holds), sweep (nothing is ever left) and diagnose (it is healthy).
+ */
 struct gm_store_ops {
 	enum gm_code (*list)(struct gm_store *, const char *prefix, const char *after, gm_prune_fn *, gm_list_fn *,
 	                     void *context, struct gm_error *);
@@ -91,6 +103,9 @@ struct gm_store_ops {
 	enum gm_code (*remove_tree)(struct gm_store *, const char *prefix, struct gm_error *);
 	void (*counts)(struct gm_store *, struct gm_store_counts *add_to);
 	enum gm_code (*probe)(struct gm_store *, const char *prefix, struct gm_error *);
+	enum gm_code (*sweep)(struct gm_store *, int64_t age_us, gm_wanted_fn *, void *context, uint64_t *swept,
+	                      struct gm_error *);
+	bool (*diagnose)(struct gm_store *, const char *work_prefix, gm_step_fn *, void *context);
 	void (*close)(struct gm_store *);
 };
 struct gm_store {
@@ -120,15 +135,41 @@ enum gm_code gm_store_open_memory(struct gm_store **out, struct gm_error *err) G
 enum gm_code gm_store_open_faulty(struct gm_store *inner, uint64_t fail_at, enum gm_code code, bool after,
                                   uint64_t *calls, struct gm_store **out, struct gm_error *err) GM_CHECK;
 void gm_store_close(struct gm_store *store); /* NULL is allowed */
+/* Is each call a journey, to a service that counts it? */
+static inline bool gm_store_is_remote(const struct gm_store *store)
+{
+	return store->parallel > 1;
+}
 /* A location in the form that is the same for the same place however it is written: of a directory its absolute path
  * without links (as far as it exists), of S3 "s3://bucket/prefix", without slashes at its end. free() it; NULL when
  * memory is gone. */
 char *gm_store_canonical(const char *location);
+/* A location in S3 as policies name it. */
+enum { GM_STORE_REGION_BYTES = 64 };
+struct gm_store_place {
+	char *bucket, *prefix;              /* the prefix is "" or ends in '/' */
+	char region[GM_STORE_REGION_BYTES]; /* of the options, the environment or the profile; "": none says */
+	const char *partition;              /* the region's: "aws", "aws-cn", "aws-us-gov", ... */
+};
+bool gm_store_is_s3(const char *location);
+/* Of the options only profile and region count. Asks no service; USAGE: no location of S3, or as AWS's files are. */
+enum gm_code gm_store_place(const char *location, const struct gm_store_options *options, struct gm_store_place *out,
+                            struct gm_error *err) GM_CHECK;
+void gm_store_place_clear(struct gm_store_place *place);
 /* What the store has asked of a service so far is added to *add_to. */
 void gm_store_add_counts(struct gm_store *store, struct gm_store_counts *add_to);
 /* Does put-if-absent hold, also among several at once? UNSUPPORTED, naming the store, if not. It is tried with objects
  * below prefix, which ends in '/', and they are removed. */
 enum gm_code gm_store_probe(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
+
+/* Removes what was staged invisibly, is older than that by the store's own clock, and was never finished: uploads of
+ * runners that died. Listings do not show them. *swept: how many. */
+enum gm_code gm_store_sweep(struct gm_store *, int64_t age_us, gm_wanted_fn *, void *context, uint64_t *swept,
+                            struct gm_error *) GM_CHECK;
+
+/* Tries, step by step, what a run needs: to list and to read; with a work_prefix that ends in '/' also to write below
+ * it, where nothing is left. False: some step failed. */
+bool gm_store_diagnose(struct gm_store *, const char *work_prefix, gm_step_fn *step, void *context);
 
 /* 1 .. GM_KEY_MAX_BYTES bytes; parts between '/' that are not empty, ".", ".." or a name that the store hides. */
 bool gm_store_key_valid(const char *key);

@@ -603,6 +603,97 @@ static void help(void **state)
 	free(text);
 }
 
+/* --- How S3 is reached ------------------------------------------------------------------------------------------- */
+
+#define COLUMNS "columns:\n  - {name: a, type: string, from: a}\n"
+
+static void places_in_s3_are_told_apart(void **state)
+{
+	(void)state;
+	struct gm_job *job = load("job: t\n"
+	                          "source:\n"
+	                          "  location: s3://in/x\n"
+	                          "  profile: reader\n"
+	                          "  region: eu-west-1\n"
+	                          "  path_style: true\n"
+	                          "  timeout: 90s\n"
+	                          "  requester_pays: true\n"
+	                          "  version_ids: true\n"
+	                          "table:\n"
+	                          "  location: s3://out/y\n"
+	                          "  endpoint: http://127.0.0.1:9000\n"
+	                          "  ca_file: ca.pem\n"
+	                          "  path_style: false\n"
+	                          "  timeout: 2m\n"
+	                          "  encryption: aws:kms\n"
+	                          "  kms_key: alias/k\n"
+	                          "  single_writer: true\n" COLUMNS);
+	const struct gm_job_access *source = &job->source.access, *table = &job->table.access;
+	assert_string_equal(source->profile, "reader");
+	assert_string_equal(source->region, "eu-west-1");
+	assert_null(source->endpoint);
+	assert_int_equal(source->path_style, GM_PATH_STYLE_TRUE);
+	assert_true(source->timeout_us == INT64_C(90000000));
+	assert_true(source->requester_pays && source->version_ids && !source->single_writer);
+	assert_null(table->profile);
+	assert_string_equal(table->endpoint, "http://127.0.0.1:9000");
+	assert_string_equal(table->ca_file, "ca.pem");
+	assert_int_equal(table->path_style, GM_PATH_STYLE_FALSE);
+	assert_true(table->timeout_us == INT64_C(120000000));
+	assert_int_equal(table->encryption, GM_ENCRYPTION_KMS);
+	assert_string_equal(table->kms_key, "alias/k");
+	assert_true(table->single_writer);
+	/* Where data lies changes no byte. */
+	struct gm_job *plain = load("job: t\nsource: {location: s3://in/x}\ntable: {location: s3://out/y}\n" COLUMNS);
+	assert_memory_equal(job->hash, plain->hash, sizeof job->hash);
+	assert_int_equal(plain->table.access.path_style, GM_PATH_STYLE_AUTO);
+	assert_int_equal(plain->table.access.encryption, GM_ENCRYPTION_BUCKET);
+	gm_job_free(plain);
+	gm_job_free(job);
+}
+
+static void a_directory_is_not_reached_by_s3(void **state)
+{
+	(void)state;
+	static const char *const source_keys[] = {
+	    "profile: p", "region: r",   "endpoint: e",       "path_style: auto",
+	    "ca_file: f", "timeout: 5s", "version_ids: true", "requester_pays: false"};
+	static const char *const table_keys[] = {"profile: p", "encryption: AES256", "kms_key: k", "single_writer: false"};
+	for (size_t i = 0; i < 8 + 4; i++) {
+		char text[512];
+		struct gm_error err = {0};
+		const char *key = i < 8 ? source_keys[i] : table_keys[i - 8];
+		(void)snprintf(text, sizeof text,
+		               "job: t\nsource: {location: in%s%s}\ntable: {location: \"file:///out\"%s%s}\n" COLUMNS,
+		               i < 8 ? ", " : "", i < 8 ? key : "", i < 8 ? "" : ", ", i < 8 ? "" : key);
+		if (load_error(text, NULL, &err) != GM_JOB) fail_msg("%s was accepted", key);
+		assert_int_equal(err.line, i < 8 ? 2 : 3);
+		char name[32];
+		(void)snprintf(name, sizeof name, "'%.*s'", (int)strcspn(key, ":"), key);
+		assert_non_null(strstr(err.message, name));
+	}
+	/* Another location by an option: the keys are for the one that it replaces. */
+	static const char far[] = "job: t\nsource: {location: s3://in, region: r}\ntable: {location: out}\n" COLUMNS;
+	const struct gm_job_options options = {.source = "in"};
+	struct gm_job *job;
+	struct gm_error err;
+	assert_int_equal(gm_job_parse("j.yaml", far, sizeof far - 1, &options, &job, &err), GM_OK);
+	gm_job_free(job);
+}
+
+static void a_key_needs_its_encryption(void **state)
+{
+	(void)state;
+	struct gm_error err = {0};
+	assert_int_equal(
+	    load_error("job: t\nsource: {location: in}\ntable: {location: s3://out, kms_key: k}\n" COLUMNS, NULL, &err),
+	    GM_JOB);
+	assert_non_null(strstr(err.message, "kms_key"));
+	/* What ${NAME:-} leaves empty is not given. */
+	gm_job_free(
+	    load("job: t\nsource: {location: in}\ntable: {location: s3://out, kms_key: \"\", region: \"\"}\n" COLUMNS));
+}
+
 /* The guide names every key of the table in a row that begins with it, below the heading of its section, and no other.
  */
 static void guide(void **state)
@@ -653,6 +744,9 @@ int main(void)
 	    cmocka_unit_test(fallbacks_refused),
 	    cmocka_unit_test(sizes),
 	    cmocka_unit_test(durations),
+	    cmocka_unit_test(places_in_s3_are_told_apart),
+	    cmocka_unit_test(a_directory_is_not_reached_by_s3),
+	    cmocka_unit_test(a_key_needs_its_encryption),
 	    cmocka_unit_test(variables),
 	    cmocka_unit_test(last_setting_counts),
 	    cmocka_unit_test(variables_are_text),

@@ -112,6 +112,8 @@ static char *files_of_a_near_run(void)
 	open_place(&place, source, table, 1);
 	assert_int_equal(run(&place, &result), GM_OK);
 	assert_int_equal(result.inputs, OBJECTS);
+	assert_false(result.remote);
+	assert_int_equal(result.requests.get + result.requests.put, 0);
 	gm_run_result_clear(&result);
 	char *files = list(table);
 	close_place(&place);
@@ -131,6 +133,7 @@ static void distance_changes_no_byte(void **state)
 		put_objects(&source->store, 0, OBJECTS);
 		put_secret(&table->store);
 		open_place(&place, &source->store, &table->store, threads);
+		if (threads == 1) place.options.memory_bytes = (uint64_t)32 << 20; /* the least there is */
 		assert_int_equal(run(&place, &result), GM_OK);
 		gm_run_result_clear(&result);
 		char *files = list(&table->store);
@@ -249,6 +252,110 @@ static void keys_of_others_are_inputs(void **state)
 	close_place(&place);
 }
 
+/* A store that lets two writers win is found out before anything is put, once, and not where there is one writer. */
+static void a_new_table_is_probed(void **state)
+{
+	(void)state;
+	for (int single_writer = 0; single_writer < 2; single_writer++) {
+		struct far_store *source = far_open(PARALLEL), *table = far_open(PARALLEL);
+		struct gm_run_result result;
+		struct place place;
+		open_place(&place, &source->store, &table->store, 1);
+		place.job->table.access.single_writer = single_writer != 0;
+		assert_int_equal(run(&place, &result), GM_OK); /* there is nothing to put */
+		gm_run_result_clear(&result);
+		assert_int_equal(table->probes, 0);
+		for (int i = 0; i < 2; i++) {
+			put_objects(&source->store, i, i + 1);
+			table->refuses = i == 0 && single_writer == 0;
+			if (table->refuses) {
+				assert_int_equal(run(&place, &result), GM_UNSUPPORTED);
+				gm_run_result_clear(&result);
+				assert_int_equal(table->counts.put, 0);
+				table->refuses = false;
+				table->probes = 0;
+			}
+			assert_int_equal(run(&place, &result), GM_OK);
+			gm_run_result_clear(&result);
+			assert_int_equal(table->probes, single_writer != 0 ? 0 : 1);
+		}
+		close_place(&place);
+	}
+}
+
+static void requests_are_told(void **state)
+{
+	struct far_store *source = far_open(PARALLEL), *table = far_open(PARALLEL);
+	struct gm_run_result result;
+	struct place place;
+	(void)state;
+	put_objects(&source->store, 0, OBJECTS);
+	source->counts = (struct gm_store_counts){0};
+	open_place(&place, &source->store, &table->store, 1);
+	assert_int_equal(run(&place, &result), GM_OK);
+	const struct gm_store_counts *a = &source->counts, *b = &table->counts;
+	assert_true(result.remote);
+	assert_int_equal(result.requests.list, a->list + b->list);
+	assert_int_equal(result.requests.get, a->get + b->get);
+	assert_int_equal(result.requests.put, b->put);
+	assert_int_equal(result.requests.delete_, b->delete_);
+	assert_int_equal(result.requests.multipart, b->multipart);
+	assert_true(a->get == OBJECTS && b->put > 0 && b->multipart > 0);
+	gm_run_result_clear(&result);
+	close_place(&place);
+}
+
+static bool has(struct far_store *table, const char *key)
+{
+	bool there;
+	assert_int_equal(gm_store_has(table->objects, key, &there, &err), GM_OK);
+	return there;
+}
+
+/* Commits so many runs of an object each. */
+static void run_often(struct place *place, int first, int end)
+{
+	for (int i = first; i < end; i++) {
+		struct gm_run_result result;
+		put_objects(place->source, i, i + 1);
+		assert_int_equal(run(place, &result), GM_OK);
+		assert_true(result.committed);
+		gm_run_result_clear(&result);
+	}
+}
+
+/* What is left of runs below the oldest bookmark is looked for when a bookmark is written: a file that a sleeper
+ * staged, and a dead plan whose closing failed. */
+static void old_leftovers_are_swept_in_time(void **state)
+{
+	static const char closed[] = "_gristmill/j/plans/00000001.closed", staged[] = "_gristmill/j/work/00000002/x.staged";
+	struct far_store *source = far_open(PARALLEL), *table = far_open(PARALLEL);
+	struct gm_run_result result;
+	struct gm_planned planned;
+	struct place place;
+	(void)state;
+	open_place(&place, &source->store, &table->store, 1);
+	put_objects(&source->store, 0, 1);
+	assert_int_equal(gm_run_plan_on(place.job, &place.env, &place.options, &planned, &err), GM_OK);
+	gm_planned_clear(&planned);
+	place.options.abandon = true;
+	assert_int_equal(run(&place, &result), GM_OK);
+	assert_int_equal(result.abandoned, 1);
+	gm_run_result_clear(&result);
+	place.options.abandon = false;
+	assert_true(has(table, closed));
+	run_often(&place, 1, 30);
+	assert_int_equal(gm_store_remove(table->objects, closed, &err), GM_OK);
+	assert_int_equal(gm_store_put(table->objects, staged, "x", 1, true, &err), GM_OK);
+	run_often(&place, 30, 31);
+	assert_false(has(table, closed));
+	assert_true(has(table, staged));
+	run_often(&place, 31, 41);
+	assert_true(has(table, closed));
+	assert_false(has(table, staged));
+	close_place(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +363,9 @@ int main(void)
 	    cmocka_unit_test(any_call_may_fail),
 	    cmocka_unit_test(reading_may_fail),
 	    cmocka_unit_test(keys_of_others_are_inputs),
+	    cmocka_unit_test(a_new_table_is_probed),
+	    cmocka_unit_test(requests_are_told),
+	    cmocka_unit_test(old_leftovers_are_swept_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

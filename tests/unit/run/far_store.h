@@ -20,6 +20,8 @@ struct far_store {
 	size_t unsettled_count, unsettled_room;
 	struct gm_store_counts counts;
 	uint64_t probes, settles;
+	const char *trace; /* not NULL: every call is told, by this name */
+	bool refuses;        /* the probe finds that put-if-absent does not hold */
 	int open, most_open; /* readers */
 };
 
@@ -38,10 +40,16 @@ static void far_count(uint64_t *count)
 	__atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
 }
 
+static void far_tell(const struct far_store *self, const char *call, const char *key)
+{
+	if (self->trace != NULL) fprintf(stderr, "  %s %s %s\n", self->trace, call, key);
+}
+
 static enum gm_code far_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
                              gm_list_fn *each, void *context, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "list", prefix);
 	far_count(&self->counts.list);
 	return self->objects->ops->list(self->objects, prefix, after, prune, each, context, error);
 }
@@ -50,6 +58,7 @@ static enum gm_code far_stat(struct gm_store *store, const char *key, struct gm_
                              struct gm_arena *arena, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "stat", key);
 	far_count(&self->counts.head);
 	return self->objects->ops->stat(self->objects, key, info, arena, error);
 }
@@ -58,6 +67,7 @@ static enum gm_code far_read(struct gm_store *store, const char *key, uint64_t o
                              size_t *got, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "read", key);
 	far_count(&self->counts.get);
 	return self->objects->ops->read(self->objects, key, offset, into, bytes, got, error);
 }
@@ -68,6 +78,7 @@ static enum gm_code far_reader_open(struct gm_store *store, const char *key, con
 	struct far_store *self = far_of(store);
 	struct far_reader *reader = malloc(sizeof *reader);
 	if (reader == NULL) abort();
+	far_tell(self, "reader_open", key);
 	far_count(&self->counts.get);
 	enum gm_code code = self->objects->ops->reader_open(self->objects, key, expected, &reader->inner, error);
 	if (code != GM_OK) {
@@ -107,6 +118,7 @@ static enum gm_code far_put(struct gm_store *store, const char *key, const void 
                             struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "put", key);
 	far_count(&self->counts.put);
 	return self->objects->ops->put(self->objects, key, data, bytes, if_absent, error);
 }
@@ -114,6 +126,7 @@ static enum gm_code far_put(struct gm_store *store, const char *key, const void 
 static enum gm_code far_remove(struct gm_store *store, const char *key, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "remove", key);
 	far_count(&self->counts.delete_);
 	return self->objects->ops->remove(self->objects, key, error);
 }
@@ -122,6 +135,7 @@ static enum gm_code far_remove_many(struct gm_store *store, const char *const *k
                                     struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "remove_many", count > 0 ? keys[0] : "");
 	far_count(&self->counts.delete_);
 	for (size_t i = 0; i < count; i++) GM_TRY(self->objects->ops->remove(self->objects, keys[i], error));
 	return GM_OK;
@@ -150,6 +164,7 @@ static enum gm_code far_stage_open(struct gm_store *store, const char *final_key
                                    struct gm_staged **out, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "stage_open", final_key);
 	far_count(&self->counts.multipart);
 	return gm_store_stage_open(self->uploads, final_key, work_prefix, out, error);
 }
@@ -195,6 +210,7 @@ static enum gm_code far_staged_size(struct gm_store *store, const char *token, u
 {
 	struct far_store *self = far_of(store);
 	const char *key;
+	far_tell(self, "staged_size", token);
 	far_count(&self->counts.multipart);
 	GM_TRY(far_upload(self, token, &key, error));
 	return gm_store_staged_size(self->uploads, key, bytes, error);
@@ -206,6 +222,7 @@ static enum gm_code far_publish(struct gm_store *store, const char *token, const
 	struct far_store *self = far_of(store);
 	const char *key;
 	struct gm_buf bytes;
+	far_tell(self, "publish", final_key);
 	far_count(&self->counts.multipart);
 	GM_TRY(far_upload(self, token, &key, error));
 	gm_buf_init(&bytes, (size_t)1 << 24);
@@ -219,6 +236,7 @@ static enum gm_code far_publish(struct gm_store *store, const char *token, const
 static enum gm_code far_discard(struct gm_store *store, const char *token, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	far_tell(self, "discard", token);
 	far_count(&self->counts.multipart);
 	if (strncmp(token, "upload:", 7) != 0) GM_FAIL(error, GM_CORRUPT, "not the name of an upload");
 	return gm_store_remove(self->uploads, token + 7, error);
@@ -240,8 +258,8 @@ static void far_counts(struct gm_store *store, struct gm_store_counts *add_to)
 static enum gm_code far_probe(struct gm_store *store, const char *prefix, struct gm_error *error)
 {
 	(void)prefix;
-	(void)error;
 	far_count(&far_of(store)->probes);
+	if (far_of(store)->refuses) GM_FAIL(error, GM_UNSUPPORTED, "the store lets two writers win");
 	return GM_OK;
 }
 

@@ -66,7 +66,7 @@ static struct gm_plan *make_plan(struct fixture *f, uint64_t limit, enum gm_code
 {
 	struct gm_history history;
 	struct gm_plan *plan = NULL;
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	struct gm_plan_request request = {.job = &f->job,
 	                                  .source = f->source,
 	                                  .bookmark = history.bookmark,
@@ -338,7 +338,7 @@ static void a_plan_given_up_is_dead_and_leaves_nothing(void **state)
 		assert_false(exists(f->table, token));
 		assert_true(exists(f->table, "_gristmill/job/work/00000001/00000.json")); /* so that it never comes again */
 	}
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	assert_int_equal(history.head, 2);
 	assert_int_equal(history.last_plan, 2);
 	assert_int_equal(history.open_count, 0);
@@ -369,7 +369,7 @@ static void of_plans_with_one_parent_one_is_committed(void **state)
 	put(f->table, "_gristmill/job/work/00000002/x", "");
 	put(f->table, "_gristmill/job/work/00000002/y", "");
 	put(f->table, "_gristmill/job/work/00000009/x", "");
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_OK);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_OK);
 	assert_int_equal(history.stray_count, 2);
 	assert_int_equal(history.stray[0], 1);
 	assert_int_equal(history.stray[1], 2);
@@ -442,7 +442,7 @@ static void a_log_put_back_to_an_older_state_is_refused(void **state)
 	put(f->source, "b", "{}");
 	plan = written_plan(f, 2);
 	assert_int_equal(gm_store_remove(f->table, "_delta_log/00000000000000000000.json", &err), GM_OK);
-	assert_int_equal(gm_history_load(f->table, "job", MEMORY, &history, &err), GM_CORRUPT);
+	assert_int_equal(gm_history_load(f->table, "job", MEMORY, NULL, &history, &err), GM_CORRUPT);
 	assert_string_equal(err.object, "_delta_log");
 	gm_plan_free(plan);
 }

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""s3.py - what it costs that source and table lie in S3, on loopback, beside the same run on directories.
+
+    s3.py                    the table of docs/benchmarks.md (--write puts it there)
+
+Three questions: the CPU time of a run from S3 to S3 against one from directory to directory, the same input on one thread;
+how much longer a run over 200 objects takes when every answer is 50 ms late; and the memory for listing and planning
+100,000 objects. The server is a real one (versitygw) whose own time is not counted; Toxiproxy makes the answers late."""
+import argparse
+import datetime
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import bench
+
+sys.path.insert(0, str(bench.ROOT / "tests"))
+import s3_servers  # noqa: E402
+
+JOB = bench.ROOT / "jobs" / "access-record.yaml"
+LATENCY_MS = 50
+
+
+def gristmill(binary, command, source, target, *flags):
+    return [binary, command, JOB, "--source", source, "--table", target, *flags, "--json"]
+
+
+def timed(command, **options):
+    """Wall-clock seconds."""
+    begin = time.monotonic()
+    bench.run(command, **options)
+    return time.monotonic() - begin
+
+
+def measure_cpu(binary, bucket, folder, prefix, arguments):
+    """Interleaved runs: directory to directory, S3 to S3. Two medians of CPU seconds, and the peak of the second."""
+    near, far, peaks = [], [], []
+    for turn in range(arguments.runs):
+        with tempfile.TemporaryDirectory(dir=bench.CACHE) as table:
+            near.append(bench.run(gristmill(binary, "run", folder, table, "--threads", "1"), arguments.cpu)[0])
+        seconds, peak = bench.run(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"cpu-{turn}/"), "--threads", "1"), arguments.cpu)
+        far.append(seconds)
+        peaks.append(peak)
+    return statistics.median(near), statistics.median(far), statistics.median(peaks)
+
+
+def measure_latency(binary, bucket, prefix, proxy, arguments):
+    """Medians of wall-clock seconds without and with late answers."""
+    quick, late = [], []
+    for turn in range(arguments.runs):
+        for times, url, name in ((quick, bucket.server.url, "quick"), (late, proxy.url, "late")):
+            os.environ["AWS_ENDPOINT_URL"] = url
+            times.append(timed(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"{name}-{turn}/"), "--threads", "1")))
+    os.environ["AWS_ENDPOINT_URL"] = bucket.server.url
+    return statistics.median(quick), statistics.median(late)
+
+
+def measure_planning(binary, bucket, count):
+    """Peak bytes and wall-clock seconds of planning `count` objects, which the server finds as files in its folder."""
+    root = bucket.path("many/")
+    for i in range(count):
+        path = root / f"{i // 1000:04}" / f"{i:07}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}\n")
+    begin = time.monotonic()
+    _, peak = bench.run(gristmill(binary, "plan", bucket.url("many/"), bucket.url("many-table/")))
+    return peak, time.monotonic() - begin
+
+
+def make_input(binary, bucket, records, seed, prefix):
+    folder = bench.make_input(binary, records, seed)
+    bucket.put_tree(folder, prefix)
+    return folder
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=int(os.environ.get("BENCH_RECORDS", 1_000_000)))
+    parser.add_argument("--latency-records", type=int, default=int(os.environ.get("BENCH_LATENCY_RECORDS", 5_000_000)))
+    parser.add_argument("--objects", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=int(os.environ.get("BENCH_RUNS", 3)))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cpu", type=int, default=os.cpu_count() - 1)
+    parser.add_argument("--write", action="store_true", default=bool(os.environ.get("BENCH_WRITE")))
+    arguments = parser.parse_args()
+    binary = bench.ROOT / "build" / "gristmill"
+    bench.CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=bench.CACHE, prefix="s3-") as scratch:
+        scratch = pathlib.Path(scratch)
+        with s3_servers.Versitygw(scratch / "server") as server, s3_servers.Toxiproxy(scratch / "proxy") as toxiproxy:
+            s3_servers.without_environment()
+            os.environ.update(server.environment())
+            bucket = server.make_bucket("bench")
+            folder = make_input(binary, bucket, arguments.records, arguments.seed, "in/")
+            near, far, peak = measure_cpu(binary, bucket, folder, "in/", arguments)
+            make_input(binary, bucket, arguments.latency_records, arguments.seed, "long/")
+            proxy = toxiproxy.before(server)
+            proxy.add("latency", latency=LATENCY_MS)
+            quick, late = measure_latency(binary, bucket, "long/", proxy, arguments)
+            planned, seconds = measure_planning(binary, bucket, arguments.objects)
+    text = "\n".join([
+        "| what | figure | goal |", "|---|---:|---:|",
+        f"| CPU, {arguments.records:,} records, directory to directory | {near:.2f} s | |",
+        f"| the same, S3 to S3 | {far:.2f} s, {far / near:.2f} times | 1.5 times |",
+        f"| its peak memory | {peak / bench.MIB:.0f} MiB | 256 MiB |",
+        f"| wall clock, {arguments.latency_records:,} records in 192 objects, S3 to S3 | {quick:.2f} s | |",
+        f"| the same, every answer {LATENCY_MS} ms late | {late:.2f} s, {(late / quick - 1) * 100:+.0f} % | +15 % |",
+        f"| {arguments.objects:,} objects listed and planned | {planned / bench.MIB:.0f} MiB, {seconds:.1f} s | 64 MiB |", "",
+        f"Medians of {arguments.runs} runs, one thread; machine: {bench.machine()}."])
+    print(text)
+    if arguments.write:
+        write(text)
+
+
+def write(text):
+    page = bench.ROOT / "docs" / "benchmarks.md"
+    head, _, rest = page.read_text().partition("<!-- begin: s3 -->")
+    _, _, tail = rest.partition("<!-- end: s3 -->")
+    page.write_text(f"{head}<!-- begin: s3 -->\n{text}\nMeasured {datetime.date.today().isoformat()}.\n<!-- end: s3 -->{tail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+/* doctor.c - source and table, each as a run would reach it, and what its store says when it is tried. */
+#include "run/runner.h"
+
+#include <string.h>
+
+struct visit {
+	gm_health_fn *step;
+	void *context;
+	const char *place, *location;
+	uint64_t faults;
+};
+
+static void tell(struct visit *visit, enum gm_health health, const char *what, const char *text, const char *advice)
+{
+	struct gm_health_step step = {.place = visit->place,
+	                              .location = visit->location,
+	                              .what = what,
+	                              .health = health,
+	                              .text = text,
+	                              .advice = advice};
+	visit->faults += health == GM_HEALTH_FAULT;
+	visit->step(visit->context, &step);
+}
+
+static void note_step(void *context, const struct gm_store_step *step)
+{
+	static const enum gm_health healths[] = {
+	    [GM_HEALTH_GOOD] = GM_HEALTHY, [GM_HEALTH_NOTE] = GM_HEALTH_HINT, [GM_HEALTH_BAD] = GM_HEALTH_FAULT};
+	tell(context, healths[step->health], step->what, step->text, step->advice);
+}
+
+/* work_prefix: where it may write; NULL: nowhere. */
+static enum gm_code look_at(struct visit *visit, const struct gm_job_access *access,
+                            const struct gm_run_options *options, const char *work_prefix, struct gm_error *err)
+{
+	struct gm_store *store;
+	enum gm_code rc = gm_env_open_store(visit->location, access, options, false, &store, err);
+	if (rc == GM_NOMEM) return rc;
+	if (rc == GM_NOT_FOUND && work_prefix != NULL) {
+		tell(visit, GM_HEALTH_HINT, "open", "the folder is not there yet", "the first run makes it");
+		return GM_OK;
+	}
+	if (rc != GM_OK) {
+		tell(visit, GM_HEALTH_FAULT, "open", err->message, err->hint);
+		return GM_OK;
+	}
+	(void)gm_store_diagnose(store, work_prefix, note_step, visit);
+	gm_store_close(store);
+	return GM_OK;
+}
+
+enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
+                       void *context, uint64_t *faults, struct gm_error *err)
+{
+	struct visit visit = {.step = step, .context = context, .place = "source", .location = job->source.location};
+	enum gm_code rc = look_at(&visit, &job->source.access, options, NULL, err);
+	visit.place = "table";
+	visit.location = job->table.location;
+	if (rc == GM_OK) rc = look_at(&visit, &job->table.access, options, "_gristmill/", err);
+	*faults = visit.faults;
+	return rc;
+}
