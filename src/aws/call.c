@@ -433,7 +433,9 @@ static enum verdict classify(struct gm_call *call)
 	int status = response->http.status;
 	response->error[0] = response->text[0] = response->request_id[0] = call->named_region[0] = '\0';
 	if (response->http.end == GM_HTTP_UNREACHABLE) return CONNECT;
-	if (response->http.end == GM_HTTP_BROKEN || response->http.end == GM_HTTP_TOO_LARGE) return BROKEN;
+	if (response->http.end == GM_HTTP_BROKEN) return BROKEN;
+	/* What is larger than was asked for is so again; an error's endless text may be a passing fault. */
+	if (response->http.end == GM_HTTP_TOO_LARGE) return request->into != NULL ? FINAL : BROKEN;
 	if (response->http.end != GM_HTTP_DONE) return FINAL;
 	bool good = status >= 200 && status < 300, hidden = good && holds_error(call);
 	if (good && !hidden) {
@@ -580,10 +582,10 @@ static enum gm_code no_answer(const struct gm_call *call, struct gm_error *err)
 	enum gm_code code = GM_TRANSIENT;
 	place_of(call->client, &place);
 	if (http->end == GM_HTTP_NOMEM) code = GM_NOMEM;
-	if (http->end == GM_HTTP_TLS) code = GM_IO;
+	if (http->end == GM_HTTP_TLS || http->end == GM_HTTP_TOO_LARGE) code = GM_IO;
 	(void)gm_error_set(err, code, "no answer from %.200s after %u attempts: %s", place.endpoint,
 	                   call->response.attempts, http->message);
-	if (code == GM_IO)
+	if (http->end == GM_HTTP_TLS)
 		return gm_error_hint(err, code,
 		                     "the server's certificate must be good for this name; AWS_CA_BUNDLE or ca_file "
 		                     "names the authority of your own servers");

@@ -96,7 +96,7 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
                            struct gm_error *err) GM_CHECK;
 /* Waits for the final answer, and frees nothing: *response lives until gm_call_end, whatever this returns. OK: there is
  * an answer, of whatever status. TRANSIENT: none could be had within attempts and budget; DENIED: no credentials; IO:
- * TLS failed; NOMEM. To be called once. */
+ * TLS failed, or what came is larger than request->into (http.end tells); NOMEM. To be called once. */
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Cancels what is still in flight. NULL is allowed. */
 void gm_call_end(struct gm_call *call);
