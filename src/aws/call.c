@@ -17,6 +17,7 @@ enum {
 	RETRY_TOKENS = 5,
 	BROKEN_TOKENS = 10,
 	ERROR_BODY_BYTES = 64 * 1024,
+	ACCESS_KEY_BYTES = 129,
 };
 static const int64_t base_us = 50000, throttle_base_us = 500000, longest_us = 20000000;
 static const char empty_sha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -43,7 +44,11 @@ struct gm_call {
 	struct gm_http_transfer *transfer;
 	char sha256[GM_SHA256_HEX_BYTES];
 	char named_region[GM_REGION_BYTES]; /* by an error answer */
+	char region[GM_REGION_BYTES];       /* of the attempt */
+	char access_key[ACCESS_KEY_BYTES];  /* the same; this much of it */
+	char *session_token;                /* in the arena; NULL: none */
 	bool skewed, renewed, moved;        /* each is done once */
+	bool renew;                         /* the next attempt's credentials are to be others than the last one's */
 	int taken_tokens;                   /* for the last retry */
 };
 
@@ -159,6 +164,21 @@ static void add(struct headers *headers, const char *name, const char *value)
 	headers->at[headers->count++] = (struct gm_sign_pair){name, value};
 }
 
+/* Of many calls in flight that are told the same, the first asks for new credentials; the others take those. */
+static enum gm_code get_credentials(struct gm_call *call, struct gm_credentials *out, struct gm_error *err)
+{
+	struct gm_provider *provider = call->client->options.provider;
+	GM_TRY(gm_provider_get(provider, false, out, err));
+	bool same = strncmp(out->access_key, call->access_key, sizeof call->access_key - 1) == 0;
+	if (call->renew && same) {
+		gm_credentials_wipe(out);
+		GM_TRY(gm_provider_get(provider, true, out, err));
+	}
+	call->renew = false;
+	(void)fits(call->access_key, sizeof call->access_key, out->access_key);
+	return GM_OK;
+}
+
 static enum gm_code sign(struct gm_call *call, const struct place *place, struct headers *headers, struct gm_error *err)
 {
 	struct gm_client *client = call->client;
@@ -167,13 +187,14 @@ static enum gm_code sign(struct gm_call *call, const struct place *place, struct
 	int64_t now_us = now_of(client);
 	char *date = gm_arena_alloc(&call->arena, GM_SIGN_DATE_BYTES), *token = NULL;
 	if (date == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
-	GM_TRY(gm_provider_get(client->options.provider, call->renewed, &credentials, err));
+	GM_TRY(get_credentials(call, &credentials, err));
 	gm_sign_date(now_us, date);
 	add(headers, "X-Amz-Date", date);
 	enum gm_code rc = GM_OK;
 	if (credentials.session_token != NULL && credentials.session_token[0] != '\0') {
 		token = gm_arena_strndup(&call->arena, credentials.session_token, strlen(credentials.session_token));
 		if (token == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a request");
+		call->session_token = token;
 		add(headers, "X-Amz-Security-Token", token);
 	}
 	struct gm_signer signer = {credentials.access_key, credentials.secret_key, token != NULL ? token : ""};
@@ -193,12 +214,23 @@ static enum gm_code sign(struct gm_call *call, const struct place *place, struct
 	return rc;
 }
 
+/* A line break in a header's value would begin a header of its own. */
+static enum gm_code check_headers(const struct gm_call_request *request, struct gm_error *err)
+{
+	for (size_t i = 0; i < request->header_count; i++)
+		if (strpbrk(request->headers[i].value, "\r\n") != NULL)
+			GM_FAIL(err, GM_USAGE, "the value of a header %s has a line break", request->headers[i].name);
+	return GM_OK;
+}
+
 static enum gm_code make_request(struct gm_call *call, struct gm_error *err)
 {
 	const struct gm_call_request *request = &call->request;
 	struct headers headers = {.count = 0};
 	struct place place;
+	GM_TRY(check_headers(request, err));
 	place_of(call->client, &place);
+	memcpy(call->region, place.region, sizeof call->region);
 	char *host = host_of(call, &place);
 	char *url = host != NULL ? url_of(call, &place, host) : NULL;
 	if (url == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
@@ -219,23 +251,39 @@ static enum gm_code make_request(struct gm_call *call, struct gm_error *err)
 	return GM_OK;
 }
 
-static enum gm_code start_attempt(struct gm_call *call, struct gm_error *err)
+static void forget_secrets(struct gm_call *call)
 {
-	gm_arena_reset(&call->arena);
-	GM_TRY(make_request(call, err));
-	call->response.attempts++;
-	return gm_http_start(call->client->options.http, &call->http, &call->response.http, &call->transfer, err);
+	if (call->session_token != NULL) explicit_bzero(call->session_token, strlen(call->session_token));
+	call->session_token = NULL;
 }
 
-static void count(struct gm_call *call)
+static void count_request(struct gm_call *call)
 {
 	struct gm_client *client = call->client;
 	(void)pthread_mutex_lock(&client->lock);
 	client->counts.requests[call->request.kind]++;
 	client->counts.retries += call->response.attempts > 1;
+	(void)pthread_mutex_unlock(&client->lock);
+}
+
+static void count_bytes(struct gm_call *call)
+{
+	struct gm_client *client = call->client;
+	(void)pthread_mutex_lock(&client->lock);
 	client->counts.bytes_out += call->response.http.sent_bytes;
 	client->counts.bytes_in += call->response.http.received_bytes;
 	(void)pthread_mutex_unlock(&client->lock);
+}
+
+static enum gm_code start_attempt(struct gm_call *call, struct gm_error *err)
+{
+	forget_secrets(call);
+	gm_arena_reset(&call->arena);
+	GM_TRY(make_request(call, err));
+	GM_TRY(gm_http_start(call->client->options.http, &call->http, &call->response.http, &call->transfer, err));
+	call->response.attempts++;
+	count_request(call);
+	return GM_OK;
 }
 
 /* --- What the answer says ----------------------------------------------------------------------------------------- */
@@ -275,17 +323,24 @@ static void clean(char *text)
 		if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
 }
 
+/* A service that takes long sends blanks ahead of its answer. */
+static void read_error_body(struct gm_call *call)
+{
+	const struct gm_buf *body = &call->response.http.body;
+	size_t n = body->len;
+	const uint8_t *at = body->data;
+	for (; n > 0 && strchr(" \t\r\n", *at) != NULL; n--) at++;
+	if (n == 0 || n > ERROR_BODY_BYTES) return;
+	if (*at == '<') (void)!gm_xml_parse(at, n, note_error, call, NULL);
+	if (*at == '{') read_json_error(call);
+}
+
 static void read_error(struct gm_call *call)
 {
 	const struct gm_http_response *http = &call->response.http;
 	const char *region = gm_http_header(http, "x-amz-bucket-region"), *id = gm_http_header(http, "x-amz-request-id");
 	if (id == NULL) id = gm_http_header(http, "x-amzn-requestid");
-	if (http->body.len > 0 && http->body.len <= ERROR_BODY_BYTES) {
-		if (http->body.data[0] == '<')
-			(void)!gm_xml_parse(http->body.data, http->body.len, note_error, call, NULL);
-		else if (http->body.data[0] == '{')
-			read_json_error(call);
-	}
+	read_error_body(call);
 	if (region != NULL) (void)fits(call->named_region, sizeof call->named_region, region);
 	if (id != NULL) (void)fits(call->response.request_id, sizeof call->response.request_id, id);
 	clean(call->response.error);
@@ -341,6 +396,7 @@ static enum verdict class_of_status(const struct gm_call *call, int status)
 {
 	if (status == 429) return THROTTLE;
 	if (status == 503) return THROTTLE;
+	if (status == 501 || status == 505 || status == 507) return FINAL; /* it cannot, or is full */
 	if (status == 408 || status >= 500) return SERVER;
 	if ((status == 301 || status == 307 || status == 400) && call->named_region[0] != '\0') return REGION;
 	return FINAL;
@@ -351,7 +407,17 @@ static bool holds_error(const struct gm_call *call)
 {
 	const struct gm_buf *body = &call->response.http.body;
 	return call->request.body_may_be_error && body->len > 0 &&
-	       memmem(body->data, body->len, "<Error>", strlen("<Error>")) != NULL;
+	       memmem(body->data, body->len, "<Error", strlen("<Error")) != NULL;
+}
+
+/* The status that such an answer would have had. */
+static int status_of_error(const char *code)
+{
+	if (strcmp(code, "PreconditionFailed") == 0) return 412;
+	if (strcmp(code, "NoSuchUpload") == 0 || strcmp(code, "NoSuchKey") == 0) return 404;
+	if (strcmp(code, "ConditionalRequestConflict") == 0) return 409;
+	if (strcmp(code, "AccessDenied") == 0) return 403;
+	return 500;
 }
 
 static void told_broken(struct gm_call *call, const char *what)
@@ -367,7 +433,9 @@ static enum verdict classify(struct gm_call *call)
 	int status = response->http.status;
 	response->error[0] = response->text[0] = response->request_id[0] = call->named_region[0] = '\0';
 	if (response->http.end == GM_HTTP_UNREACHABLE) return CONNECT;
-	if (response->http.end == GM_HTTP_BROKEN || response->http.end == GM_HTTP_TOO_LARGE) return BROKEN;
+	if (response->http.end == GM_HTTP_BROKEN) return BROKEN;
+	/* What is larger than was asked for is so again; an error's endless text may be a passing fault. */
+	if (response->http.end == GM_HTTP_TOO_LARGE) return request->into != NULL ? FINAL : BROKEN;
 	if (response->http.end != GM_HTTP_DONE) return FINAL;
 	bool good = status >= 200 && status < 300, hidden = good && holds_error(call);
 	if (good && !hidden) {
@@ -377,9 +445,9 @@ static enum verdict classify(struct gm_call *call)
 		return BROKEN;
 	}
 	read_error(call);
+	if (hidden) response->http.status = status_of_error(response->error);
 	enum verdict verdict = class_of_code(response->error);
-	if (verdict == FINAL) verdict = class_of_status(call, hidden ? 500 : status);
-	return verdict;
+	return verdict != FINAL ? verdict : class_of_status(call, response->http.status);
 }
 
 /* --- Again? ------------------------------------------------------------------------------------------------------- */
@@ -416,7 +484,8 @@ static bool learn_region(struct gm_call *call)
 	struct gm_client *client = call->client;
 	char endpoint[GM_ENDPOINT_BYTES];
 	bool moves = client->options.move != NULL;
-	if (!is_region(call->named_region)) return false;
+	/* Where it has been asked already, it is not to be found. */
+	if (!is_region(call->named_region) || strcmp(call->named_region, call->region) == 0) return false;
 	if (moves && client->options.move(client->options.move_context, call->named_region, endpoint, NULL) != GM_OK)
 		return false;
 	(void)pthread_mutex_lock(&client->lock);
@@ -439,6 +508,7 @@ static bool take_tokens(struct gm_call *call, enum verdict verdict)
 	return enough;
 }
 
+/* An answer that is an answer. */
 static void give_tokens(struct gm_call *call)
 {
 	struct gm_client *client = call->client;
@@ -453,7 +523,7 @@ static bool is_again(struct gm_call *call, enum verdict verdict)
 	switch (verdict) {
 	case FINAL: return false;
 	case SKEW: return may_once(&call->skewed) && learn_clock(call);
-	case EXPIRED: return call->client->options.provider != NULL && may_once(&call->renewed);
+	case EXPIRED: return call->client->options.provider != NULL && (call->renew = may_once(&call->renewed));
 	case REGION: return may_once(&call->moved) && learn_region(call);
 	default: return call->response.attempts < call->client->options.max_attempts && take_tokens(call, verdict);
 	}
@@ -512,10 +582,10 @@ static enum gm_code no_answer(const struct gm_call *call, struct gm_error *err)
 	enum gm_code code = GM_TRANSIENT;
 	place_of(call->client, &place);
 	if (http->end == GM_HTTP_NOMEM) code = GM_NOMEM;
-	if (http->end == GM_HTTP_TLS) code = GM_IO;
+	if (http->end == GM_HTTP_TLS || http->end == GM_HTTP_TOO_LARGE) code = GM_IO;
 	(void)gm_error_set(err, code, "no answer from %.200s after %u attempts: %s", place.endpoint,
 	                   call->response.attempts, http->message);
-	if (code == GM_IO)
+	if (http->end == GM_HTTP_TLS)
 		return gm_error_hint(err, code,
 		                     "the server's certificate must be good for this name; AWS_CA_BUNDLE or ca_file "
 		                     "names the authority of your own servers");
@@ -528,22 +598,25 @@ enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **respon
 	while (call->transfer != NULL) {
 		gm_http_wait(call->transfer);
 		call->transfer = NULL;
-		count(call);
+		count_bytes(call);
 		enum verdict verdict = classify(call);
-		if (!is_again(call, verdict)) break;
+		if (verdict == FINAL && call->response.http.end == GM_HTTP_DONE) give_tokens(call);
 		call->response.unclear |= is_unclear(call, verdict);
+		if (!is_again(call, verdict)) break;
 		back_off(call, verdict);
 		GM_TRY(start_attempt(call, err));
 	}
-	if (call->response.http.end != GM_HTTP_DONE) return no_answer(call, err);
-	give_tokens(call);
-	return GM_OK;
+	return call->response.http.end == GM_HTTP_DONE ? GM_OK : no_answer(call, err);
 }
 
 void gm_call_end(struct gm_call *call)
 {
 	if (call == NULL) return;
-	if (call->transfer != NULL) gm_http_cancel(call->transfer);
+	if (call->transfer != NULL) {
+		gm_http_cancel(call->transfer);
+		count_bytes(call);
+	}
+	forget_secrets(call);
 	gm_http_response_release(&call->response.http);
 	gm_arena_release(&call->arena);
 	free(call);
@@ -565,11 +638,21 @@ enum gm_code gm_call_perform(struct gm_client *client, const struct gm_call_requ
 
 static enum gm_code code_of(int status, const char *error)
 {
+	switch (class_of_code(error)) {
+	case SERVER:
+	case THROTTLE:
+	case CHECKSUM:
+	case CONFLICT: return GM_TRANSIENT;
+	case EXPIRED:
+	case SKEW: return GM_DENIED;
+	default: break;
+	}
 	if (status == 404) return GM_NOT_FOUND;
 	if (status == 412) return GM_EXISTS;
-	if (status == 401 || status == 403) return GM_DENIED;
-	if (status == 409 || status == 429 || status >= 500) return GM_TRANSIENT;
-	if (class_of_code(error) == EXPIRED) return GM_DENIED;
+	if (status == 401 || status == 403 || status == 407) return GM_DENIED;
+	if (status == 501) return GM_UNSUPPORTED;
+	if (status == 507) return GM_NOSPACE;
+	if (status == 408 || status == 409 || status == 429 || (status >= 500 && status != 505)) return GM_TRANSIENT;
 	return status == 400 || status == 301 || status == 307 ? GM_USAGE : GM_IO;
 }
 

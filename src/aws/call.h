@@ -7,8 +7,9 @@
  *     connect       not reached                                                     retry
  *     broken        cut off, stalled, truncated header block, short body            retry (response.attempts > 1 and
  *                                                                                   unclear tell the caller)
- *     server        500, 502, 503, 504, InternalError, 200 with an error inside     retry
- *     throttle      503 SlowDown, 429, ThrottlingException, RequestLimitExceeded    retry, from a longer delay
+ *     server        408, 500, 502, 504, InternalError, RequestTimeout,              retry
+ *                   ServiceUnavailable, 200 with an error inside
+ *     throttle      503, 429, SlowDown, ThrottlingException, RequestLimitExceeded   retry, from a longer delay
  *     checksum      BadDigest, XAmzContentSHA256Mismatch, IncompleteBody            retry
  *     skew          RequestTimeTooSkewed, RequestExpired                            retry once with the server's clock
  *     expired       ExpiredToken, ExpiredTokenException, TokenRefreshRequired       retry once with new credentials
@@ -18,9 +19,9 @@
  *     final         everything else                                                 to the caller
  *
  * Delay before retry n: uniform in [0, min(20 s, base * 2^n)], base 50 ms (throttle: 500 ms). Attempts of one call:
- * AWS_MAX_ATTEMPTS or max_attempts, default 8. Budget of a client: tokens as in the AWS SDKs' standard mode (500; a
- * retry costs 5, of a broken transfer 10; success gives some back), so that an outage ends in an error and not in a
- * storm. */
+ * AWS_MAX_ATTEMPTS or max_attempts, default 8; a retry that is made once does not count. Budget of a client: tokens as
+ * in the AWS SDKs' standard mode (500; a retry costs 5, of a broken transfer or connection 10; success gives some back),
+ * so that an outage ends in an error and not in a storm. */
 #ifndef GM_AWS_CALL_H
 #define GM_AWS_CALL_H
 
@@ -37,7 +38,7 @@ enum gm_call_kind {
 	GM_CALL_OTHER,
 	GM_CALL_KINDS
 };
-/* What a client has done so far: each attempt is a request. */
+/* What a client has done so far: each attempt is a request, from when it is made. */
 struct gm_call_counts {
 	uint64_t requests[GM_CALL_KINDS], retries, bytes_out, bytes_in; /* bodies */
 };
@@ -80,9 +81,9 @@ struct gm_call_request {
 };
 /* What came of it. */
 struct gm_call_response {
-	struct gm_http_response http;
+	struct gm_http_response http; /* of a 200 with an error inside, status is what it should have been */
 	unsigned attempts;
-	bool unclear;   /* an earlier attempt may have taken effect: it was broken off or answered 5xx */
+	bool unclear;   /* an attempt may have taken effect though it was no success: it was broken off or answered 5xx */
 	char error[64]; /* AWS's code ("NoSuchKey"); "" */
 	char text[256]; /* AWS's message, cut, without secrets */
 	char request_id[80];
@@ -93,8 +94,9 @@ struct gm_call_response {
 struct gm_call;
 enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
                            struct gm_error *err) GM_CHECK;
-/* Waits for the final answer, and frees nothing: *response lives until gm_call_end. OK: there is an answer, of whatever
- * status. TRANSIENT: none could be had within attempts and budget; DENIED: no credentials; IO: TLS failed; NOMEM. */
+/* Waits for the final answer, and frees nothing: *response lives until gm_call_end, whatever this returns. OK: there is
+ * an answer, of whatever status. TRANSIENT: none could be had within attempts and budget; DENIED: no credentials; IO:
+ * TLS failed, or what came is larger than request->into (http.end tells); NOMEM. To be called once. */
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Cancels what is still in flight. NULL is allowed. */
 void gm_call_end(struct gm_call *call);

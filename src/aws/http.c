@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -46,6 +47,7 @@ struct gm_http_transfer {
 	size_t header_bytes;
 	bool headers_whole; /* the empty line was seen */
 	bool too_large, no_memory;
+	bool asked; /* the request is being sent, or was */
 	char why[CURL_ERROR_SIZE];
 };
 
@@ -125,6 +127,19 @@ static bool keep_header(struct gm_http_response *response, const char *line, siz
 	return true;
 }
 
+/* Of a status line, which need not end with a NUL; 0: it has none. */
+static int status_of(const char *line, size_t n)
+{
+	const char *space = memchr(line, ' ', n), *end = line + n;
+	int status = 0;
+	if (space == NULL || end - space < 4) return 0;
+	for (int i = 1; i <= 3; i++) {
+		if (space[i] < '0' || space[i] > '9') return 0;
+		status = 10 * status + (space[i] - '0');
+	}
+	return status;
+}
+
 static size_t take_header(char *line, size_t one, size_t n, void *context)
 {
 	struct gm_http_transfer *transfer = context;
@@ -132,18 +147,16 @@ static size_t take_header(char *line, size_t one, size_t n, void *context)
 	(void)one;
 	transfer->header_bytes += n;
 	if (transfer->header_bytes > GM_HTTP_HEADER_MAX) return 0;
+	if (transfer->headers_whole) return n;         /* trailers */
 	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after an interim answer (100) */
-		const char *space = memchr(line, ' ', n);
-		response->status = space != NULL ? atoi(space) : 0;
+		response->status = status_of(line, n);
 		response->header_count = 0;
-		transfer->headers_whole = false;
 		return n;
 	}
-	if (n <= 2 && strspn(line, "\r\n") >= n) {
+	if (line[0] == '\n' || (n == 2 && line[0] == '\r' && line[1] == '\n')) {
 		transfer->headers_whole = response->status >= 200;
 		return n;
 	}
-	if (transfer->headers_whole) return n; /* trailers */
 	transfer->no_memory = !keep_header(response, line, n);
 	return transfer->no_memory ? 0 : n;
 }
@@ -178,8 +191,11 @@ static bool make_headers(struct gm_http_transfer *transfer)
 	static const char *const unwanted[] = {"Accept:", "Expect:", "Content-Type:"};
 	for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++) {
 		bool given = false;
-		for (size_t k = 0; k < request->header_count; k++)
-			given |= strncasecmp(request->headers[k].name, unwanted[i], strlen(unwanted[i]) - 1) == 0;
+		size_t n = strlen(unwanted[i]) - 1;
+		for (size_t k = 0; k < request->header_count; k++) {
+			const char *name = request->headers[k].name;
+			given |= strlen(name) == n && strncasecmp(name, unwanted[i], n) == 0;
+		}
 		struct curl_slist *grown = given ? *list : curl_slist_append(*list, unwanted[i]);
 		if (grown == NULL && !given) return false;
 		*list = grown;
@@ -187,6 +203,20 @@ static bool make_headers(struct gm_http_transfer *transfer)
 	for (size_t i = 0; i < request->header_count; i++)
 		if (!add_header(list, request->headers[i].name, request->headers[i].value)) return false;
 	return true;
+}
+
+/* curl sends a request again by itself when a connection that it had kept was closed before a byte of the answer came.
+ * That the first has not arrived is not certain: whether a request is made again is decided by who knows what it does. */
+static int ask_once(void *context, char *their_ip, char *our_ip, int their_port, int our_port)
+{
+	struct gm_http_transfer *transfer = context;
+	(void)their_ip;
+	(void)our_ip;
+	(void)their_port;
+	(void)our_port;
+	if (transfer->asked) return CURL_PREREQFUNC_ABORT;
+	transfer->asked = true;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Plain text that TLS has read is wiped after use. */
@@ -245,7 +275,6 @@ static bool set_up(struct gm_http_transfer *transfer)
 {
 	CURL *easy = transfer->easy;
 	const struct gm_http *http = transfer->http;
-	curl_easy_reset(easy);
 	if (!make_headers(transfer)) return false;
 	if (curl_easy_setopt(easy, CURLOPT_URL, transfer->request->url) != CURLE_OK) return false;
 	set_method(transfer);
@@ -268,6 +297,9 @@ static bool set_up(struct gm_http_transfer *transfer)
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's answer is not the service's */
+	(void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, ask_once);
+	(void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	return true;
@@ -275,10 +307,16 @@ static bool set_up(struct gm_http_transfer *transfer)
 
 /* --- How it ended ------------------------------------------------------------------------------------------------- */
 
-static bool was_sent(CURL *easy)
+/* curl takes a length that it cannot read for none, and what comes until the end of the connection for the body. */
+static bool length_agrees(const struct gm_http_transfer *transfer)
 {
-	curl_off_t us = 0;
-	return curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &us) == CURLE_OK && us > 0;
+	const struct gm_http_response *response = transfer->response;
+	const char *text = gm_http_header(response, "content-length");
+	bool bodiless =
+	    response->status == 204 || response->status == 304 || strcmp(transfer->request->method, "HEAD") == 0;
+	if (text == NULL || bodiless || gm_http_header(response, "transfer-encoding") != NULL) return true;
+	size_t n = strspn(text, "0123456789");
+	return n > 0 && n < 20 && text[n] == '\0' && strtoull(text, NULL, 10) == response->received_bytes;
 }
 
 static enum gm_http_end end_of(const struct gm_http_transfer *transfer, CURLcode code)
@@ -286,8 +324,9 @@ static enum gm_http_end end_of(const struct gm_http_transfer *transfer, CURLcode
 	if (transfer->no_memory) return GM_HTTP_NOMEM;
 	if (transfer->too_large) return GM_HTTP_TOO_LARGE;
 	switch (code) {
-	case CURLE_OK: return transfer->headers_whole ? GM_HTTP_DONE : GM_HTTP_BROKEN;
-	case CURLE_OUT_OF_MEMORY: return GM_HTTP_NOMEM;
+	case CURLE_OK: return transfer->headers_whole && length_agrees(transfer) ? GM_HTTP_DONE : GM_HTTP_BROKEN;
+	case CURLE_OUT_OF_MEMORY: /* also said of a header line without end */
+		return transfer->asked && !transfer->headers_whole ? GM_HTTP_BROKEN : GM_HTTP_NOMEM;
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_CONNECT:
@@ -297,10 +336,9 @@ static enum gm_http_end end_of(const struct gm_http_transfer *transfer, CURLcode
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT: return GM_HTTP_TLS;
-	case CURLE_OPERATION_TIMEDOUT: return was_sent(transfer->easy) ? GM_HTTP_BROKEN : GM_HTTP_UNREACHABLE;
-	default: return GM_HTTP_BROKEN;
+	case CURLE_UNSUPPORTED_PROTOCOL: return transfer->asked ? GM_HTTP_BROKEN : GM_HTTP_TLS; /* the answer is no HTTP */
+	default: return transfer->asked ? GM_HTTP_BROKEN : GM_HTTP_UNREACHABLE;
 	}
 }
 
@@ -308,7 +346,10 @@ static const char *text_of(const struct gm_http_transfer *transfer, CURLcode cod
 {
 	if (transfer->no_memory) return "out of memory for an answer";
 	if (transfer->too_large) return "the answer is larger than it may be";
-	if (code == CURLE_OK) return "the header block of the answer is cut off";
+	if (code == CURLE_OK && !transfer->headers_whole) return "the header block of the answer is cut off";
+	if (code == CURLE_OK) return "the body of the answer has another length than its header says";
+	if (code == CURLE_ABORTED_BY_CALLBACK) return "the connection was closed before the answer came";
+	if (transfer->header_bytes > GM_HTTP_HEADER_MAX) return "the header block of the answer is too large";
 	return transfer->why[0] != '\0' ? transfer->why : curl_easy_strerror(code);
 }
 
@@ -327,8 +368,10 @@ static void end(struct gm_http_transfer *transfer, enum gm_http_end how, const c
 
 /* --- The thread --------------------------------------------------------------------------------------------------- */
 
+/* It forgets the transfer now, since that goes before it is used again. */
 static void keep_idle(struct gm_http *http, CURL *easy)
 {
+	curl_easy_reset(easy);
 	if (http->idle_count < CONNECTION_MAX)
 		http->idle[http->idle_count++] = easy;
 	else
@@ -403,6 +446,13 @@ static void collect_ended(struct gm_http *http)
 	}
 }
 
+/* Here, and not by who calls gm_http_free: to say goodbye on a TLS connection that is gone raises a signal. */
+static void clean_up(struct gm_http *http)
+{
+	for (size_t i = 0; i < http->idle_count; i++) curl_easy_cleanup(http->idle[i]);
+	(void)curl_multi_cleanup(http->multi);
+}
+
 static void *drive(void *context)
 {
 	struct gm_http *http = context;
@@ -411,7 +461,7 @@ static void *drive(void *context)
 		(void)pthread_mutex_lock(&http->lock);
 		bool on = take_orders(http);
 		(void)pthread_mutex_unlock(&http->lock);
-		if (!on) return NULL;
+		if (!on) break;
 		(void)curl_multi_perform(http->multi, &running);
 		collect_ended(http);
 		(void)pthread_mutex_lock(&http->lock);
@@ -419,6 +469,19 @@ static void *drive(void *context)
 		(void)pthread_mutex_unlock(&http->lock);
 		if (!more) (void)curl_multi_poll(http->multi, NULL, 0, 1000, NULL);
 	}
+	clean_up(http);
+	return NULL;
+}
+
+/* No signal is for this thread: the program's are for others, and SIGPIPE would end the process. */
+static bool start_thread(struct gm_http *http)
+{
+	sigset_t all, before;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	bool started = pthread_create(&http->thread, NULL, drive, http) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
 }
 
 /* --- The interface ------------------------------------------------------------------------------------------------ */
@@ -437,7 +500,7 @@ enum gm_code gm_http_new(const struct gm_http_options *options, struct gm_http *
 	if (http->multi == NULL || (options->ca_file != NULL && http->ca_file == NULL)) goto failed;
 	(void)curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)http->options.connection_max);
 	(void)pthread_mutex_init(&http->lock, NULL);
-	if (pthread_create(&http->thread, NULL, drive, http) != 0) {
+	if (!start_thread(http)) {
 		(void)pthread_mutex_destroy(&http->lock);
 		goto failed;
 	}
@@ -455,11 +518,9 @@ void gm_http_free(struct gm_http *http)
 	if (http == NULL) return;
 	(void)pthread_mutex_lock(&http->lock);
 	http->stop = true;
+	(void)curl_multi_wakeup(http->multi); /* with the lock: the thread takes it before it lets go of the handle */
 	(void)pthread_mutex_unlock(&http->lock);
-	(void)curl_multi_wakeup(http->multi);
 	(void)pthread_join(http->thread, NULL);
-	for (size_t i = 0; i < http->idle_count; i++) curl_easy_cleanup(http->idle[i]);
-	(void)curl_multi_cleanup(http->multi);
 	(void)pthread_mutex_destroy(&http->lock);
 	free(http->ca_file);
 	free(http);

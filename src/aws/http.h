@@ -1,7 +1,8 @@
 /* http.h - HTTP requests over one libcurl multi handle: many in flight, connections kept and used again.
  *
  * One thread of its own drives all transfers of a gm_http; callers start a request and wait for it, from any thread.
- * This layer makes each request once and knows nothing of AWS: retries, signing and credentials are call.h's.
+ * This layer makes each request once, also where curl by itself would make it again, and knows nothing of AWS: retries,
+ * signing and credentials are call.h's.
  *
  * An answer counts as complete only if its header block ended with an empty line and its body has the length that the
  * header announced; anything less is a failed transfer (GM_HTTP_BROKEN), however good the status line looked.
@@ -16,8 +17,8 @@ struct gm_http;
 struct gm_http_options {
 	const char *ca_file;     /* PEM; NULL: the system's */
 	int64_t connect_us;      /* 0: 5 s */
-	int64_t stall_us;        /* a transfer that moves no byte for so long has failed; 0: 20 s */
-	unsigned connection_max; /* 0: 64 */
+	int64_t stall_us;        /* a transfer that moves less than 1 KiB a second for so long has failed; 0: 20 s */
+	unsigned connection_max; /* 0: 32, which is also the most */
 };
 /* Starts the thread. The options are copied. */
 enum gm_code gm_http_new(const struct gm_http_options *options, struct gm_http **out, struct gm_error *err) GM_CHECK;
@@ -27,7 +28,7 @@ void gm_http_free(struct gm_http *http);
 /* How a transfer ended. */
 enum gm_http_end {
 	GM_HTTP_DONE,        /* there is a whole answer; its status may be anything */
-	GM_HTTP_UNREACHABLE, /* name not resolved, not connected: nothing was sent */
+	GM_HTTP_UNREACHABLE, /* name not resolved, not connected, no TLS: nothing was sent */
 	GM_HTTP_TLS,         /* the server's certificate or the TLS handshake was refused; trying again does not help */
 	GM_HTTP_BROKEN,      /* cut off, stalled, or not HTTP: the request may have taken effect */
 	GM_HTTP_TOO_LARGE,   /* a body larger than the room given */

@@ -33,6 +33,8 @@ struct gm_runner {
 	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
 	char after[GM_KEY_FREE_BYTES + 1];
+	uint64_t left;         /* new objects that the last listing found and its plan did not take */
+	bool looked_for_files; /* of others, to be imported: once, where that is a long journey */
 };
 
 /* run.c */

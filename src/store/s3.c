@@ -73,28 +73,18 @@ enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *respons
 
 /* --- What an object is -------------------------------------------------------------------------------------------- */
 
-static void copy_etag(const char *from, char etag[GM_S3_ETAG_BYTES])
-{
-	if (strncmp(from, "W/", 2) == 0) from += 2;
-	size_t n = strlen(from);
-	if (n >= 2 && from[0] == '"' && from[n - 1] == '"') from++, n -= 2;
-	(void)snprintf(etag, GM_S3_ETAG_BYTES, "%.*s", (int)n, from);
-}
-
-void gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES])
+bool gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES])
 {
 	const char *length = gm_http_header(&response->http, "content-length");
-	const char *range = gm_http_header(&response->http, "content-range");
 	const char *modified = gm_http_header(&response->http, "last-modified");
 	const char *tag = gm_http_header(&response->http, "etag");
-	const char *whole = range != NULL ? strchr(range, '/') : NULL;
-	if (whole != NULL) length = whole + 1;
-	info->size = length != NULL ? strtoull(length, NULL, 10) : 0;
+	info->size = 0;
 	info->mtime_us = 0;
 	if (modified != NULL) (void)!gm_time_parse_http(modified, &info->mtime_us);
-	etag[0] = '\0';
-	if (tag != NULL) copy_etag(tag, etag);
+	if (tag == NULL) tag = "";
+	gm_s3_etag(tag, strlen(tag), etag);
 	info->etag = etag;
+	return length != NULL && gm_s3_number(length, &info->size);
 }
 
 enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
@@ -112,7 +102,10 @@ enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info
 		rc = gm_s3_fail(s3, response, key, "look at the object", err);
 		goto out;
 	}
-	gm_s3_info(response, info, etag);
+	if (!gm_s3_info(response, info, etag)) {
+		rc = gm_error_set(err, GM_IO, "the store does not say how large the object is");
+		goto out;
+	}
 	const char *token = gm_http_header(&response->http, put_token_header);
 	if (put_token != NULL) (void)snprintf(put_token, GM_S3_PUT_TOKEN_BYTES, "%s", token != NULL ? token : "");
 out:
@@ -218,6 +211,7 @@ static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options
 {
 	const char *encryption = options->encryption;
 	if (encryption != NULL && strcmp(encryption, "none") == 0) encryption = NULL;
+	if (encryption == NULL && options->kms_key != NULL) encryption = "aws:kms"; /* what else would the key be for */
 	if (!copy(&s3->encryption, encryption) || !copy(&s3->kms_key, options->kms_key) ||
 	    !copy(&s3->given_endpoint, options->endpoint) || !copy(&s3->scratch, options->scratch))
 		GM_FAIL(err, GM_NOMEM, "out of memory for a store");

@@ -18,6 +18,7 @@
 #define GM_STORE_S3_H
 
 #include "aws/call.h"
+#include "store/s3_answers.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -29,12 +30,12 @@ enum {
 	GM_S3_SEGMENT_MAX_BYTES = 8 << 20,
 	GM_S3_PART_BYTES = 8 << 20, /* of a multipart upload; S3 wants 5 MiB at least */
 	GM_S3_PARALLEL = 16,
-	GM_S3_ETAG_BYTES = 128,
+	GM_S3_KNOWN = 1024, /* lists of uploads, by token */
 	GM_S3_PUT_TOKEN_BYTES = 33,
 };
 
 struct gm_s3_reader;
-struct gm_s3_upload; /* of a staged object: in s3_stage.c */
+struct gm_s3_upload; /* of a staged object */
 
 struct gm_s3 {
 	struct gm_store store; /* first: a struct gm_store * of ours is a struct gm_s3 * */
@@ -55,11 +56,13 @@ struct gm_s3 {
 
 	/* Staging: what is being put, and what this process knows of what it has staged. */
 	pthread_mutex_t staging;
-	struct gm_s3_upload *uploads;        /* newest first */
-	uint64_t staged_bytes, staged_limit; /* in memory */
-	size_t putting;                      /* small objects on their way */
-	uint64_t fetched_bytes;              /* of staged objects, to be put again */
-	pthread_cond_t room;                 /* for more of those */
+	struct gm_s3_upload *known[GM_S3_KNOWN]; /* by token; see s3_upload.h */
+	struct gm_s3_upload *oldest, *newest;    /* of those that may be on their way */
+	uint64_t staged_bytes, staged_limit;     /* in memory */
+	uint64_t kept_bytes;                     /* of them, of what has been sent already; up to half the limit */
+	size_t putting;                          /* small objects on their way */
+	uint64_t fetched_bytes;                  /* of staged objects, to be put again */
+	pthread_cond_t room;                     /* for more of those */
 };
 
 static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
@@ -67,8 +70,8 @@ static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
 	return (struct gm_s3 *)store; /* its first member */
 }
 
-/* "s3://bucket/prefix": the prefix is "" or gets one '/' at its end. Both are free()d by the caller. USAGE: the location
- * is none of S3. */
+/* "s3://bucket/prefix": the prefix is "" or gets one '/' at its end. Both are the caller's to free(). USAGE: the
+ * location is none of S3. */
 enum gm_code gm_s3_split(const char *location, char **bucket, char **prefix, struct gm_error *err) GM_CHECK;
 
 /* --- requests (s3.c) ---------------------------------------------------------------------------------------------- */
@@ -90,8 +93,9 @@ static inline bool gm_s3_good(const struct gm_call_response *response)
 {
 	return response->http.status >= 200 && response->http.status < 300;
 }
-/* size, mtime, ETag of an answer's header; the ETag goes to etag without its quotes. */
-void gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES]);
+/* mtime and ETag of an answer's header, "" if there is none, without its quotes; and the size that Content-Length says.
+ * False: it does not say how large the object is. */
+bool gm_s3_info(const struct gm_call_response *response, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES]);
 /* HEAD. NOT_FOUND. put_token: the token in the object's metadata, "" if it has none; may be NULL. */
 enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
                         char put_token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err) GM_CHECK;
@@ -113,6 +117,11 @@ enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data
 /* Put if absent, with a token that is the caller's: OK also when a put with that token, whosever, was there before. */
 enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *put_token,
                           struct gm_error *err) GM_CHECK;
+/* After a conditional put that answered `rc` and may have taken effect, or been answered for an earlier attempt: OK if
+ * the object carries the token, EXISTS if it carries another, else rc, or what looking at it came to where that decides.
+ * *again: there was an object, and is none. */
+enum gm_code gm_s3_look_back(struct gm_s3 *s3, const char *key, const char *put_token, enum gm_code rc, bool *again,
+                             struct gm_error *err) GM_CHECK;
 enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err);
 enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err);
 enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);

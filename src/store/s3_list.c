@@ -1,33 +1,17 @@
 /* s3_list.c - ListObjectsV2, page by page, in the order of the keys' bytes.
  *
- * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may. While a page is handed out, the next
+ * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may; a store that does not know of that says
+ * so. While a page is handed out, the next
  * is on its way. A folder that is pruned costs the rest of the page it began in, and a request that starts behind it. */
 #include "store/s3.h"
 
-#include "aws/xml.h"
-#include "base/time.h"
+#include "store/s3_answers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_TRIES = 4, KEY_ROOM = GM_S3_KEY_MAX_BYTES + 1 };
-
-struct entry {
-	const char *key; /* whole; in the page's arena */
-	const char *etag;
-	uint64_t size;
-	int64_t mtime_us;
-};
-
-struct page {
-	struct gm_arena arena;
-	struct entry *entries;
-	size_t count, room;
-	struct entry next; /* being read */
-	char *token;       /* of the page that follows; NULL: this is the last */
-	bool truncated;
-};
 
 struct listing {
 	struct gm_s3 *s3;
@@ -41,112 +25,9 @@ struct listing {
 	char pruned[KEY_ROOM];    /* whole folder that is left out, with '/' at its end; "": none */
 };
 
-/* --- A page's XML ------------------------------------------------------------------------------------------------- */
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9') return c - '0';
-	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-	return -1;
-}
-
-/* NULL: no memory, or (*bad) not URL-encoded, or with a NUL. A blank is "+" or "%20". */
-static char *decoded(struct gm_arena *arena, const char *text, bool *bad)
-{
-	char *out = gm_arena_strndup(arena, text, strlen(text)), *to = out;
-	*bad = false;
-	if (out == NULL) return NULL;
-	for (; *text != '\0'; text++) {
-		if (*text != '%') {
-			*to++ = (char)(*text == '+' ? ' ' : *text);
-			continue;
-		}
-		int high = hex(text[1]), low = high >= 0 ? hex(text[2]) : -1;
-		*bad = low < 0 || (high == 0 && low == 0);
-		if (*bad) return NULL;
-		*to++ = (char)(high * 16 + low);
-		text += 2;
-	}
-	*to = '\0';
-	return out;
-}
-
 static enum gm_code out_of_memory(struct gm_error *err)
 {
 	GM_FAIL(err, GM_NOMEM, "out of memory for a listing");
-}
-
-static enum gm_code end_entry(struct page *page, struct gm_error *err)
-{
-	if (page->next.key == NULL || page->next.mtime_us == INT64_MIN)
-		GM_FAIL(err, GM_CORRUPT, "a listing names an object without its key or time");
-	struct entry *grown = gm_grow(page->entries, page->count, &page->room, sizeof *grown);
-	if (grown == NULL) return out_of_memory(err);
-	page->entries = grown;
-	page->entries[page->count++] = page->next;
-	page->next = (struct entry){.etag = "", .mtime_us = INT64_MIN};
-	return GM_OK;
-}
-
-static enum gm_code note_member(struct page *page, const char *name, const char *text, size_t bytes,
-                                struct gm_error *err)
-{
-	struct entry *entry = &page->next;
-	if (strcmp(name, "Key") == 0) {
-		bool bad;
-		entry->key = decoded(&page->arena, text, &bad);
-		if (bad) GM_FAIL(err, GM_CORRUPT, "a listing holds a key that is not URL-encoded");
-		return entry->key != NULL ? GM_OK : out_of_memory(err);
-	}
-	if (strcmp(name, "Size") == 0) {
-		entry->size = strtoull(text, NULL, 10);
-	} else if (strcmp(name, "LastModified") == 0) {
-		if (!gm_time_parse_iso(text, bytes, &entry->mtime_us))
-			GM_FAIL(err, GM_CORRUPT, "a listing holds a time that is none: %.40s", text);
-		entry->mtime_us -= entry->mtime_us % GM_US_PER_SECOND; /* some stores tell more here than with the object */
-	} else if (strcmp(name, "ETag") == 0) {
-		bool quoted = bytes >= 2 && text[0] == '"' && text[bytes - 1] == '"';
-		entry->etag = gm_arena_strndup(&page->arena, text + quoted, bytes - (quoted ? 2 : 0));
-		if (entry->etag == NULL) return out_of_memory(err);
-	}
-	return GM_OK;
-}
-
-static enum gm_code note_element(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
-{
-	static const char top[] = "ListBucketResult/", contents[] = "ListBucketResult/Contents";
-	struct page *page = context;
-	if (strncmp(path, contents, sizeof contents - 1) == 0) {
-		const char *rest = path + sizeof contents - 1;
-		if (rest[0] == '\0') return end_entry(page, err);
-		return rest[0] == '/' ? note_member(page, rest + 1, text, bytes, err) : GM_OK;
-	}
-	if (strncmp(path, top, sizeof top - 1) != 0) return GM_OK;
-	if (strcmp(path + sizeof top - 1, "IsTruncated") == 0) page->truncated = strcmp(text, "true") == 0;
-	if (strcmp(path + sizeof top - 1, "NextContinuationToken") == 0) {
-		page->token = gm_arena_strndup(&page->arena, text, bytes);
-		if (page->token == NULL) return out_of_memory(err);
-	}
-	return GM_OK;
-}
-
-static void empty_page(struct page *page)
-{
-	gm_arena_reset(&page->arena);
-	page->count = 0;
-	page->token = NULL;
-	page->truncated = false;
-	page->next = (struct entry){.etag = "", .mtime_us = INT64_MIN};
-}
-
-static enum gm_code read_page(struct page *page, const struct gm_buf *body, struct gm_error *err)
-{
-	empty_page(page);
-	GM_TRY(gm_xml_parse(body->data, body->len, note_element, page, err));
-	if (page->truncated && page->token == NULL) GM_FAIL(err, GM_CORRUPT, "a listing breaks off and does not go on");
-	if (!page->truncated) page->token = NULL;
-	return GM_OK;
 }
 
 /* --- Requests ----------------------------------------------------------------------------------------------------- */
@@ -171,18 +52,28 @@ static enum gm_code ask(struct listing *listing, struct gm_arena *arena, const c
 	return gm_call_start(listing->s3->client, &request, call, err);
 }
 
+/* A listing of nothing is no error: whoever says that it is not there speaks of something else. */
+static enum gm_code list_failed(struct gm_s3 *s3, const struct gm_call_response *response, struct gm_error *err)
+{
+	enum gm_code rc = gm_s3_fail(s3, response, NULL, "list the objects", err);
+	if (rc != GM_NOT_FOUND) return rc;
+	if (err != NULL) err->code = GM_USAGE;
+	return gm_error_hint(err, GM_USAGE, "does the endpoint %.200s speak S3, and are there this bucket and this user?",
+	                     s3->endpoint.url);
+}
+
 /* Waits for a page that was asked for. An answer that is not XML, for all that its length is right, is asked for again.
  */
 static enum gm_code take_page(struct listing *listing, struct gm_arena *arena, const char *token, struct gm_call **call,
-                              struct page *page, struct gm_error *err)
+                              struct gm_s3_page *page, struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
 	for (int i = 0; i < PAGE_TRIES; i++) {
 		struct gm_call_response *response;
 		if (i > 0) GM_TRY(ask(listing, arena, token, call, err));
 		rc = gm_call_wait(*call, &response, err);
-		if (rc == GM_OK && !gm_s3_good(response)) rc = gm_s3_fail(listing->s3, response, NULL, "list the objects", err);
-		if (rc == GM_OK) rc = read_page(page, &response->http.body, err);
+		if (rc == GM_OK && !gm_s3_good(response)) rc = list_failed(listing->s3, response, err);
+		if (rc == GM_OK) rc = gm_s3_page_read(page, response->http.body.data, response->http.body.len, err);
 		gm_call_end(*call);
 		*call = NULL;
 		if (rc != GM_CORRUPT) break;
@@ -235,10 +126,10 @@ static enum gm_code check_order(struct listing *listing, const char *key, struct
 	return gm_error_hint(err, GM_UNSUPPORTED, "S3 Express directory buckets do not; use a general purpose bucket");
 }
 
-static enum gm_code hand_out(struct listing *listing, const struct page *page, struct gm_error *err)
+static enum gm_code hand_out(struct listing *listing, const struct gm_s3_page *page, struct gm_error *err)
 {
 	for (size_t i = 0; i < page->count; i++) {
-		const struct entry *entry = &page->entries[i];
+		const struct gm_s3_entry *entry = &page->entries[i];
 		if (listing->start[0] != '\0' && strcmp(entry->key, listing->start) <= 0) continue;
 		GM_TRY(check_order(listing, entry->key, err));
 		bool leave_out = is_pruned(listing, entry->key) || entry->key[listing->root_bytes] == '\0';
@@ -254,19 +145,19 @@ static enum gm_code hand_out(struct listing *listing, const struct page *page, s
 }
 
 /* The whole page lies behind or in a folder to be left out: what follows is asked for from behind that folder. */
-static bool ends_pruned(const struct page *page, const char *folder)
+static bool ends_pruned(const struct gm_s3_page *page, const char *folder)
 {
 	return folder[0] != '\0' && page->count > 0 &&
 	       strncmp(page->entries[page->count - 1].key, folder, strlen(folder)) == 0;
 }
 
-static enum gm_code list_pages(struct listing *listing, struct gm_arena arenas[2], struct page pages[2],
+static enum gm_code list_pages(struct listing *listing, struct gm_arena arenas[2], struct gm_s3_page pages[2],
                                struct gm_call **call, struct gm_error *err)
 {
 	const char *token = NULL;
 	GM_TRY(ask(listing, &arenas[0], NULL, call, err));
 	for (size_t i = 0;; i = 1 - i) {
-		struct page *page = &pages[i];
+		struct gm_s3_page *page = &pages[i];
 		GM_TRY(take_page(listing, &arenas[i], token, call, page, err));
 		token = page->token;
 		bool skips = ends_pruned(page, listing->pruned);
@@ -291,14 +182,14 @@ enum gm_code gm_s3_list(struct gm_store *store, const char *prefix, const char *
 	struct gm_s3 *s3 = gm_s3_of(store);
 	struct gm_call *call = NULL;
 	struct gm_arena arenas[2]; /* of the requests */
-	struct page pages[2] = {0};
+	struct gm_s3_page pages[2];
 	struct listing *listing = calloc(1, sizeof *listing);
 	size_t root_bytes = strlen(s3->prefix), room = root_bytes + strlen(prefix) + 1;
 	char *whole = malloc(room);
 	enum gm_code rc = listing != NULL && whole != NULL ? GM_OK : out_of_memory(err);
 	for (int i = 0; i < 2; i++) {
 		gm_arena_init(&arenas[i], 4096);
-		gm_arena_init(&pages[i].arena, 64 * 1024);
+		gm_s3_page_init(&pages[i]);
 	}
 	if (rc == GM_OK) {
 		(void)snprintf(whole, room, "%s%s", s3->prefix, prefix);
@@ -310,8 +201,7 @@ enum gm_code gm_s3_list(struct gm_store *store, const char *prefix, const char *
 	gm_call_end(call);
 	for (int i = 0; i < 2; i++) {
 		gm_arena_release(&arenas[i]);
-		gm_arena_release(&pages[i].arena);
-		free(pages[i].entries);
+		gm_s3_page_release(&pages[i]);
 	}
 	free(whole);
 	free(listing);

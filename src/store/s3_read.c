@@ -13,11 +13,12 @@
 
 enum {
 	FIRST_BYTES = 1 << 20, /* asked for first of an object that is not known */
+	VERSION_BYTES = 1025,  /* ids of versions have up to 1,024 */
 };
 
 struct segment {
 	uint64_t offset;
-	size_t bytes, used;
+	size_t room, bytes, used; /* what was asked for, and is counted; what came; what was read of it */
 	uint8_t *data;
 	struct gm_call *call; /* NULL: it is all there */
 	struct gm_arena arena;
@@ -28,12 +29,12 @@ struct gm_s3_reader {
 	struct gm_s3_reader *next, *before; /* in the line of those that wait for room */
 	bool in_line;
 	char *key;
-	char etag[GM_S3_ETAG_BYTES], version[GM_S3_ETAG_BYTES];
+	char etag[GM_S3_ETAG_BYTES], version[VERSION_BYTES];
 	char match[GM_S3_ETAG_BYTES + 2]; /* the ETag in quotes; "": it is not known */
 	int64_t expected_mtime_us;        /* INT64_MIN: any */
 	bool known;                       /* size and ETag are */
 	enum gm_code failed;              /* what came is not to be trusted: all that follows fails the same way */
-	uint64_t position, asked;
+	uint64_t asked;
 	struct segment segments[GM_S3_SEGMENTS];
 	size_t first, count; /* of the segments: a ring */
 };
@@ -67,8 +68,6 @@ static enum gm_code ask_segment(struct gm_s3_reader *reader, struct segment *seg
 		gm_s3_header(&request, "If-Match", reader->match);
 	request.into = segment->data;
 	request.into_bytes = segment->bytes;
-	/* Of the same object another length can only be the transfer's fault. */
-	if (reader->known && reader->match[0] != '\0') request.into_exact = segment->bytes;
 	return gm_call_start(store_of(reader)->client, &request, &segment->call, err);
 }
 
@@ -80,13 +79,14 @@ static void drop_segment(struct gm_s3_reader *reader)
 	gm_arena_release(&segment->arena);
 	reader->first = (reader->first + 1) % GM_S3_SEGMENTS;
 	reader->count--;
-	store_of(reader)->ahead_bytes -= segment->bytes;
+	store_of(reader)->ahead_bytes -= segment->room;
 }
 
 static enum gm_code add_segment(struct gm_s3_reader *reader, size_t bytes, struct gm_error *err)
 {
 	struct segment *segment = &reader->segments[(reader->first + reader->count) % GM_S3_SEGMENTS];
-	*segment = (struct segment){.offset = reader->asked, .bytes = bytes, .data = malloc(bytes > 0 ? bytes : 1)};
+	*segment =
+	    (struct segment){.offset = reader->asked, .room = bytes, .bytes = bytes, .data = malloc(bytes > 0 ? bytes : 1)};
 	gm_arena_init(&segment->arena, 1024);
 	reader->count++;
 	store_of(reader)->ahead_bytes += bytes;
@@ -171,16 +171,50 @@ static void pin(struct gm_s3_reader *reader, const char *etag)
 	if (etag[0] != '\0') (void)snprintf(reader->match, sizeof reader->match, "\"%s\"", etag);
 }
 
+static enum gm_code other_bytes(struct gm_error *err)
+{
+	(void)gm_error_set(err, GM_IO, "the store answered with other bytes than were asked for");
+	return gm_error_hint(err, GM_IO, "is there a proxy or a cache between that changes answers?");
+}
+
+/* Are the bytes that came those that were asked for? The size of the whole goes to info. `asked`: as many, but for what
+ * lies behind the end of the object. */
+static enum gm_code check_bytes(const struct gm_call_response *response, uint64_t offset, size_t asked,
+                                struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES], struct gm_error *err)
+{
+	const char *text = gm_http_header(&response->http, "content-range");
+	struct gm_s3_range range = {.first = 0, .bytes = response->http.got, .size = response->http.got};
+	bool sized = gm_s3_info(response, info, etag), right;
+	if (response->http.status == 206)
+		right = text != NULL && gm_s3_range_read(text, &range);
+	else
+		right = response->http.status == 200 && sized; /* the whole of it */
+	info->size = range.size;
+	uint64_t due = right && range.size > offset ? range.size - offset : 0;
+	if (due > asked) due = asked;
+	if (right && range.first == offset && range.bytes == response->http.got && range.bytes == due) return GM_OK;
+	return other_bytes(err);
+}
+
+static void pin_version(struct gm_s3_reader *reader, const struct gm_call_response *response)
+{
+	const char *version = gm_http_header(&response->http, "x-amz-version-id");
+	if (!store_of(reader)->version_ids || version == NULL || strcmp(version, "null") == 0) return;
+	if (strlen(version) < sizeof reader->version) (void)strcpy(reader->version, version);
+}
+
 /* What a good answer says of the object must be what is known of it. */
-static enum gm_code check_answer(struct gm_s3_reader *reader, const struct gm_call_response *response,
-                                 struct gm_error *err)
+static enum gm_code check_answer(struct gm_s3_reader *reader, const struct segment *segment,
+                                 const struct gm_call_response *response, struct gm_error *err)
 {
 	struct gm_object_info info;
 	char etag[GM_S3_ETAG_BYTES];
-	gm_s3_info(response, &info, etag);
-	const char *version = gm_http_header(&response->http, "x-amz-version-id");
-	if (store_of(reader)->version_ids && version != NULL && strcmp(version, "null") != 0)
-		(void)snprintf(reader->version, sizeof reader->version, "%s", version);
+	enum gm_code rc = check_bytes(response, segment->offset, segment->room, &info, etag, err);
+	if (reader->known && reader->etag[0] != '\0' && etag[0] != '\0' && strcmp(etag, reader->etag) != 0)
+		return changed(reader, err);
+	if (reader->known && rc == GM_OK && info.size != reader->reader.info.size) return changed(reader, err);
+	GM_TRY(rc);
+	pin_version(reader, response);
 	if (!reader->known) {
 		reader->reader.info.size = info.size;
 		reader->reader.info.mtime_us = info.mtime_us;
@@ -188,12 +222,10 @@ static enum gm_code check_answer(struct gm_s3_reader *reader, const struct gm_ca
 		reader->known = true;
 		return GM_OK;
 	}
-	bool same = info.size == reader->reader.info.size;
-	if (reader->etag[0] != '\0' && etag[0] != '\0')
-		same = same && strcmp(etag, reader->etag) == 0;
-	else if (reader->expected_mtime_us != INT64_MIN) /* an answer's time has whole seconds */
-		same = same && info.mtime_us / 1000000 == reader->expected_mtime_us / 1000000;
-	return same ? GM_OK : changed(reader, err);
+	bool compared = reader->etag[0] != '\0' && etag[0] != '\0';
+	if (compared || reader->expected_mtime_us == INT64_MIN) return GM_OK;
+	/* An answer's time has whole seconds. */
+	return info.mtime_us / 1000000 == reader->expected_mtime_us / 1000000 ? GM_OK : changed(reader, err);
 }
 
 /* Waits for a segment. *missing: the object has no byte at that offset (416). */
@@ -204,23 +236,35 @@ static enum gm_code take_segment(struct gm_s3_reader *reader, struct segment *se
 	*missing = false;
 	if (segment->call == NULL) return GM_OK;
 	enum gm_code rc = gm_call_wait(segment->call, &response, err);
-	if (rc == GM_OK && response->http.status == 416 && !reader->known) {
+	if (rc != GM_OK && response->http.end == GM_HTTP_TOO_LARGE) {
+		bool whole = reader->known && segment->room == reader->reader.info.size;
+		rc = whole ? changed(reader, err) : other_bytes(err);
+	} else if (rc == GM_OK && response->http.status == 416 && !reader->known) {
 		*missing = true;
 	} else if (rc == GM_OK && (response->http.status == 412 || response->http.status == 416)) {
 		rc = changed(reader, err);
 	} else if (rc == GM_OK && !gm_s3_good(response)) {
 		rc = gm_s3_fail(store_of(reader), response, reader->key, "read the object", err);
 	} else if (rc == GM_OK) {
-		rc = check_answer(reader, response, err);
+		rc = check_answer(reader, segment, response, err);
 		segment->bytes = response->http.got; /* fewer only of the first of an object that was not known */
 	}
 	gm_call_end(segment->call);
 	segment->call = NULL;
-	reader->failed = rc;
+	if (rc != GM_OK) reader->failed = rc;
 	return gm_s3_name(store_of(reader), rc, reader->key, rc != GM_OK ? err : NULL);
 }
 
 /* --- The operations ----------------------------------------------------------------------------------------------- */
+
+/* With store->reading held: what did not come needs no room. */
+static void shrink(struct gm_s3_reader *reader, struct segment *segment)
+{
+	uint8_t *smaller = realloc(segment->data, segment->bytes > 0 ? segment->bytes : 1);
+	if (smaller != NULL) segment->data = smaller;
+	store_of(reader)->ahead_bytes -= segment->room - segment->bytes;
+	segment->room = segment->bytes;
+}
 
 /* The first segment of an object of which nothing is known. */
 static enum gm_code get_acquainted(struct gm_s3_reader *reader, struct gm_error *err)
@@ -234,7 +278,7 @@ static enum gm_code get_acquainted(struct gm_s3_reader *reader, struct gm_error 
 	struct segment *segment = &reader->segments[reader->first];
 	rc = take_segment(reader, segment, &missing, err);
 	(void)pthread_mutex_lock(&s3->reading);
-	s3->ahead_bytes -= FIRST_BYTES - segment->bytes;
+	if (rc == GM_OK && !missing) shrink(reader, segment);
 	if (rc != GM_OK || missing) drop_segment(reader);
 	reader->asked = missing ? 0 : segment->bytes;
 	(void)pthread_mutex_unlock(&s3->reading);
@@ -290,13 +334,24 @@ enum gm_code gm_s3_reader_open(struct gm_store *store, const char *key, const st
 	return GM_OK;
 }
 
+/* Until it is read from, other threads may begin what it asks for. */
+static enum gm_code step_out(struct gm_s3_reader *reader, struct gm_error *err)
+{
+	struct gm_s3 *s3 = store_of(reader);
+	(void)pthread_mutex_lock(&s3->reading);
+	leave_line(s3, reader);
+	(void)pthread_mutex_unlock(&s3->reading);
+	if (reader->failed == GM_OK) return GM_OK;
+	(void)gm_error_set(err, reader->failed, "reading the object has failed before");
+	return gm_s3_name(s3, reader->failed, reader->key, err);
+}
+
 /* Makes the front segment one with bytes to be read; none left: the object ends here. */
 static enum gm_code come_to_bytes(struct gm_s3_reader *reader, struct gm_error *err)
 {
 	struct gm_s3 *s3 = store_of(reader);
 	bool missing;
 	(void)pthread_mutex_lock(&s3->reading);
-	leave_line(s3, reader);
 	if (reader->count > 0 && reader->segments[reader->first].call == NULL &&
 	    reader->segments[reader->first].used == reader->segments[reader->first].bytes)
 		drop_segment(reader);
@@ -312,7 +367,7 @@ enum gm_code gm_s3_reader_read(struct gm_store_reader *base, void *into, size_t 
 {
 	struct gm_s3_reader *reader = of(base);
 	*got = 0;
-	if (reader->failed != GM_OK) GM_FAIL(err, reader->failed, "reading the object has failed before");
+	GM_TRY(step_out(reader, err));
 	while (*got < bytes) {
 		struct segment *segment = &reader->segments[reader->first];
 		if (reader->count == 0 || segment->call != NULL || segment->used == segment->bytes) {
@@ -324,18 +379,19 @@ enum gm_code gm_s3_reader_read(struct gm_store_reader *base, void *into, size_t 
 		if (n > wanted) n = wanted;
 		memcpy((uint8_t *)into + *got, segment->data + segment->used, n);
 		segment->used += n;
-		reader->position += n;
 		*got += n;
 	}
 	return GM_OK;
 }
 
 /* Every byte came from answers to If-Match: there is nothing left to be asked. But an empty object, or one that was not
- * read to its end, may have said nothing yet. */
+ * read to its end, may have said nothing yet; and of one that waited for room nothing was asked. */
 enum gm_code gm_s3_reader_check(struct gm_store_reader *base, struct gm_error *err)
 {
 	struct gm_s3_reader *reader = of(base);
 	bool missing;
+	GM_TRY(step_out(reader, err));
+	if (reader->asked == 0 && reader->count == 0 && reader->reader.info.size > 0) GM_TRY(come_to_bytes(reader, err));
 	for (size_t i = 0; i < reader->count; i++)
 		GM_TRY(take_segment(reader, &reader->segments[(reader->first + i) % GM_S3_SEGMENTS], &missing, err));
 	return GM_OK;
@@ -379,10 +435,14 @@ enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset
 	request.into = into;
 	request.into_bytes = bytes;
 	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
-	if (response->http.status == 206 || (response->http.status == 200 && offset == 0))
+	if (gm_s3_good(response)) {
+		struct gm_object_info info;
+		char etag[GM_S3_ETAG_BYTES];
+		GM_TRY_OUT(check_bytes(response, offset, bytes, &info, etag, err));
 		*got = response->http.got;
-	else if (response->http.status != 416) /* behind the end is no error */
+	} else if (response->http.status != 416) { /* behind the end is no error */
 		rc = gm_s3_fail(s3, response, key, "read the object", err);
+	}
 out:
 	gm_call_end(call);
 	gm_arena_release(&arena);

@@ -63,6 +63,11 @@ static enum gm_code note_element(void *context, const char *path, const char *te
 	return GM_OK;
 }
 
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
 /* The markers that the page before ended with go in; the arena is emptied of all but them. */
 static enum gm_code read_page(struct gm_s3 *s3, const char *prefix, struct page *page, int64_t *now_us,
                               struct gm_error *err)
@@ -83,6 +88,10 @@ static enum gm_code read_page(struct gm_s3 *s3, const char *prefix, struct page 
 		rc = gm_s3_fail(s3, response, NULL, "list uploads", err);
 		goto out;
 	}
+	/* The same markers again would go on for ever. */
+	char *last_key =
+	    page->key_marker != NULL ? gm_arena_strndup(&arena, page->key_marker, strlen(page->key_marker)) : NULL;
+	char *last_id = page->id_marker != NULL ? gm_arena_strndup(&arena, page->id_marker, strlen(page->id_marker)) : NULL;
 	const char *date = gm_http_header(&response->http, "date");
 	if (date == NULL || !gm_time_parse_http(date, now_us)) *now_us = INT64_MIN;
 	gm_arena_reset(&page->arena);
@@ -91,6 +100,8 @@ static enum gm_code read_page(struct gm_s3 *s3, const char *prefix, struct page 
 	page->truncated = false;
 	page->next = (struct upload){.begun_us = INT64_MAX};
 	rc = gm_xml_parse(response->http.body.data, response->http.body.len, note_element, page, err);
+	if (rc == GM_OK && page->truncated && same(last_key, page->key_marker) && same(last_id, page->id_marker))
+		rc = gm_error_set(err, GM_CORRUPT, "a list of uploads breaks off and does not go on");
 out:
 	gm_call_end(call);
 	gm_arena_release(&arena);
@@ -117,7 +128,6 @@ enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *w
 			rc = gm_s3_abort(s3, upload->key + root_bytes, upload->id, err);
 			*swept += rc == GM_OK;
 		}
-		if (page.key_marker == NULL && page.id_marker == NULL) break;
 	}
 	gm_arena_release(&page.arena);
 	free(page.uploads);

@@ -36,8 +36,9 @@ static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data
 	request.body_bytes = bytes;
 	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
 	rc = gm_call_wait(call, &response, err);
-	if (rc == GM_OK && !gm_s3_good(response)) rc = gm_s3_fail(s3, response, key, "put the object", err);
-	*unclear = rc == GM_EXISTS || rc == GM_TRANSIENT;
+	if (rc == GM_OK && gm_s3_good(response)) goto out;
+	if (rc == GM_OK) rc = gm_s3_fail(s3, response, key, "put the object", err);
+	*unclear = rc == GM_EXISTS || rc == GM_TRANSIENT || response->unclear;
 out:
 	gm_call_end(call);
 	gm_arena_release(&arena);
@@ -46,26 +47,35 @@ out:
 
 /* 412 says that there is an object. Whether it is ours, which an attempt made whose answer was lost, the object itself
  * says. */
-enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *token,
+enum gm_code gm_s3_look_back(struct gm_s3 *s3, const char *key, const char *put_token, enum gm_code rc, bool *again,
+                             struct gm_error *err)
+{
+	struct gm_object_info info;
+	struct gm_error look;
+	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
+	*again = false;
+	enum gm_code looked = gm_s3_head(s3, key, &info, etag, there, &look);
+	if (looked == GM_OK) {
+		if (strcmp(there, put_token) == 0) return GM_OK;
+		(void)gm_error_set(err, GM_EXISTS, "the object exists already");
+		return gm_s3_name(s3, GM_EXISTS, key, err);
+	}
+	*again = looked == GM_NOT_FOUND && rc == GM_EXISTS;
+	if (looked == GM_NOT_FOUND || rc != GM_EXISTS) return rc; /* what failed is still unclear, and not more */
+	if (err != NULL) *err = look;
+	return looked; /* nobody knows whose it is */
+}
+
+enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *put_token,
                           struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
-	for (int i = 0; i < PUT_ROUNDS; i++) {
-		struct gm_object_info info;
-		struct gm_error look;
-		char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
+	bool again = true;
+	for (int i = 0; again && i < PUT_ROUNDS; i++) {
 		bool unclear;
-		rc = put_once(s3, key, data, bytes, true, token, &unclear, err);
+		rc = put_once(s3, key, data, bytes, true, put_token, &unclear, err);
 		if (!unclear) return rc;
-		enum gm_code looked = gm_s3_head(s3, key, &info, etag, there, &look);
-		if (looked == GM_OK) {
-			if (strcmp(there, token) == 0) return GM_OK;
-			if (rc == GM_EXISTS) return rc;
-			(void)gm_error_set(err, GM_EXISTS, "the object exists already");
-			return gm_s3_name(s3, GM_EXISTS, key, err);
-		}
-		if (looked != GM_NOT_FOUND || rc != GM_EXISTS) return rc; /* TRANSIENT stays: nobody knows */
-		                                                          /* It was there, and is gone: try again. */
+		rc = gm_s3_look_back(s3, key, put_token, rc, &again, err);
 	}
 	return rc;
 }
@@ -162,8 +172,7 @@ static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size
 	request.body_bytes = body.len;
 	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
 	const struct gm_buf *answer = &response->http.body;
-	*all = gm_s3_good(response) &&
-	       (answer->len == 0 || memmem(answer->data, answer->len, "<Error", strlen("<Error")) == NULL);
+	*all = gm_s3_good(response) && gm_s3_is_all_removed(answer->data, answer->len);
 out:
 	gm_call_end(call);
 	gm_buf_release(&body);
@@ -277,7 +286,7 @@ static enum gm_code judge(struct gm_s3 *s3, const char *key, const struct writer
 		if (writers[i].code == GM_OK && winner != NULL) return refused(s3, "two were told to be the first", err);
 		if (writers[i].code == GM_OK) winner = &writers[i];
 		if (writers[i].code != GM_OK && writers[i].code != GM_EXISTS) {
-			*err = writers[i].err;
+			if (err != NULL) *err = writers[i].err;
 			return writers[i].code;
 		}
 	}

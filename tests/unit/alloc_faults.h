@@ -3,12 +3,14 @@
 #ifndef GM_TEST_ALLOC_FAULTS_H
 #define GM_TEST_ALLOC_FAULTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-static volatile uint64_t made, fail_at; /* volatile: the compiler knows malloc, and that it changes nothing */
-static volatile bool armed, fired;
+/* volatile: the compiler knows malloc, and that it changes nothing; atomic: threads of what is tested allocate, too */
+static volatile _Atomic uint64_t made, fail_at;
+static volatile atomic_bool armed, fired;
 
 static bool fails(void)
 {
