@@ -1,6 +1,7 @@
 /* s3_list.c - ListObjectsV2, page by page, in the order of the keys' bytes.
  *
- * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may. While a page is handed out, the next
+ * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may; an answer says, behind the keys, whether
+ * they are. While a page is handed out, the next
  * is on its way. A folder that is pruned costs the rest of the page it began in, and a request that starts behind it. */
 #include "store/s3.h"
 
@@ -27,6 +28,8 @@ struct page {
 	struct entry next; /* being read */
 	char *token;       /* of the page that follows; NULL: this is the last */
 	bool truncated;
+	bool encoded; /* the keys, until the whole page is read */
+	bool listed;  /* it is a listing at all: an error, or a page of some proxy, may come with status 200, too */
 };
 
 struct listing {
@@ -94,9 +97,7 @@ static enum gm_code note_member(struct page *page, const char *name, const char 
 {
 	struct entry *entry = &page->next;
 	if (strcmp(name, "Key") == 0) {
-		bool bad;
-		entry->key = decoded(&page->arena, text, &bad);
-		if (bad) GM_FAIL(err, GM_CORRUPT, "a listing holds a key that is not URL-encoded");
+		entry->key = gm_arena_strndup(&page->arena, text, bytes);
 		return entry->key != NULL ? GM_OK : out_of_memory(err);
 	}
 	if (strcmp(name, "Size") == 0) {
@@ -123,7 +124,11 @@ static enum gm_code note_element(void *context, const char *path, const char *te
 		return rest[0] == '/' ? note_member(page, rest + 1, text, bytes, err) : GM_OK;
 	}
 	if (strncmp(path, top, sizeof top - 1) != 0) return GM_OK;
-	if (strcmp(path + sizeof top - 1, "IsTruncated") == 0) page->truncated = strcmp(text, "true") == 0;
+	if (strcmp(path + sizeof top - 1, "EncodingType") == 0) page->encoded = strcmp(text, "url") == 0;
+	if (strcmp(path + sizeof top - 1, "IsTruncated") == 0) {
+		page->truncated = strcmp(text, "true") == 0;
+		page->listed = true;
+	}
 	if (strcmp(path + sizeof top - 1, "NextContinuationToken") == 0) {
 		page->token = gm_arena_strndup(&page->arena, text, bytes);
 		if (page->token == NULL) return out_of_memory(err);
@@ -136,14 +141,28 @@ static void empty_page(struct page *page)
 	gm_arena_reset(&page->arena);
 	page->count = 0;
 	page->token = NULL;
-	page->truncated = false;
+	page->truncated = page->encoded = page->listed = false;
 	page->next = (struct entry){.etag = "", .mtime_us = INT64_MIN};
+}
+
+static enum gm_code decode_keys(struct page *page, struct gm_error *err)
+{
+	bool bad = false;
+	for (size_t i = 0; i < page->count; i++) {
+		struct entry *entry = &page->entries[i];
+		entry->key = decoded(&page->arena, entry->key, &bad);
+		if (bad) GM_FAIL(err, GM_CORRUPT, "a listing holds a key that is not URL-encoded");
+		if (entry->key == NULL) return out_of_memory(err);
+	}
+	return GM_OK;
 }
 
 static enum gm_code read_page(struct page *page, const struct gm_buf *body, struct gm_error *err)
 {
 	empty_page(page);
 	GM_TRY(gm_xml_parse(body->data, body->len, note_element, page, err));
+	if (!page->listed) GM_FAIL(err, GM_CORRUPT, "the answer to a listing is none");
+	if (page->encoded) GM_TRY(decode_keys(page, err));
 	if (page->truncated && page->token == NULL) GM_FAIL(err, GM_CORRUPT, "a listing breaks off and does not go on");
 	if (!page->truncated) page->token = NULL;
 	return GM_OK;
