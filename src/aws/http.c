@@ -297,7 +297,6 @@ static enum gm_http_end end_of(const struct gm_http_transfer *transfer, CURLcode
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT: return GM_HTTP_TLS;
 	case CURLE_OPERATION_TIMEDOUT: return was_sent(transfer->easy) ? GM_HTTP_BROKEN : GM_HTTP_UNREACHABLE;
 	default: return GM_HTTP_BROKEN;
