@@ -10,6 +10,7 @@ Faults are the functions below the line "Faults", by name or as they are: any fu
 an object just before it is read. Requests and answers are held in memory, whole."""
 import collections
 import contextlib
+import email.utils
 import random
 import re
 import select
@@ -200,8 +201,8 @@ class Exchange:
 
     def answer(self, status, reason, body, *headers):
         """An answer of our own, of which the server knows nothing."""
-        lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", "Content-Type: application/xml",
-                 "x-amz-request-id: FAULTPROXY000001", *headers, "", ""]
+        lines = [f"HTTP/1.1 {status} {reason}", f"Date: {email.utils.formatdate(usegmt=True)}", f"Content-Length: {len(body)}",
+                 "Content-Type: application/xml", "x-amz-request-id: FAULTPROXY000001", *headers, "", ""]
         self.send("\r\n".join(lines).encode() + (b"" if self.request.method == "HEAD" else body))
 
 
@@ -347,6 +348,7 @@ FAULTS = {
     "drip": drip, "endless-body": endless_body, "endless-head": endless_head,
     "500": _error(500, "InternalError", "Internal Server Error"), "500-done": _error(500, "InternalError", effect=True),
     "502-html": lambda x: x.answer(502, "Bad Gateway", b"<html><body>bad gateway</body></html>"),
+    "200-html": lambda x: x.answer(200, "OK", b"<html><body>log in</body></html>"),
     "503": _error(503, "SlowDown", "Slow Down"), "503-done": _error(503, "SlowDown", effect=True),
     "429": _error(429, "TooManyRequests", "Too Many Requests"), "timeout": _error(400, "RequestTimeout", "Bad Request"),
     "skewed": _error(403, "RequestTimeTooSkewed", "Forbidden"), "expired": _error(400, "ExpiredToken", "Bad Request"),
