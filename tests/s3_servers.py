@@ -12,6 +12,7 @@ import ctypes
 import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -222,8 +223,19 @@ class Bucket:
             if path.is_file():
                 self.put(prefix + str(path.relative_to(folder)), path.read_bytes())
 
+    def path(self, prefix=""):
+        """Where the server keeps it, if it keeps each object as a file of its name; else None."""
+        return self.server.root / self.name / prefix if isinstance(self.server, Versitygw) else None
+
+    def tree(self, prefix, folder):
+        """Everything below a prefix as files, so that whatever judges folders judges a table on S3: in `folder`, or where the
+        server keeps them."""
+        if path := self.path(prefix):
+            return path
+        shutil.rmtree(folder, ignore_errors=True)
+        return self.get_tree(prefix, folder)
+
     def get_tree(self, prefix, folder):
-        """Everything below a prefix, as files: so that whatever judges folders judges a table on S3."""
         folder.mkdir(parents=True, exist_ok=True)
         for key in self.sizes(prefix):
             harness.write(folder / key[len(prefix):], self.get(key))
