@@ -2,7 +2,9 @@
 is wrong is told, without secrets."""
 import concurrent.futures
 import pathlib
+import random
 import re
+import string
 
 import pytest
 
@@ -14,7 +16,7 @@ import s3_servers
 from fault_proxy import FaultProxy
 from s3_scene import secrets_in
 
-DAY = "2024-03-10"
+LETTERS = string.ascii_letters + string.digits + string.punctuation
 
 
 def run(bucket, job, source="in/", table="lake/", status=0, env=None, flags=(), **options):
@@ -485,3 +487,29 @@ def test_a_bucket_with_versions(tmp_path, tiny_job):
         assert judge.rows_of(judge.delta_files(files), "id, s") == [(1, "new"), (3, "b")]
         assert harness.leftovers(files) == []
         harness.gristmill("verify", tiny_job, "--source", bucket.url("in/"), "--table", bucket.url("lake/"), env=bucket.environment())
+
+
+# --- What was staged is gone -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("what", ["object", "upload"])
+def test_what_was_staged_is_gone(what, any_s3, tmp_path, tiny_job):
+    """A lifecycle rule has taken it between work and commit: the plan is given up, the next run does it all again."""
+    rows = 1 if what == "object" else 3000
+    chance = random.Random(1)
+    any_s3.put("in/a.json", harness.lines(harness.tiny(i, s="".join(chance.choices(LETTERS, k=5000))) for i in range(rows)))
+    places = ("--source", any_s3.url("in/"), "--table", any_s3.url("lake/"), "--json", "--quiet")
+    environment = any_s3.environment()
+    plan = harness.gristmill("plan", tiny_job, *places, env=environment).json["plan"]
+    harness.gristmill("work", tiny_job, *places, "--plan", plan, "--unit", "0", env=environment)
+    if what == "object":
+        staged = [key for key in any_s3.sizes("lake/") if key.endswith(".staged")]
+        for key in staged:
+            any_s3.remove(key)
+    else:
+        staged = any_s3.uploads()
+        any_s3.abort_uploads()
+    assert staged
+    commit = harness.gristmill("commit", tiny_job, *places, "--plan", plan, env=environment, status=1)
+    assert commit.err.strip() and not judge.delta_files(any_s3.tree("lake/", tmp_path / "t"))
+    assert run(any_s3, tiny_job).json["rows_written"] == rows
+    assert ids_of(any_s3, tmp_path / "t") == list(range(rows)) and any_s3.uploads() == []

@@ -22,6 +22,8 @@ def winners(bucket, rounds, putters=8):
         except CLIENT_ERROR as error:
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412), error
             return None
+        except botocore.exceptions.ConnectionClosedError:  # s3s-fs, now and then
+            return None
 
     counts = []
     with concurrent.futures.ThreadPoolExecutor(putters) as pool:
