@@ -199,7 +199,12 @@ def test_a_stall_ends_with_its_client(proxy):
     proxy.fail("stall")
     with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
         connection.sendall(b"GET /b/k HTTP/1.1\r\n\r\n")
-    assert ask(proxy) == (200, BODY)
+        while not proxy.requests:
+            time.sleep(0.01)
+    start = time.monotonic()
+    while proxy.wires and time.monotonic() - start < 10:
+        time.sleep(0.01)
+    assert not proxy.wires
 
 
 def test_what_is_no_answer(proxy):
