@@ -224,8 +224,8 @@ static enum gm_code import_files(struct gm_runner *runner, bool planned, struct 
 {
 	bool imported = false, far = gm_store_is_remote(runner->table);
 	if (far ? !planned || runner->looked_for_files : planned) return GM_OK;
-	runner->looked_for_files = true;
 	GM_TRY(gm_runner_import(runner, &imported, err));
+	runner->looked_for_files = !imported; /* one commit holds so many of them: there may be more */
 	if (!imported) return GM_OK;
 	runner->after[0] = '\0';
 	return GM_EXISTS;
