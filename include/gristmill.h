@@ -323,9 +323,10 @@ struct gm_policy {
 	char *both;           /* for whoever reaches source and table, as far as they lie in S3 */
 	char *source, *table; /* in place of it, where both lie in S3 and each has a profile or an endpoint of its own */
 };
-/* Asks no service; ~/.aws/config and the environment are read for the region, if the job does not say it. USAGE: they
- * are wrong, or a location is. */
-GM_API enum gm_code gm_policy(const struct gm_job *job, struct gm_policy *out, struct gm_error *err) GM_CHECK;
+/* one_line: without line ends, else indented. Asks no service; ~/.aws/config and the environment are read for the
+ * region, if the job does not say it. USAGE: they are wrong, or a location is. */
+GM_API enum gm_code gm_policy(const struct gm_job *job, bool one_line, struct gm_policy *out,
+                              struct gm_error *err) GM_CHECK;
 GM_API void gm_policy_clear(struct gm_policy *policy);
 
 /* --- Status ------------------------------------------------------------------------------------------------------- */

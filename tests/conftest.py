@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 import harness
+import s3_servers
 
 
 def pytest_configure(config):
@@ -17,6 +18,16 @@ def pytest_configure(config):
 def pytest_sessionstart(session):
     if not harness.BINARY.exists() and not session.config.option.collectonly:
         pytest.exit(f"{harness.BINARY} is not there: run `make` first", returncode=4)
+    s3_servers.without_environment()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the servers have said is shown with what failed."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"the end of {server.log}", server.said()) for server in s3_servers.running if server.said()]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +80,36 @@ def sample_table(sample, tmp_path_factory):
     path = tmp_path_factory.mktemp("sample-table") / "table"
     result = harness.run(harness.MAIN_JOB, sample, path)
     return path, result.json
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory):
+    with s3_servers.Versitygw(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    with s3_servers.Minio(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(versitygw):
+    """A fresh bucket."""
+    return versitygw.make_bucket()
+
+
+@pytest.fixture(params=["versitygw", "minio"])
+def any_s3(request):
+    """A fresh bucket of each server that is to agree with the others."""
+    return request.getfixturevalue(request.param).make_bucket()
+
+
+@pytest.fixture(scope="session")
+def toxiproxy(tmp_path_factory):
+    with s3_servers.Toxiproxy(tmp_path_factory.mktemp("toxiproxy")) as server:
+        yield server
 
 
 def as_nobody():

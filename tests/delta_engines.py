@@ -3,6 +3,7 @@ the tests run in one of their own (this file, as a program): Spark, whose sessio
 delta extension is of an older version. They are asked with Python source, one JSON object a line, and answer with what it gives.
 
 Rows are tuples of plain values in the order of the columns asked for, sorted; times are microseconds since 1970."""
+import functools
 import json
 import os
 import pathlib
@@ -11,6 +12,13 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+
+
+@functools.cache
+def missing():
+    """None when scripts/delta-engines has put them in place, else why not."""
+    done = subprocess.run([ROOT / "scripts/delta-engines"], capture_output=True, text=True)
+    return f"scripts/delta-engines could not fetch what reads Delta tables: {done.stderr[-300:]}" if done.returncode != 0 else None
 
 
 def order(rows):
@@ -78,6 +86,14 @@ class DuckDB:
 
     def __init__(self, folder):
         self.worker = Worker("duckdb", {"PYTHONPATH": str(CACHE / "duckdb-delta")}, folder / "duckdb.log")
+
+    def query(self, text):
+        return self.worker.ask("rows(query)", query=text)
+
+    def use_s3(self, server):
+        """From now on s3:// is there."""
+        self.worker.ask("use_s3(**values)", values={"key_id": server.access, "secret": server.secret, "region": "us-east-1", "url_style": "path",
+                                                    "endpoint": f"127.0.0.1:{server.port}", "use_ssl": "false"})
 
     def rows(self, table, columns, version=None, where=None):
         of = f", version => {version}" if version is not None else ""
@@ -168,9 +184,8 @@ def _duckdb_tools():
     import duckdb
     import duckdb_extension_delta
 
-    found = sorted(pathlib.Path(duckdb_extension_delta.__file__).parent.glob("**/delta.duckdb_extension"))
     connection = duckdb.connect()
-    connection.execute(f"load '{found[-1]}'")
+    connection.execute(f"load '{_extension(duckdb_extension_delta)}'")
     connection.execute("set timezone = 'UTC'")
 
     def rows(query):
@@ -182,7 +197,18 @@ def _duckdb_tools():
             out.append([(v - epoch) // datetime.timedelta(microseconds=1) if isinstance(v, datetime.datetime) else v for v in row])
         return out
 
-    return {"rows": rows}
+    def use_s3(**values):
+        import duckdb_extension_httpfs
+
+        connection.execute(f"load '{_extension(duckdb_extension_httpfs)}'")
+        settings = ", ".join(f"{name} '{value}'" for name, value in values.items())
+        connection.execute(f"create or replace secret s3 (type s3, {settings})")
+
+    return {"rows": rows, "use_s3": use_s3}
+
+
+def _extension(package):
+    return sorted(pathlib.Path(package.__file__).parent.glob("**/*.duckdb_extension"))[-1]
 
 
 def _serve(tools):

@@ -41,7 +41,7 @@ class Result:
 
     @property
     def json(self):
-        lines = [line for line in self.out.splitlines() if line.strip()]
+        lines = [line for line in self.out.split("\n") if line.strip()]
         assert lines, f"no JSON on stdout; stderr was:\n{self.err}"
         return json.loads(lines[-1])
 

@@ -2,6 +2,7 @@
 import itertools
 import json
 import random
+import re
 import subprocess
 
 import botocore.configloader
@@ -116,3 +117,15 @@ def test_same_endpoints_as_botocore(tmp_path, service):
             assert answer == expected, (region, fips, dualstack)
             compared += 1
     assert compared > 100
+
+
+def test_the_page_names_every_variable_and_setting():
+    page = (harness.ROOT / "docs/aws.md").read_text()
+    source = "".join(path.read_text() for folder in ("aws", "store") for path in (harness.ROOT / "src" / folder).glob("*.c"))
+    read = set(re.findall(r'"(AWS_[A-Z0-9_]*[A-Z0-9])"', source))
+    told = set(re.findall(r"AWS_[A-Z0-9_]*[A-Z0-9]", page))
+    assert len(read) > 25 and read - told == set()
+    assert {name for name in told - read if not name.startswith("AWS_ENDPOINT_URL_")} == set()
+    settings = set(re.findall(r'(?:gm_aws_config_get|setting|switched_on)\((?:[^();]|\([^()]*\))*"([a-z_0-9.]+)"\)', source))
+    told = set(re.findall(r"[a-z0-9_]+", page))
+    assert len(settings) > 15 and {name for name in settings if name.rpartition(".")[2] not in told} == set()

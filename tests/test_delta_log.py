@@ -132,9 +132,8 @@ def cleaned(ours, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engines():
-    done = subprocess.run([harness.ROOT / "scripts/delta-engines"], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"scripts/delta-engines could not fetch what reads Delta tables: {done.stderr[-300:]}")
+    if why := delta_engines.missing():
+        pytest.skip(why)
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def test_a_table_that_may_not_be_written(tiny_job, source, table):
     table.mkdir()
     for folder in [table, *table.parents]:
         folder.chmod(0o755)
-    result = doctor(tiny_job, "--source", source, "--table", table, status=1, preexec_fn=as_nobody)
+    result = doctor(tiny_job, "--source", source, "--table", table, status=1, before=as_nobody)
     assert results(result, "table")["write"] == "FAIL" and step(result, "table", "write")["advice"]
 
 

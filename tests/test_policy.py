@@ -15,6 +15,7 @@ columns: [{{name: a, type: string, from: a}}]
 # Which resource an action is about: the bucket, or what is in it.
 BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetLifecycleConfiguration"}
 READ = {"s3:GetObject"}
+ALLOC = harness.BINARY.resolve().parent.parent.parent / "tests/fault/failalloc.so"
 WRITE = READ | {"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
 
 
@@ -151,3 +152,25 @@ def test_errors(policy):
     result = policy(status=2)
     assert "config:3" in result.err and "S3CRET" not in result.err
     assert "ListTable" in policy(source_more=", region: eu-west-1", table_more=", region: eu-west-1").out  # then the files do not matter
+
+
+@pytest.mark.skipif(harness.SANITIZED, reason="the sanitizers replace the same functions")
+def test_every_allocation_fails_once(policy):
+    """A policy that lacks a few characters would be worse than none."""
+    (policy.folder / "config").write_text("[profile a]\nregion = eu-west-1\n[profile b]\nregion = cn-north-1\n")
+    good = policy("--json", source_more=", profile: a", table_more=', profile: b, encryption: "aws:kms", kms_key: "alias/x"')
+    job, report = policy.folder / "job.yaml", policy.folder / "report"
+
+    def total(*flags):
+        report.unlink(missing_ok=True)
+        gristmill("policy", job, "--json", *flags, env={"LD_PRELOAD": str(ALLOC), "FAULT_ALLOC_REPORT": str(report)})
+        return int(report.read_text().split()[0])
+
+    loading, everything = total("--source", policy.folder, "--table", policy.folder), total()
+    assert everything > loading + 100
+    for n in range(loading, everything + 1):
+        result = gristmill("policy", job, "--json", env={"LD_PRELOAD": str(ALLOC), "FAULT_ALLOC_AT": str(n)}, status=None)
+        if result.status == 0:
+            assert result.out == good.out, n
+        else:
+            assert result.status == 1 and "memory" in result.err and result.out.count("\n") <= 1, (n, str(result))

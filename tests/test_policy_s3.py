@@ -78,6 +78,15 @@ def test_it_is_enough(world):
     assert harness.gristmill("run", world.job, "--json", "--quiet", env=env).json["quarantined"] == 1
     assert harness.gristmill("status", world.job, "--json", env=env).json["source"]["new"] == 0
     harness.gristmill("verify", world.job, env=env)
+    harness.gristmill("doctor", world.job, env=env)
+
+
+def test_doctor_tells_what_it_may_not_look_at(world):
+    allowed = harness.gristmill("doctor", world.job, env=environment(world, policy_of(world)))
+    assert "s3:GetLifecycleConfiguration" not in allowed.out + allowed.err
+    env = environment(world, without(policy_of(world), "DoctorTable", "s3:GetLifecycleConfiguration"))
+    result = harness.gristmill("doctor", world.job, env=env)  # a note, no failure
+    assert "allow s3:GetLifecycleConfiguration" in result.out + result.err
 
 
 def test_it_is_no_more(world):

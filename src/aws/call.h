@@ -78,6 +78,7 @@ struct gm_call_request {
 	size_t into_bytes;
 	size_t into_exact;      /* not 0: a 2xx answer with another length of body is a broken transfer */
 	bool body_may_be_error; /* a 200 may hold <Error> (CompleteMultipartUpload) */
+	bool tagged; /* a 2xx answer without an ETag is a broken transfer: a page of some proxy, and nothing was done */
 };
 /* What came of it. */
 struct gm_call_response {

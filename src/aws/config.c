@@ -249,8 +249,7 @@ static bool look_up(const struct gm_aws_file *file, const struct gm_aws_section 
 
 static bool is_part_of_key(const char *name)
 {
-	static const char *const parts[] = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token",
-	                                    "aws_security_token"};
+	static const char *const parts[] = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"};
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
 		if (strcmp(name, parts[i]) == 0) return true;
 	}

@@ -13,14 +13,19 @@ static int append_text(const char *bytes, size_t n, void *context)
 	return text->code == GM_OK ? 0 : -1;
 }
 
-enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err)
+enum gm_code gm_json_text_as(const json_t *value, size_t flags, struct gm_buf *out, struct gm_error *err)
 {
 	struct text text = {out, GM_OK, err};
 	if (value == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
-	int failed = json_dump_callback(value, append_text, &text, JSON_SORT_KEYS | JSON_COMPACT);
+	int failed = json_dump_callback(value, append_text, &text, flags);
 	if (text.code != GM_OK) return text.code;
 	if (failed != 0) GM_FAIL(err, GM_NOMEM, "out of memory for JSON");
 	return GM_OK;
+}
+
+enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err)
+{
+	return gm_json_text_as(value, JSON_SORT_KEYS | JSON_COMPACT, out, err);
 }
 
 enum gm_code gm_json_parse(const char *text, size_t bytes, size_t flags, json_t **out, struct gm_error *err)

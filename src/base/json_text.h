@@ -10,6 +10,8 @@
  * not be built. (Not json_dumps: jansson 2.14 gives damaged text and no error when memory ends while it writes a sorted
  * key.) */
 enum gm_code gm_json_text(const json_t *value, struct gm_buf *out, struct gm_error *err) GM_CHECK;
+/* The same in another form: flags are those of json_dumps. */
+enum gm_code gm_json_text_as(const json_t *value, size_t flags, struct gm_buf *out, struct gm_error *err) GM_CHECK;
 
 /* json_loadb, which must not be called itself: jansson damages values and more when memory ends. *why is filled on
  * failure, then with json_error_out_of_memory. */

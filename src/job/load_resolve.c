@@ -101,10 +101,15 @@ static json_t *json_table(const struct gm_job *job)
 
 static json_t *json_job(const struct gm_job *job)
 {
-	return json_pack("{s:i, s:s, s:s, s:{s:s, s:I}, s:o, s:o, s:s*}", "resolved", 1, "id", job->id, "job", job->name,
-	                 "source", "format", "json", "max_record", (json_int_t)job->source.max_record_bytes, "table",
-	                 json_table(job), "columns", json_list(job->columns, job->column_count, json_column), "where",
-	                 job->where);
+	json_t *object =
+	    json_pack("{s:i, s:s, s:s, s:{s:s, s:I}, s:o, s:o}", "resolved", 1, "id", job->id, "job", job->name, "source",
+	              "format", "json", "max_record", (json_int_t)job->source.max_record_bytes, "table", json_table(job),
+	              "columns", json_list(job->columns, job->column_count, json_column));
+	if (job->where == NULL || object == NULL) return object;
+	/* Not packed with the others as one that may be left out: it would be left out when memory is gone, too. */
+	if (json_object_set_new(object, "where", json_string(job->where)) == 0) return object;
+	json_decref(object);
+	return NULL;
 }
 
 enum gm_code gm_load_resolve(struct gm_loader *loader)

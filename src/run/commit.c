@@ -163,17 +163,26 @@ static json_t *inputs_json(const struct gm_plan *plan, const struct gm_manifest 
 	return list;
 }
 
+/* Of a kept file: it has no partition. (A member that may be left out is not packed with the others: jansson leaves it
+ * out, too, when memory is gone.) */
+static json_t *file_json(const struct gm_manifest_file *file, size_t unit)
+{
+	char hex[GM_HEX128_BYTES];
+	gm_hex128(file->hash, hex);
+	json_t *object = json_pack("{s:s, s:I, s:s, s:I, s:I}", "path", file->path, "bytes", (json_int_t)file->bytes,
+	                           "hash", hex, "rows", (json_int_t)file->rows, "unit", (json_int_t)unit);
+	if (file->partition == NULL || object == NULL) return object;
+	if (json_object_set_new(object, "partition", json_string(file->partition)) == 0) return object;
+	json_decref(object);
+	return NULL;
+}
+
 static json_t *files_json(const struct gm_plan *plan, const struct gm_manifest *manifests)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < plan->unit_count; i++) {
 		for (size_t k = 0; k < manifests[i].file_count; k++) {
-			const struct gm_manifest_file *file = &manifests[i].files[k];
-			char hex[GM_HEX128_BYTES];
-			gm_hex128(file->hash, hex);
-			json_t *object = json_pack("{s:s, s:I, s:s, s:s*, s:I, s:I}", "path", file->path, "bytes",
-			                           (json_int_t)file->bytes, "hash", hex, "partition", file->partition, "rows",
-			                           (json_int_t)file->rows, "unit", (json_int_t)i);
+			json_t *object = file_json(&manifests[i].files[k], i);
 			if (object != NULL && json_array_append_new(list, object) == 0) continue;
 			json_decref(list);
 			return NULL;
@@ -412,7 +421,7 @@ static enum gm_code confirm(struct gm_commit *commit, struct gm_error *err)
 	const struct gm_plan *plan = commit->plan;
 	GM_TRY(gm_delta_is_history(commit->table, commit->tip->version + 1, &certain, err));
 	if (certain) return GM_OK;
-	GM_TRY(gm_history_log(commit->table, commit->tip->memory_bytes, &log, err));
+	GM_TRY(gm_history_log(commit->table, commit->tip->version, commit->tip->memory_bytes, &log, err));
 	uint64_t head = gm_history_head(log, commit->job_id);
 	gm_delta_free(log);
 	GM_TRY(gm_plan_state(commit->table, commit->layout, head, plan->number, plan->parent, &state, err));

@@ -11,6 +11,8 @@
  * seen by nobody. Both are looked for when a new bookmark is written, which is one run in ten. */
 #include "run/history.h"
 
+#include "base/parallel.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -113,11 +115,11 @@ static bool contains(const struct numbers *numbers, uint64_t n)
 
 /* --- The log ------------------------------------------------------------------------------------------------------ */
 
-enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+enum gm_code gm_history_log(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
                             struct gm_error *err)
 {
 	*out = NULL;
-	enum gm_code rc = gm_delta_open(table, GM_DELTA_NEWEST, memory_bytes, out, err);
+	enum gm_code rc = gm_delta_open_since(table, had, memory_bytes, out, err);
 	return rc == GM_NOT_FOUND ? GM_OK : rc;
 }
 
@@ -332,19 +334,26 @@ static enum gm_code find_open(const struct numbers *plans, const struct numbers 
 }
 
 /* A runner that dies right after its commit, or that worked on when others had finished its plan, leaves files. */
-static enum gm_code find_stray(struct gm_store *table, const struct gm_layout *layout, uint64_t from,
-                               const struct numbers *closed, struct gm_history *history, struct gm_error *err)
+static enum gm_code list_work(struct gm_store *table, const struct gm_layout *layout, uint64_t from,
+                              struct numbers *work, struct gm_error *err)
 {
 	char prefix[GM_KEY_BYTES], after[GM_KEY_BYTES];
-	struct numbers work = {.suffix = prefix};
 	(void)snprintf(prefix, sizeof prefix, "%swork/", layout->job);
+	work->suffix = prefix;
 	gm_layout_from(layout, after, "work", from);
-	enum gm_code rc = gm_store_list_after(table, prefix, after, NULL, note_work, &work, err);
-	history->stray = work.value;
-	for (size_t i = 0; rc == GM_OK && i < work.count; i++)
-		if (contains(closed, work.value[i]) || gm_bookmark_has_run(history->bookmark, work.value[i]))
-			history->stray[history->stray_count++] = work.value[i];
+	enum gm_code rc = gm_store_list_after(table, prefix, after, NULL, note_work, work, err);
+	work->suffix = NULL;
 	return rc;
+}
+
+/* Of the plans that have left files: those that are over. Takes the numbers. */
+static void find_stray(struct numbers *work, const struct numbers *closed, struct gm_history *history)
+{
+	history->stray = work->value;
+	for (size_t i = 0; i < work->count; i++)
+		if (contains(closed, work->value[i]) || gm_bookmark_has_run(history->bookmark, work->value[i]))
+			history->stray[history->stray_count++] = work->value[i];
+	*work = (struct numbers){0};
 }
 
 enum gm_code gm_history_forgotten(const char *job_id, uint64_t run, struct gm_error *err)
@@ -387,27 +396,75 @@ static enum gm_code check_not_forgotten(struct gm_plan_shelf *shelf, struct gm_s
 	return GM_LOST;
 }
 
+/* Of the plans since the newest bookmark most are on the chain, and all are asked for: at once. */
+static void fetch_plans(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                        const struct numbers *plans, const struct numbers *written)
+{
+	uint64_t base = written->count > 0 ? written->value[written->count - 1] : 0;
+	size_t first = plans->count;
+	if (first == 0) return;
+	while (first > 0 && plans->value[first - 1] > base) first--;
+	gm_shelf_fetch(shelf, table, layout, plans->value + first, plans->count - first);
+}
+
+/* A version that the log is known to have had: the newest plan was made at it. That plan is read in any case, but for
+ * one that cannot be: then nothing is known. */
+static int64_t known_version(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                             const struct numbers *plans)
+{
+	const struct gm_plan *plan;
+	struct gm_error ignored;
+	if (!gm_store_is_remote(table) || plans->count == 0) return -1;
+	uint64_t newest = plans->value[plans->count - 1];
+	return gm_shelf_read(shelf, table, layout, newest, &plan, &ignored) == GM_OK ? plan->version : -1;
+}
+
+/* What does not depend on each other, side by side where each is a journey: the log, then the work folders. */
+struct look {
+	struct gm_store *table;
+	const struct gm_layout *layout;
+	uint64_t from;
+	int64_t had;
+	size_t memory_bytes;
+	struct gm_delta_log *log;
+	struct numbers work;
+};
+
+static enum gm_code look(void *context, size_t i, struct gm_error *err)
+{
+	struct look *look = context;
+	return i == 0 ? gm_history_log(look->table, look->had, look->memory_bytes, &look->log, err)
+	              : list_work(look->table, look->layout, look->from, &look->work, err);
+}
+
 static enum gm_code load_once(struct gm_store *table, const struct gm_layout *layout, const char *job_id,
                               size_t memory_bytes, struct gm_plan_shelf *shelf, struct gm_history *history,
                               struct gm_error *err)
 {
 	struct plan_numbers numbers = {0};
 	struct numbers written = {0};
+	struct look looking = {.table = table, .layout = layout, .memory_bytes = memory_bytes};
 	enum gm_code rc = GM_OK;
 	*history = (struct gm_history){0};
 	/* The log last: what is committed between the listings and it must not look open, or beyond it. */
 	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
 	history->listed_from = written.count > 0 ? written.value[0] : 0;
 	GM_TRY_OUT(list_plans(table, layout, history->listed_from, &numbers, err));
-	GM_TRY_OUT(gm_history_log(table, memory_bytes, &history->log, err));
+	fetch_plans(shelf, table, layout, &numbers.plans, &written);
+	looking.from = history->listed_from;
+	looking.had = known_version(shelf, table, layout, &numbers.plans);
+	rc = gm_parallel(2, table->parallel, look, &looking, err);
+	history->log = looking.log;
+	if (rc != GM_OK) goto out;
 	history->head = gm_history_head(history->log, job_id);
 	GM_TRY_OUT(check_not_forgotten(shelf, table, layout, job_id, &numbers.plans, &written, history->head, err));
 	GM_TRY_OUT(load_bookmark(shelf, table, layout, history->head, &written, 0, &history->bookmark, &history->full_us,
 	                         &history->runs_since_base, err));
 	history->bookmark_base = base_below(&written, history->head);
 	GM_TRY_OUT(find_open(&numbers.plans, &numbers.closed, history, err));
-	GM_TRY_OUT(find_stray(table, layout, history->listed_from, &numbers.closed, history, err));
+	find_stray(&looking.work, &numbers.closed, history);
 out:
+	free(looking.work.value);
 	free(numbers.plans.value);
 	free(numbers.closed.value);
 	free(written.value);
@@ -446,6 +503,7 @@ enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, s
 {
 	struct gm_layout layout;
 	struct plan_numbers numbers = {0};
+	struct numbers work = {0};
 	free(history->open);
 	free(history->stray);
 	history->open = history->stray = NULL;
@@ -455,13 +513,22 @@ enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, s
 	enum gm_code rc = gm_layout_init(&layout, job_id, err);
 	if (rc == GM_OK) rc = list_plans(table, &layout, 0, &numbers, err);
 	if (rc == GM_OK) rc = find_open(&numbers.plans, &numbers.closed, history, err);
-	if (rc == GM_OK) rc = find_stray(table, &layout, 0, &numbers.closed, history, err);
+	if (rc == GM_OK) rc = list_work(table, &layout, 0, &work, err);
+	if (rc == GM_OK) find_stray(&work, &numbers.closed, history);
 	history->open_count = count_below(history->open, history->open_count, history->listed_from);
 	history->stray_count = count_below(history->stray, history->stray_count, history->listed_from);
 	history->last_plan = last_plan;
+	free(work.value);
 	free(numbers.plans.value);
 	free(numbers.closed.value);
 	return rc;
+}
+
+enum gm_code gm_history_note_run(struct gm_history *history, const struct gm_plan *plan, struct gm_error *err)
+{
+	GM_TRY(gm_bookmark_run(history->bookmark, plan->number, err));
+	history->head = plan->number;
+	return add_inputs(history->bookmark, plan, err);
 }
 
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err)

@@ -33,14 +33,17 @@ enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t 
 enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, struct gm_history *history,
                                    struct gm_error *err) GM_CHECK;
 /* Of a table that does not exist yet. */
+/* A run of the plan has been committed: its inputs are processed now. The log stays as it was read, so that this history
+ * serves but for asking whether the source has more. */
+enum gm_code gm_history_note_run(struct gm_history *history, const struct gm_plan *plan, struct gm_error *err) GM_CHECK;
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err) GM_CHECK;
 void gm_history_release(struct gm_history *history);
 /* What a job had processed up to a committed run of its. */
 enum gm_code gm_history_bookmark(struct gm_store *table, const char *job_id, uint64_t run, struct gm_bookmark **out,
                                  struct gm_error *err) GM_CHECK;
 
-/* The newest log; *out NULL: none. */
-enum gm_code gm_history_log(struct gm_store *table, size_t memory_bytes, struct gm_delta_log **out,
+/* The newest log; *out NULL: none. had: a version that it is known to have had, as for gm_delta_open_since; -1. */
+enum gm_code gm_history_log(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
                             struct gm_error *err) GM_CHECK;
 /* The job's head in a log, which may be NULL. */
 uint64_t gm_history_head(const struct gm_delta_log *log, const char *job_id);

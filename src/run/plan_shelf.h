@@ -19,6 +19,10 @@ struct gm_plan_shelf {
 /* The plan, from the shelf or from the table, as gm_plan_read. It lives until the next call. */
 enum gm_code gm_shelf_read(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
                            uint64_t number, const struct gm_plan **out, struct gm_error *err) GM_CHECK;
+/* Fetches those of the plans that are not on it, several at once where the table is far away, and as far as there is
+ * room; what fails is asked for again, and told, when it is read. */
+void gm_shelf_fetch(struct gm_plan_shelf *shelf, struct gm_store *table, const struct gm_layout *layout,
+                    const uint64_t *numbers, size_t count);
 /* Empties it. */
 void gm_shelf_clear(struct gm_plan_shelf *shelf);
 

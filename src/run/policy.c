@@ -8,14 +8,16 @@
  *
  * A key that is not there is answered with 404 only to those who may list it, else with 403: the service then takes the
  * key for the prefix of s3:prefix, so that a permission to list below a prefix is enough for both. */
+#include "base/json_text.h"
 #include "base/utf8.h"
 #include "run/run.h"
 #include "store/store.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { POLICY_BYTES_MAX = 64 << 10 };
 
 /* One location of the job. */
 struct side {
@@ -157,41 +159,45 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* NULL sides are left out. *text: NULL if there is none to speak of. */
-static enum gm_code write_document(const struct side *source, const struct side *table, char **text,
+static enum gm_code write_document(const struct side *source, const struct side *table, size_t format, char **text,
                                    struct gm_error *err)
 {
 	json_t *statements = json_array(), *document = NULL;
 	bool done = statements != NULL && (source == NULL || add_source(statements, source)) &&
 	            (table == NULL || add_table(statements, table));
 	if (done) document = json_pack("{s:s, s:O}", "Version", "2012-10-17", "Statement", statements);
-	*text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+	struct gm_buf out;
+	gm_buf_init(&out, POLICY_BYTES_MAX);
+	enum gm_code rc = gm_json_text_as(document, format, &out, err);
+	if (rc == GM_OK) rc = gm_buf_append(&out, "", 1, err);
+	*text = rc == GM_OK ? (char *)out.data : NULL;
+	if (rc != GM_OK) gm_buf_release(&out);
 	json_decref(document);
 	json_decref(statements);
-	if (*text == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a policy");
-	return GM_OK;
+	return rc;
 }
 
-static enum gm_code write_documents(const struct side *source, const struct side *table, struct gm_policy *out,
-                                    struct gm_error *err)
+static enum gm_code write_documents(const struct side *source, const struct side *table, size_t format,
+                                    struct gm_policy *out, struct gm_error *err)
 {
 	bool apart = source->in_s3 && table->in_s3 &&
 	             (!same_text(source->access->profile, table->access->profile) ||
 	              !same_text(source->access->endpoint, table->access->endpoint));
 	if (apart) {
-		GM_TRY(write_document(source, NULL, &out->source, err));
-		return write_document(NULL, table, &out->table, err);
+		GM_TRY(write_document(source, NULL, format, &out->source, err));
+		return write_document(NULL, table, format, &out->table, err);
 	}
 	if (!source->in_s3 && !table->in_s3) return GM_OK;
-	return write_document(source->in_s3 ? source : NULL, table->in_s3 ? table : NULL, &out->both, err);
+	return write_document(source->in_s3 ? source : NULL, table->in_s3 ? table : NULL, format, &out->both, err);
 }
 
-enum gm_code gm_policy(const struct gm_job *job, struct gm_policy *out, struct gm_error *err)
+enum gm_code gm_policy(const struct gm_job *job, bool one_line, struct gm_policy *out, struct gm_error *err)
 {
 	struct side source = {.in_s3 = false}, table = {.in_s3 = false};
 	*out = (struct gm_policy){.both = NULL};
 	enum gm_code rc = look_at("Source", job->source.location, &job->source.access, &source, err);
 	if (rc == GM_OK) rc = look_at("Table", job->table.location, &job->table.access, &table, err);
-	if (rc == GM_OK) rc = write_documents(&source, &table, out, err);
+	if (rc == GM_OK) rc = write_documents(&source, &table, one_line ? JSON_COMPACT : JSON_INDENT(2), out, err);
 	gm_store_place_clear(&source.place);
 	gm_store_place_clear(&table.place);
 	if (rc != GM_OK) gm_policy_clear(out);

@@ -18,7 +18,7 @@ struct preview {
 	gm_row_fn *row;
 	void *context;
 	uint64_t left;
-	bool stopped;
+	bool stopped, ended; /* by the caller; the listing, because enough is seen */
 	struct gm_balance *balance;
 	/* One entry per column, then per partition column. */
 	size_t count;
@@ -111,8 +111,11 @@ static enum gm_code show_object(struct preview *preview, const char *key, struct
 static enum gm_code note_object(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
 	struct preview *preview = context;
-	if (gm_plan_skips(info) || preview->left == 0 || preview->stopped) return GM_OK;
-	return show_object(preview, info->key, err);
+	if (gm_plan_skips(info)) return GM_OK;
+	enum gm_code rc = show_object(preview, info->key, err);
+	/* Enough is seen: the rest of the source is not even listed. */
+	preview->ended = rc == GM_OK && (preview->left == 0 || preview->stopped);
+	return preview->ended ? GM_EXISTS : rc;
 }
 
 static enum gm_code init(struct preview *preview, const struct gm_run_options *options, struct gm_error *err)
@@ -149,7 +152,8 @@ enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const struct gm
 	    .job = job, .row = row, .context = context, .left = rows, .balance = balance != NULL ? balance : &ignored};
 	*preview.balance = (struct gm_balance){0};
 	enum gm_code rc = init(&preview, options, err);
-	if (rc == GM_OK) rc = gm_store_list(preview.source, "", note_object, &preview, err);
+	if (rc == GM_OK && rows > 0) rc = gm_store_list(preview.source, "", note_object, &preview, err);
+	if (rc == GM_EXISTS && preview.ended) rc = GM_OK;
 	gm_store_close(preview.source);
 	gm_shredder_free(preview.shredder);
 	gm_deriver_free(preview.deriver);

@@ -208,6 +208,37 @@ enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout
 	return rc;
 }
 
+/* Tokens come back from manifests: one that was tampered with must not name anything else. */
+static enum gm_code remove_named(struct leftovers *leftovers, const struct gm_layout *layout,
+                                 const struct gm_plan *plan, const struct gm_manifest *manifests, struct gm_error *err)
+{
+	char work[GM_KEY_BYTES], key[GM_KEY_BYTES], suffix[32];
+	gm_layout_key(layout, work, "work", plan->number, "/");
+	for (size_t i = 0; i < plan->unit_count; i++) {
+		(void)snprintf(suffix, sizeof suffix, "/%05zu.keys", i);
+		gm_layout_key(layout, key, "work", plan->number, suffix);
+		struct gm_object_info info = {.key = key};
+		if (plan->unique_count > 0) GM_TRY(remove_leftover(leftovers, &info, err));
+		for (size_t k = 0; k < manifests[i].file_count; k++) {
+			info.key = manifests[i].files[k].token;
+			bool staged = gm_token_is_key(info.key) && strncmp(info.key, work, strlen(work)) == 0;
+			if (staged) GM_TRY(remove_leftover(leftovers, &info, err));
+		}
+	}
+	return remove_collected(leftovers, err);
+}
+
+enum gm_code gm_plan_tidy_named(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                                const struct gm_manifest *manifests, struct gm_error *err)
+{
+	struct leftovers leftovers = {.table = table};
+	if (!gm_store_is_remote(table)) return gm_plan_tidy(table, layout, plan->number, err);
+	gm_arena_init(&leftovers.arena, 16 * 1024);
+	enum gm_code rc = remove_named(&leftovers, layout, plan, manifests, err);
+	gm_arena_release(&leftovers.arena);
+	return rc;
+}
+
 /* --- Close -------------------------------------------------------------------------------------------------------- */
 
 /* The manifests in a plan's work folder, by the numbers of their units. */

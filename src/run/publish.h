@@ -29,5 +29,9 @@ enum gm_code gm_plan_check_closable(struct gm_store *table, const struct gm_layo
 /* For committed or closed plans only. */
 enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number,
                           struct gm_error *err) GM_CHECK;
+/* The same of a committed plan whose manifests are in hand: where a listing is a journey, what they name is removed,
+ * and the key lists; whatever else there may be is left to the next run, which lists. */
+enum gm_code gm_plan_tidy_named(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
+                                const struct gm_manifest *manifests, struct gm_error *err) GM_CHECK;
 
 #endif

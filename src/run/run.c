@@ -176,6 +176,7 @@ static void tell_changes(const struct gm_runner *runner, const struct gm_plan_li
 static void note_end(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_plan_listing *listing)
 {
 	runner->after[0] = '\0';
+	runner->left = listing->left;
 	if (plan == NULL || listing->left == 0 || runner->options.replay) return;
 	(void)snprintf(runner->after, sizeof runner->after, "%s", plan->inputs[plan->input_count - 1].key);
 }
@@ -196,6 +197,19 @@ static enum gm_code list_plan(struct gm_runner *runner, struct gm_plan_listing *
 	return GM_OK;
 }
 
+/* EXISTS: files of others were put into the log, look around again. Looking for them means to list the whole table: far
+ * away that is done once, and only when there is something to be planned. */
+static enum gm_code import_files(struct gm_runner *runner, bool planned, struct gm_error *err)
+{
+	bool imported = false, far = gm_store_is_remote(runner->table);
+	if (far ? !planned || runner->looked_for_files : planned) return GM_OK;
+	runner->looked_for_files = true;
+	GM_TRY(gm_runner_import(runner, &imported, err));
+	if (!imported) return GM_OK;
+	runner->after[0] = '\0';
+	return GM_EXISTS;
+}
+
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
 	struct gm_plan_listing listing;
@@ -207,18 +221,19 @@ static enum gm_code make_plan(struct gm_runner *runner, struct gm_plan **out, st
 		(*out)->number = history->last_plan + 1;
 		return GM_OK;
 	}
+	GM_TRY(import_files(runner, true, err));
 	if (gm_runner_begins_table(runner)) GM_TRY(gm_runner_secret(runner, err));
 	enum gm_code rc = gm_plan_write(*out, history->last_plan + 1, runner->table, &runner->layout, err);
 	if (rc != GM_OK) runner->after[0] = '\0';
+	if (rc == GM_OK) runner->fresh = (*out)->number;
 	return rc;
 }
 
 /* EXISTS: somebody else planned, or files of others were put into the log: look around again. */
 static enum gm_code plan_anew(struct gm_runner *runner, struct gm_plan **out, struct gm_error *err)
 {
-	bool imported = false;
-	if (!runner->options.dry_run) GM_TRY(gm_runner_import(runner, &imported, err));
-	return imported ? GM_EXISTS : make_plan(runner, out, err);
+	if (!runner->options.dry_run) GM_TRY(import_files(runner, false, err));
+	return make_plan(runner, out, err);
 }
 
 static enum gm_code load_history(struct gm_runner *runner, struct gm_error *err)
@@ -349,7 +364,8 @@ static enum gm_code look_for_file(struct gm_runner *runner, enum gm_code rc, str
 	bool there;
 	if (rc != GM_CHANGED || runner->table == NULL || err->object[0] == '\0') return rc;
 	if (gm_store_has(runner->table, err->object, &there, &ignored) != GM_OK || there) return rc;
-	if (gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK) return rc;
+	if (gm_history_log(runner->table, runner->result->version, gm_runner_log_bytes(runner), &log, &ignored) != GM_OK)
+		return rc;
 	bool named = log != NULL && gm_delta_has(log, err->object);
 	gm_delta_free(log);
 	if (!named) return rc;
@@ -396,6 +412,24 @@ static enum gm_code choose_replay(struct gm_runner *runner, bool *any, struct gm
 	return GM_OK;
 }
 
+/* Where looking around is a journey of many stops: after a plan that took all that was new, the source alone is asked
+ * for more. Whatever else there may be to do, what others left or a checkpoint, the next run finds. */
+static enum gm_code is_all_done(struct gm_runner *runner, const struct gm_plan *plan, bool *done, struct gm_error *err)
+{
+	struct gm_plan_listing listing;
+	struct gm_plan *more = NULL;
+	*done = false;
+	if (!gm_store_is_remote(runner->table) || runner->resumed || runner->left > 0) return GM_OK;
+	if (runner->options.replay) return GM_OK;
+	GM_TRY(gm_history_note_run(&runner->history, plan, err));
+	GM_TRY(list_plan(runner, &listing, &more, err));
+	*done = more == NULL;
+	if (*done) tell_changes(runner, &listing, true);
+	gm_plan_free(more);
+	runner->after[0] = '\0';
+	return GM_OK;
+}
+
 static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 {
 	int replans = 0;
@@ -407,9 +441,12 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 		GM_TRY(gm_runner_next_plan(runner, &plan, err));
 		if (plan == NULL) return GM_OK;
 		uint64_t committed = runner->result->run_count;
+		bool done = false;
 		enum gm_code rc = do_plan(runner, plan, &replans, err);
+		if (rc == GM_OK && runner->result->run_count == committed + 1) rc = is_all_done(runner, plan, &done, err);
 		gm_plan_free(plan);
 		GM_TRY(rc);
+		if (done) return GM_OK;
 		if (runner->result->run_count == committed) runner->after[0] = '\0'; /* its objects are new again */
 		bool once = runner->options.dry_run || runner->options.limit_objects > 0;
 		if (once && (runner->options.dry_run || runner->result->run_count > committed)) return GM_OK;

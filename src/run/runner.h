@@ -27,11 +27,14 @@ struct gm_runner {
 	struct gm_engine_progress done; /* of the plan in hand */
 	const char *phase;
 	bool resumed;         /* the plan in hand was there, unfinished */
+	uint64_t fresh;       /* a plan that this process has just written: nobody can have worked on it; 0: none */
 	bool upgraded;        /* was it looked for runs of an older format? */
 	bool left_alone_told; /* what others put into the folders and the log does not take: told once */
 	struct gm_replay_choice replay;
 	/* The last object of the plan before, which left some for the next: that goes on behind it. "": list all. */
 	char after[GM_KEY_FREE_BYTES + 1];
+	uint64_t left;         /* new objects that the last listing found and its plan did not take */
+	bool looked_for_files; /* of others, to be imported: once, where that is a long journey */
 };
 
 /* run.c */

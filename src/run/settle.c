@@ -183,11 +183,18 @@ static bool is_own(const struct gm_runner *runner, const char *job_id)
 	return strcmp(job_id, runner->job->id) == 0;
 }
 
-static void tidy(struct gm_runner *runner, const struct gm_layout *layout, uint64_t number)
+static void tell_untidy(const struct gm_runner *runner, uint64_t number, const struct gm_error *why)
+{
+	gm_runner_notice(runner, "could not tidy up after run %" PRIu64 ": %s", number, why->message);
+}
+
+/* Behind the commit. */
+static void tidy(struct gm_runner *runner, const struct gm_layout *layout, const struct gm_plan *plan,
+                 const struct gm_manifest *manifests)
 {
 	struct gm_error err;
-	if (gm_plan_tidy(runner->table, layout, number, &err) != GM_OK)
-		gm_runner_notice(runner, "could not tidy up after run %" PRIu64 ": %s", number, err.message);
+	if (gm_plan_tidy_named(runner->table, layout, plan, manifests, &err) != GM_OK)
+		tell_untidy(runner, plan->number, &err);
 }
 
 static enum gm_code account(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_manifest *manifests,
@@ -210,7 +217,7 @@ static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip,
 	gm_runner_notice(runner, "finishing run %" PRIu64 " of job %s, which was being published", plan->number, plan->job);
 	enum gm_code rc = read_manifests(runner, layout, plan, manifests, &done, err);
 	if (rc == GM_OK) rc = carry_out(runner, tip, layout, plan, manifests, claim, err);
-	if (rc == GM_OK) tidy(runner, layout, plan->number);
+	if (rc == GM_OK) tidy(runner, layout, plan, manifests);
 	if (rc == GM_OK && is_own(runner, plan->job)) rc = account(runner, plan, manifests, err);
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
 	free(manifests);
@@ -357,7 +364,7 @@ enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *pl
 	enum gm_code rc = acquire(runner, &tip, plan, &claim, err);
 	if (rc == GM_OK) rc = carry_out(runner, &tip, &runner->layout, plan, manifests, claim, err);
 	gm_tip_release(&tip);
-	if (rc == GM_OK) tidy(runner, &runner->layout, plan->number);
+	if (rc == GM_OK) tidy(runner, &runner->layout, plan, manifests);
 	return rc == GM_OK ? account(runner, plan, manifests, err) : rc;
 }
 
@@ -405,7 +412,9 @@ void gm_runner_sweep(struct gm_runner *runner, const struct gm_history *history)
 		else if (closed)
 			gm_runner_notice(runner, "swept what run %" PRIu64 " had left unfinished", history->open[i]);
 	}
-	for (size_t i = 0; i < history->stray_count; i++) tidy(runner, &runner->layout, history->stray[i]);
+	for (size_t i = 0; i < history->stray_count; i++)
+		if (gm_plan_tidy(runner->table, &runner->layout, history->stray[i], &err) != GM_OK)
+			tell_untidy(runner, history->stray[i], &err);
 }
 
 enum gm_code gm_runner_is_over(struct gm_runner *runner, const struct gm_plan *plan, bool *over, struct gm_error *err)

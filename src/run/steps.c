@@ -103,7 +103,7 @@ static enum gm_code ask_step(struct gm_runner *runner, const struct gm_plan *pla
 	enum gm_plan_state state;
 	gm_delta_free(runner->history.log);
 	runner->history.log = NULL;
-	GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &runner->history.log, err));
+	GM_TRY(gm_history_log(runner->table, plan->version, gm_runner_log_bytes(runner), &runner->history.log, err));
 	runner->history.head = gm_history_head(runner->history.log, runner->job->id);
 	runner->result->version = runner->history.log != NULL ? gm_delta_version(runner->history.log) : -1;
 	GM_TRY(

@@ -71,7 +71,7 @@ enum gm_code gm_tip_read(struct gm_tip *tip, int64_t first, gm_delta_entry_fn *e
 static enum gm_code read_anew(struct gm_tip *tip, struct gm_error *err)
 {
 	struct gm_delta_log *log;
-	GM_TRY(gm_delta_open(tip->table, GM_DELTA_NEWEST, tip->memory_bytes, &log, err));
+	GM_TRY(gm_delta_open_since(tip->table, tip->version, tip->memory_bytes, &log, err));
 	if (gm_delta_version(log) < tip->version) {
 		gm_delta_free(log);
 		GM_FAIL(err, GM_CORRUPT, "the log lacks version %" PRId64 ", which it had", tip->version);

@@ -127,7 +127,7 @@ static enum gm_code upgrade_job(struct upgrade *upgrade, bool *acted, struct gm_
 	if (!*acted) return GM_OK;
 	do {
 		struct gm_delta_log *log;
-		GM_TRY(gm_history_log(runner->table, gm_runner_log_bytes(runner), &log, err));
+		GM_TRY(gm_history_log(runner->table, -1, gm_runner_log_bytes(runner), &log, err));
 		bool known = gm_history_head(log, runner->job->id) > 0;
 		rc = known ? GM_OK : put(upgrade, log, err);
 		gm_delta_free(log);

@@ -109,6 +109,7 @@ static enum gm_code store_keys(struct gm_runner *runner, const struct unit_keys 
 	if (result->keys_token[0] == '\0') return GM_OK;
 	enum gm_code rc = gm_store_publish(runner->table, result->keys_token, keys->keys, err);
 	if (rc != GM_OK && rc != GM_EXISTS) return rc;
+	if (rc == GM_OK && !gm_token_is_key(result->keys_token)) return GM_OK; /* an upload is used up */
 	return gm_store_discard(runner->table, result->keys_token, err);
 }
 
@@ -204,7 +205,9 @@ static enum gm_code resume_unit(struct gm_runner *runner, const struct gm_plan *
 {
 	struct unit_keys keys;
 	enum gm_code rc = GM_OK;
-	if (runner->options.dry_run) return GM_NOT_FOUND;
+	bool fresh = runner->fresh == plan->number;
+	runner->fresh = 0; /* when the first unit is worked, others may have come */
+	if (runner->options.dry_run || fresh) return GM_NOT_FOUND;
 	rc = gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, err);
 	if (rc != GM_OK) return gm_runner_unusable(rc, err);
 	name_unit(runner, plan, number, &keys);

@@ -30,6 +30,7 @@ enum gm_code gm_s3_request(struct gm_s3 *s3, struct gm_arena *arena, enum gm_cal
 	if (path == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
 	out->path = path;
 	out->host = s3->endpoint.path_style ? NULL : s3->bucket;
+	out->tagged = key != NULL && (kind == GM_CALL_GET || kind == GM_CALL_HEAD || strcmp(method, "PUT") == 0);
 	if (s3->requester_pays) gm_s3_header(out, "x-amz-request-payer", "requester");
 	return GM_OK;
 }

@@ -70,8 +70,8 @@ static inline struct gm_s3 *gm_s3_of(struct gm_store *store)
 	return (struct gm_s3 *)store; /* its first member */
 }
 
-/* "s3://bucket/prefix": the prefix is "" or gets one '/' at its end. Both are free()d by the caller. USAGE: the location
- * is none of S3. */
+/* "s3://bucket/prefix": the prefix is "" or gets one '/' at its end. Both are the caller's to free(). USAGE: the
+ * location is none of S3. */
 enum gm_code gm_s3_split(const char *location, char **bucket, char **prefix, struct gm_error *err) GM_CHECK;
 
 /* --- requests (s3.c) ---------------------------------------------------------------------------------------------- */

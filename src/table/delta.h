@@ -53,6 +53,10 @@ enum { GM_DELTA_NEWEST = -1 };
  * log. */
 enum gm_code gm_delta_open(struct gm_store *table, int64_t version, size_t memory_bytes, struct gm_delta_log **out,
                            struct gm_error *err) GM_CHECK;
+/* The newest version of a log that is known to have had version `had` (below 0: nothing is known of it). The answer is
+ * that of gm_delta_open; but for what lies far below it is not listed, which a log of very many entries may need. */
+enum gm_code gm_delta_open_since(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
+                                 struct gm_error *err) GM_CHECK;
 void gm_delta_free(struct gm_delta_log *log); /* NULL is allowed */
 int64_t gm_delta_version(const struct gm_delta_log *log);
 const struct gm_delta_metadata *gm_delta_metadata(const struct gm_delta_log *log);

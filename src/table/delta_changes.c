@@ -183,15 +183,18 @@ static enum gm_code vanished(int64_t version, struct gm_error *err)
 	                    version);
 }
 
+/* *headless: the metaData before the first entry cannot be had by this listing; nothing was given. */
 static enum gm_code give_entries(struct gm_store *table, const struct gm_delta_listing *listing, int64_t first,
-                                 gm_delta_entry_fn *each, void *context, struct gm_error *err)
+                                 gm_delta_entry_fn *each, void *context, bool *headless, struct gm_error *err)
 {
 	struct changes changes;
 	int64_t newest = gm_delta_listing_newest(listing), version = first;
+	*headless = false;
 	if (first > newest) return GM_OK;
 	if (!gm_delta_listing_unbroken(listing, first, newest)) return cleaned(first, err);
 	changes_init(&changes);
 	enum gm_code code = read_head(table, listing, first, &changes, err);
+	*headless = code != GM_OK;
 	/* Cleaning starts at the oldest: if that is gone while we look, it is as if it had never been listed. */
 	if (code == GM_NOT_FOUND || code == GM_CHANGED) code = cleaned(first, err);
 	for (; code == GM_OK && version <= newest; version++) {
@@ -210,8 +213,15 @@ enum gm_code gm_delta_entries(struct gm_store *table, int64_t first, gm_delta_en
                               struct gm_error *err)
 {
 	struct gm_delta_listing listing;
-	GM_TRY(gm_delta_list(table, &listing, err));
-	enum gm_code code = give_entries(table, &listing, first < 0 ? 0 : first, each, context, err);
+	bool headless;
+	if (first < 0) first = 0;
+	GM_TRY(gm_delta_list_near(table, first, &listing, err));
+	enum gm_code code = give_entries(table, &listing, first, each, context, &headless, err);
+	if (headless && code != GM_NOMEM && listing.from > 0) {
+		gm_delta_listing_release(&listing);
+		GM_TRY(gm_delta_list(table, &listing, err));
+		code = give_entries(table, &listing, first, each, context, &headless, err);
+	}
 	gm_delta_listing_release(&listing);
 	return code;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { BATCH_SLOTS = 4096, PATH_DEPTH = 3 };
+static const size_t whole_bytes_max = (size_t)8 << 20;
 
 /* --- Fields ------------------------------------------------------------------------------------------------------- */
 
@@ -128,7 +129,8 @@ struct reading {
 	struct gm_parquet_reader *reader;
 	unsigned wanted;
 	size_t memory_bytes;
-	uint64_t bytes; /* of the file */
+	uint64_t bytes;      /* of the file */
+	struct gm_buf whole; /* the file, if it is held in memory */
 	struct cell cells[FIELDS];
 	struct gm_arena arena; /* of one row */
 	gm_delta_action_fn *each;
@@ -502,21 +504,46 @@ static enum gm_code read_bytes(void *context, uint64_t offset, void *into, size_
 {
 	const struct reading *reading = context;
 	size_t got;
+	if (reading->whole.data != NULL) {
+		if (offset > reading->whole.len || bytes > reading->whole.len - offset)
+			GM_FAIL(err, GM_CORRUPT, "the checkpoint is shorter than it says");
+		memcpy(into, reading->whole.data + offset, bytes);
+		return GM_OK;
+	}
 	GM_TRY(gm_store_read(reading->table, reading->key, offset, into, bytes, &got, err));
 	if (got == bytes) return GM_OK;
 	GM_FAIL(err, GM_CHANGED, "the checkpoint became shorter while it was read");
 }
 
-static enum gm_code open_file(struct reading *reading, struct gm_error *err)
+/* How large it is; where each look would be a journey and it is small, all of it at once. */
+static enum gm_code find_bytes(struct reading *reading, struct gm_error *err)
 {
 	struct gm_object_info info;
 	struct gm_arena arena;
+	size_t most = reading->memory_bytes / 4 < whole_bytes_max ? reading->memory_bytes / 4 : whole_bytes_max;
+	gm_buf_init(&reading->whole, most);
+	if (gm_store_is_remote(reading->table)) {
+		enum gm_code code = gm_store_get(reading->table, reading->key, &reading->whole, err);
+		reading->bytes = reading->whole.len;
+		if (code != GM_VALUE) return code;
+	}
 	gm_arena_init(&arena, 1024);
 	enum gm_code code = gm_store_stat(reading->table, reading->key, &info, &arena, err);
 	gm_arena_release(&arena);
-	GM_TRY(code);
 	reading->bytes = info.size;
-	struct gm_parquet_input input = {read_bytes, reading, info.size};
+	return code;
+}
+
+static void close_file(struct reading *reading)
+{
+	gm_parquet_reader_free(reading->reader);
+	gm_buf_release(&reading->whole);
+}
+
+static enum gm_code open_file(struct reading *reading, struct gm_error *err)
+{
+	GM_TRY(find_bytes(reading, err));
+	struct gm_parquet_input input = {read_bytes, reading, reading->bytes};
 	GM_TRY(gm_parquet_reader_open(&input, reading->memory_bytes, &reading->reader, err));
 	reading->info = gm_parquet_reader_info(reading->reader);
 	return GM_OK;
@@ -547,7 +574,7 @@ enum gm_code gm_delta_read_checkpoint(struct gm_store *table, int64_t version, u
 		code = open_file(&reading, err);
 		if (code == GM_OK) code = read_groups(&reading, err);
 		code = blame(code, key, err);
-		gm_parquet_reader_free(reading.reader);
+		close_file(&reading);
 		gm_arena_release(&reading.arena);
 	}
 	return code;
@@ -559,9 +586,9 @@ enum gm_code gm_delta_checkpoint_size(struct gm_store *table, int64_t version, s
 	char key[GM_DELTA_KEY_BYTES];
 	struct reading reading = {.table = table, .key = key, .memory_bytes = gm_delta_line_bytes_max(memory_bytes)};
 	gm_delta_checkpoint_key(version, 0, 0, key);
-	GM_TRY(blame(open_file(&reading, err), key, err));
-	*count = reading.info->rows;
+	enum gm_code code = blame(open_file(&reading, err), key, err);
+	if (code == GM_OK) *count = reading.info->rows;
 	*bytes = reading.bytes;
-	gm_parquet_reader_free(reading.reader);
-	return GM_OK;
+	close_file(&reading);
+	return code;
 }

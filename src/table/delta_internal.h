@@ -32,8 +32,13 @@ struct gm_delta_listing {
 	size_t count, room;
 	size_t *entries; /* which of them are entries, one a version */
 	size_t entry_count;
+	int64_t from; /* what is of lower versions is not in it; 0: all is */
 };
 enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out, struct gm_error *err) GM_CHECK;
+/* The same without what lies further below a version than a checkpoint is likely to: of a log that nobody cleans, a
+ * few files of very many. It holds the newest version if that is not below `near`. Whoever needs more lists all. */
+enum gm_code gm_delta_list_near(struct gm_store *table, int64_t near, struct gm_delta_listing *out,
+                                struct gm_error *err) GM_CHECK;
 void gm_delta_listing_release(struct gm_delta_listing *listing);
 /* The highest version of an entry or a complete checkpoint; -1: none. */
 int64_t gm_delta_listing_newest(const struct gm_delta_listing *listing);

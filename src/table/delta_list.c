@@ -7,8 +7,9 @@
  *     <v>.crc, <v>.<w>.compacted.json          helps of other writers, which nothing depends on
  *     _last_checkpoint                         says where a checkpoint is, and may be wrong
  *
- * v has 20 digits. All of it is listed, so the newest checkpoint is found without _last_checkpoint: that file is a help
- * for whoever cannot list, and reading it could only mislead. What has another name is not the log's. */
+ * v has 20 digits. The folder is listed, so the newest checkpoint is found without _last_checkpoint: that file is a
+ * help for whoever cannot list, and reading it could only mislead. Who knows of a version lists from there, less a few.
+ * What has another name is not the log's. */
 #include "table/delta_internal.h"
 
 #include <inttypes.h>
@@ -20,6 +21,7 @@ enum {
 	VERSION_DIGITS = 20,
 	PART_DIGITS = 10,
 	FILES_MAX = 1 << 22, /* of one log; a listing takes 40 bytes for each */
+	NEAR_VERSIONS = 64,  /* the usual distance of checkpoints is 10 */
 };
 
 void gm_delta_entry_key(int64_t version, char key[GM_DELTA_KEY_BYTES])
@@ -158,10 +160,13 @@ static void join_parts(struct gm_delta_listing *listing)
 	}
 }
 
-enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out, struct gm_error *err)
+static enum gm_code list_from(struct gm_store *table, int64_t from, struct gm_delta_listing *out, struct gm_error *err)
 {
-	*out = (struct gm_delta_listing){0};
-	enum gm_code code = gm_store_list_pruned(table, GM_DELTA_FOLDER, is_deeper, note, out, err);
+	char after[GM_DELTA_KEY_BYTES] = "";
+	*out = (struct gm_delta_listing){.from = from};
+	if (from > 0)
+		(void)snprintf(after, sizeof after, GM_DELTA_FOLDER "%020" PRId64, from); /* before all of its files */
+	enum gm_code code = gm_store_list_after(table, GM_DELTA_FOLDER, after, is_deeper, note, out, err);
 	if (code == GM_OK) out->entries = malloc((out->count + 1) * sizeof *out->entries);
 	if (code == GM_OK && out->entries == NULL)
 		code = gm_error_set(err, GM_NOMEM, "out of memory for the list of the Delta log");
@@ -173,6 +178,17 @@ enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out,
 	for (size_t i = 0; i < out->count; i++)
 		if (out->files[i].kind == GM_DELTA_LISTED_ENTRY) out->entries[out->entry_count++] = i;
 	return GM_OK;
+}
+
+enum gm_code gm_delta_list(struct gm_store *table, struct gm_delta_listing *out, struct gm_error *err)
+{
+	return list_from(table, 0, out, err);
+}
+
+enum gm_code gm_delta_list_near(struct gm_store *table, int64_t near, struct gm_delta_listing *out,
+                                struct gm_error *err)
+{
+	return list_from(table, near > NEAR_VERSIONS ? near - NEAR_VERSIONS : 0, out, err);
 }
 
 void gm_delta_listing_release(struct gm_delta_listing *listing)

@@ -216,6 +216,29 @@ static enum gm_code choose_version(const struct gm_delta_listing *listing, int64
 	GM_FAIL(err, GM_NOT_FOUND, "the Delta log has no version %" PRId64 ": the newest is %" PRId64, wanted, newest);
 }
 
+/* By a listing of what is near the version that is wanted, or that the log is known to have had. Any failure may come
+ * from what is not in it. */
+static enum gm_code open_near(struct gm_store *table, int64_t near, int64_t version, size_t memory_bytes,
+                              struct gm_delta_log **out, struct gm_error *err)
+{
+	struct gm_delta_listing listing;
+	int64_t chosen;
+	GM_TRY(gm_delta_list_near(table, near, &listing, err));
+	enum gm_code code = choose_version(&listing, version, &chosen, err);
+	if (code == GM_OK) code = gm_delta_load(table, &listing, chosen, GM_DELTA_WANT_ALL, memory_bytes, out, err);
+	gm_delta_listing_release(&listing);
+	return code;
+}
+
+enum gm_code gm_delta_open_since(struct gm_store *table, int64_t had, size_t memory_bytes, struct gm_delta_log **out,
+                                 struct gm_error *err)
+{
+	*out = NULL;
+	enum gm_code code = had > 0 ? open_near(table, had, GM_DELTA_NEWEST, memory_bytes, out, err) : GM_NOT_FOUND;
+	if (code == GM_OK || code == GM_NOMEM) return code;
+	return gm_delta_open(table, GM_DELTA_NEWEST, memory_bytes, out, err);
+}
+
 enum gm_code gm_delta_open(struct gm_store *table, int64_t version, size_t memory_bytes, struct gm_delta_log **out,
                            struct gm_error *err)
 {
@@ -239,8 +262,13 @@ enum gm_code gm_delta_open(struct gm_store *table, int64_t version, size_t memor
 enum gm_code gm_delta_is_history(struct gm_store *table, int64_t version, bool *certain, struct gm_error *err)
 {
 	struct gm_delta_listing listing;
-	GM_TRY(gm_delta_list(table, &listing, err));
+	GM_TRY(gm_delta_list_near(table, version, &listing, err));
 	const struct gm_delta_listed *checkpoint = gm_delta_listing_checkpoint(&listing, INT64_MAX);
+	if (checkpoint == NULL && listing.from > 0) { /* an older one tells */
+		gm_delta_listing_release(&listing);
+		GM_TRY(gm_delta_list(table, &listing, err));
+		checkpoint = gm_delta_listing_checkpoint(&listing, INT64_MAX);
+	}
 	int64_t base = checkpoint != NULL ? checkpoint->version : -1;
 	*certain = base < version && gm_delta_listing_unbroken(&listing, base + 1, gm_delta_listing_newest(&listing));
 	gm_delta_listing_release(&listing);

@@ -344,13 +344,13 @@ static void old_leftovers_are_swept_in_time(void **state)
 	gm_run_result_clear(&result);
 	place.options.abandon = false;
 	assert_true(has(table, closed));
-	run_often(&place, 1, 30);
+	run_often(&place, 1, 32);
 	assert_int_equal(gm_store_remove(table->objects, closed, &err), GM_OK);
 	assert_int_equal(gm_store_put(table->objects, staged, "x", 1, true, &err), GM_OK);
-	run_often(&place, 30, 31);
+	run_often(&place, 32, 33);
 	assert_false(has(table, closed));
 	assert_true(has(table, staged));
-	run_often(&place, 31, 41);
+	run_often(&place, 33, 43);
 	assert_true(has(table, closed));
 	assert_false(has(table, staged));
 	close_place(&place);

@@ -19,10 +19,10 @@ struct far_store {
 	char (*unsettled)[GM_TOKEN_BYTES];
 	size_t unsettled_count, unsettled_room;
 	struct gm_store_counts counts;
-	uint64_t probes, settles;
-	const char *trace; /* not NULL: every call is told, by this name */
-	bool refuses;        /* the probe finds that put-if-absent does not hold */
-	int open, most_open; /* readers */
+	uint64_t probes, settles, listed; /* listed: keys that listings gave */
+	const char *trace;                /* not NULL: every call is told, by this name */
+	bool refuses;                     /* the probe finds that put-if-absent does not hold */
+	int open, most_open;              /* readers */
 };
 
 struct far_reader {
@@ -45,13 +45,35 @@ static void far_tell(const struct far_store *self, const char *call, const char 
 	if (self->trace != NULL) fprintf(stderr, "  %s %s %s\n", self->trace, call, key);
 }
 
+struct far_listing {
+	struct far_store *self;
+	gm_list_fn *each;
+	gm_prune_fn *prune;
+	void *context;
+};
+
+static bool far_prune(void *context, const char *folder)
+{
+	const struct far_listing *listing = context;
+	return listing->prune(listing->context, folder);
+}
+
+static enum gm_code far_give(void *context, const struct gm_object_info *info, struct gm_error *error)
+{
+	const struct far_listing *listing = context;
+	far_count(&listing->self->listed);
+	return listing->each(listing->context, info, error);
+}
+
 static enum gm_code far_list(struct gm_store *store, const char *prefix, const char *after, gm_prune_fn *prune,
                              gm_list_fn *each, void *context, struct gm_error *error)
 {
 	struct far_store *self = far_of(store);
+	struct far_listing listing = {self, each, prune, context};
 	far_tell(self, "list", prefix);
 	far_count(&self->counts.list);
-	return self->objects->ops->list(self->objects, prefix, after, prune, each, context, error);
+	return self->objects->ops->list(self->objects, prefix, after, prune != NULL ? far_prune : NULL, far_give, &listing,
+	                                error);
 }
 
 static enum gm_code far_stat(struct gm_store *store, const char *key, struct gm_object_info *info,

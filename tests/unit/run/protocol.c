@@ -86,7 +86,7 @@ static enum gm_code commit(struct fixture *f, const struct gm_plan *plan, const 
 {
 	struct gm_delta_log *log;
 	struct gm_tip tip;
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	gm_tip_init(&tip, f->table, log, MEMORY);
 	struct gm_commit commit = {.table = f->table,
 	                           .layout = &f->layout,
@@ -297,7 +297,7 @@ static void check_state(struct fixture *f, const struct gm_plan *plan, enum gm_p
 {
 	struct gm_delta_log *log;
 	enum gm_plan_state state;
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	assert_int_equal(
 	    gm_plan_state(f->table, &f->layout, gm_history_head(log, "job"), plan->number, plan->parent, &state, &err),
 	    GM_OK);
@@ -419,7 +419,7 @@ static void a_commit_carries_its_claim(void **state)
 	assert_int_equal(gm_claim_put(f->table, 5, "job", 1, &err), GM_OK);
 	assert_int_equal(commit(f, plan, &manifest, 5), GM_OK);
 	assert_int_equal(gm_claim_put(f->table, 6, "job", 2, &err), GM_OK);
-	assert_int_equal(gm_history_log(f->table, MEMORY, &log, &err), GM_OK);
+	assert_int_equal(gm_history_log(f->table, -1, MEMORY, &log, &err), GM_OK);
 	gm_tip_init(&tip, f->table, log, MEMORY);
 	assert_int_equal(gm_claim_last(&tip, &claim, &err), GM_OK);
 	assert_int_equal(claim.k, 6);

@@ -386,6 +386,52 @@ static void a_large_entry_takes_the_memory_of_its_files(void **state)
 	gm_store_close(store);
 }
 
+/* Versions so many that not all are listed, with a checkpoint near the end, far from it, damaged or without one:
+ * whoever knows of a version, whichever, finds the same as by a listing of all. */
+static void a_long_log_is_read_from_near_its_end(void **state)
+{
+	enum { VERSIONS = 200 };
+	static const int64_t had[] = {-1, 0, 5, 100, 150, VERSIONS - 2, VERSIONS - 1};
+	(void)state;
+	for (int place = 0; place < 4; place++) {
+		struct gm_store *store = open_memory();
+		int64_t checkpoint = place == 1 ? 20 : VERSIONS - 10;
+		put_text(store, 0, HEAD ADD("f0", "\"1\""));
+		for (int64_t v = 1; v < VERSIONS; v++) {
+			char text[256];
+			(void)snprintf(text, sizeof text, "{\"txn\":{\"appId\":\"a\",\"version\":%d}}\n" ADD("f%d", "\"1\""),
+			               (int)v, (int)v);
+			put_text(store, v, text);
+			if (place == 3 || v != checkpoint) continue;
+			struct gm_delta_log *log = open_log(store, v);
+			must(gm_delta_checkpoint(log, 0, &failure));
+			gm_delta_free(log);
+			char name[64];
+			(void)snprintf(name, sizeof name, "%020d.checkpoint.parquet", (int)v);
+			if (place == 2) put_bytes(store, name, "damaged", 7);
+		}
+		for (size_t i = 0; i < sizeof had / sizeof had[0]; i++) {
+			struct gm_delta_log *log;
+			int64_t version;
+			must(gm_delta_open_since(store, had[i], MEMORY, &log, &failure));
+			assert_int_equal(gm_delta_version(log), VERSIONS - 1);
+			assert_int_equal(gm_delta_file_count(log), VERSIONS);
+			assert_true(gm_delta_txn(log, "a", &version) && version == VERSIONS - 1);
+			gm_delta_free(log);
+			char expected[256];
+			(void)snprintf(expected, sizeof expected, "%d 0 - a:%d +f%d(p=1)\n", VERSIONS - 1, VERSIONS - 1,
+			               VERSIONS - 1);
+			check_changes(store, VERSIONS - 1, expected);
+		}
+		bool certain;
+		must(gm_delta_is_history(store, VERSIONS - 1, &certain, &failure));
+		assert_true(certain);
+		must(gm_delta_is_history(store, checkpoint, &certain, &failure));
+		assert_int_equal(certain, place == 3);
+		gm_store_close(store);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +448,7 @@ int main(void)
 	    cmocka_unit_test(changes_are_told_entry_by_entry),
 	    cmocka_unit_test(changes_end_where_the_caller_says),
 	    cmocka_unit_test(a_large_entry_takes_the_memory_of_its_files),
+	    cmocka_unit_test(a_long_log_is_read_from_near_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
