@@ -160,7 +160,7 @@ static inline void play(const char *match, const char *const *words)
 		if (strcmp(*words, "cut") == 0)
 			answer_raw(&server, match, "")->cuts = true;
 		else
-			answer(&server, match, atoi(*words), "", body != NULL ? body + 1 : "");
+			answer(&server, match, atoi(*words), TAG, body != NULL ? body + 1 : "");
 	}
 }
 

@@ -145,7 +145,6 @@ static void another_object_is_told(void **state)
 		enum gm_code code;
 	} cases[] = {
 	    {5, "e", 200, TAG, "hello", GM_OK},
-	    {5, "e", 200, "", "hello", GM_CHANGED}, /* nothing says that it is the same */
 	    {5, "e", 412, "", "", GM_CHANGED},
 	    {5, "e", 404, "", ERROR("NoSuchKey"), GM_NOT_FOUND},
 	    {5, "e", 416, "", "", GM_CHANGED},
@@ -163,8 +162,8 @@ static void another_object_is_told(void **state)
 	    {0, "e", 412, "", "", GM_CHANGED},
 	    {0, "e", 404, "", "", GM_NOT_FOUND},
 	    {0, "e", 200, TAG, "x", GM_CHANGED},
-	    {5, "", 200, "Last-Modified: Sun, 10 Mar 2024 11:12:13 GMT\r\n", "hello", GM_OK},
-	    {5, "", 200, "Last-Modified: Sun, 10 Mar 2024 11:12:14 GMT\r\n", "hello", GM_CHANGED},
+	    {5, "", 200, TAG "Last-Modified: Sun, 10 Mar 2024 11:12:13 GMT\r\n", "hello", GM_OK},
+	    {5, "", 200, TAG "Last-Modified: Sun, 10 Mar 2024 11:12:14 GMT\r\n", "hello", GM_CHANGED},
 	};
 	char text[64];
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -172,7 +171,7 @@ static void another_object_is_told(void **state)
 		const struct gm_object_info info = {"k", cases[i].size, INT64_C(1710069133000000), cases[i].etag};
 		server_forget(&server);
 		if (cases[i].status == 204)
-			answer_raw(&server, "GET", "HTTP/1.1 204 None\r\n\r\n");
+			answer_raw(&server, "GET", "HTTP/1.1 204 None\r\n" TAG "\r\n");
 		else
 			answer(&server, "GET", cases[i].status, cases[i].headers, cases[i].body);
 		enum gm_code code = read_as(*state, &info, text);
@@ -212,15 +211,15 @@ static void one_look_sees_the_bytes_asked_for(void **state)
 		const char *headers, *body;
 		enum gm_code code;
 	} cases[] = {
-	    {206, "Content-Range: bytes 2-5/9\r\n", "llo ", GM_OK},
-	    {206, "Content-Range: bytes 2-4/5\r\n", "llo", GM_OK},
-	    {206, "Content-Range: bytes 0-3/9\r\n", "hell", GM_IO},
-	    {206, "Content-Range: bytes 2-4/9\r\n", "llo", GM_IO},
-	    {206, "Content-Range: bytes 4-2/9\r\n", "llo", GM_IO},
-	    {206, "Content-Range: bytes 2-9/9\r\n", "llo", GM_IO},
-	    {206, "Content-Range: octets 2-5/9\r\n", "llo ", GM_IO},
-	    {206, "", "llo ", GM_IO},
-	    {200, "", "hell", GM_IO},
+	    {206, TAG "Content-Range: bytes 2-5/9\r\n", "llo ", GM_OK},
+	    {206, TAG "Content-Range: bytes 2-4/5\r\n", "llo", GM_OK},
+	    {206, TAG "Content-Range: bytes 0-3/9\r\n", "hell", GM_IO},
+	    {206, TAG "Content-Range: bytes 2-4/9\r\n", "llo", GM_IO},
+	    {206, TAG "Content-Range: bytes 4-2/9\r\n", "llo", GM_IO},
+	    {206, TAG "Content-Range: bytes 2-9/9\r\n", "llo", GM_IO},
+	    {206, TAG "Content-Range: octets 2-5/9\r\n", "llo ", GM_IO},
+	    {206, TAG, "llo ", GM_IO},
+	    {200, TAG, "hell", GM_IO},
 	    {416, "", "", GM_OK},
 	    {404, "", "", GM_NOT_FOUND},
 	};

@@ -318,8 +318,8 @@ static void what_fails_is_aborted(void **state)
 	answer(&server, "partNumber=1", 403, "", ERROR("AccessDenied"));
 	assert_int_equal(stage_pattern(*state, "y/1", 25 * MIB, token), GM_DENIED);
 	assert_int_equal(count_seen("DELETE /bucket/p/y/1?uploadId=U1 "), 1);
-	answer(&server, "partNumber=1", 200, "", ""); /* and no ETag */
-	assert_int_equal(stage_pattern(*state, "y/2", 25 * MIB, token), GM_IO);
+	answer(&server, "partNumber=1", 200, "", "")->times = 3; /* and no ETag */
+	assert_int_equal(stage_pattern(*state, "y/2", 25 * MIB, token), GM_TRANSIENT);
 	assert_int_equal(count_seen("DELETE /bucket/p/y/2?uploadId=U1 "), 1);
 	answer(&server, "?uploads=", 200, "", "<InitiateMultipartUploadResult/>");
 	assert_int_equal(stage_pattern(*state, "y/3", 9 * MIB, token), GM_CORRUPT);
