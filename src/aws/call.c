@@ -1,10 +1,10 @@
 #include "aws/call.h"
 
-#include "aws/xml.h"
-#include "base/json_text.h"
+#include "aws/service_error.h"
 #include "base/time.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,7 +16,6 @@ enum {
 	TOKENS = 500,
 	RETRY_TOKENS = 5,
 	BROKEN_TOKENS = 10,
-	ERROR_BODY_BYTES = 64 * 1024,
 	ACCESS_KEY_BYTES = 129,
 };
 static const int64_t base_us = 50000, throttle_base_us = 500000, longest_us = 20000000;
@@ -288,64 +287,18 @@ static enum gm_code start_attempt(struct gm_call *call, struct gm_error *err)
 
 /* --- What the answer says ----------------------------------------------------------------------------------------- */
 
-static enum gm_code note_error(void *context, const char *path, const char *text, size_t bytes, struct gm_error *err)
-{
-	struct gm_call *call = context;
-	const char *name = strrchr(path, '/');
-	name = name != NULL ? name + 1 : path;
-	(void)err;
-	(void)bytes;
-	if (strcmp(name, "Code") == 0) (void)fits(call->response.error, sizeof call->response.error, text);
-	if (strcmp(name, "Message") == 0) (void)fits(call->response.text, sizeof call->response.text, text);
-	if (strcmp(name, "Region") == 0) (void)fits(call->named_region, sizeof call->named_region, text);
-	if (strcmp(name, "RequestId") == 0) (void)fits(call->response.request_id, sizeof call->response.request_id, text);
-	return GM_OK;
-}
-
-/* The services with JSON: {"__type":"prefix#Code","message":TEXT} */
-static void read_json_error(struct gm_call *call)
-{
-	const struct gm_buf *body = &call->response.http.body;
-	json_error_t why;
-	json_t *json = gm_json_load((const char *)body->data, body->len, 0, &why);
-	const char *type = json_string_value(json_object_get(json, "__type"));
-	const char *text = json_string_value(json_object_get(json, "message"));
-	if (text == NULL) text = json_string_value(json_object_get(json, "Message"));
-	if (type != NULL && strchr(type, '#') != NULL) type = strchr(type, '#') + 1;
-	if (type != NULL) (void)fits(call->response.error, sizeof call->response.error, type);
-	if (text != NULL) (void)fits(call->response.text, sizeof call->response.text, text);
-	json_decref(json);
-}
-
-static void clean(char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
-}
-
-/* A service that takes long sends blanks ahead of its answer. */
-static void read_error_body(struct gm_call *call)
-{
-	const struct gm_buf *body = &call->response.http.body;
-	size_t n = body->len;
-	const uint8_t *at = body->data;
-	for (; n > 0 && strchr(" \t\r\n", *at) != NULL; n--) at++;
-	if (n == 0 || n > ERROR_BODY_BYTES) return;
-	if (*at == '<') (void)!gm_xml_parse(at, n, note_error, call, NULL);
-	if (*at == '{') read_json_error(call);
-}
-
 static void read_error(struct gm_call *call)
 {
 	const struct gm_http_response *http = &call->response.http;
+	struct gm_call_response *response = &call->response;
 	const char *region = gm_http_header(http, "x-amz-bucket-region"), *id = gm_http_header(http, "x-amz-request-id");
+	struct gm_service_error said;
+	gm_service_error_read(http->body.data, http->body.len, &said);
 	if (id == NULL) id = gm_http_header(http, "x-amzn-requestid");
-	read_error_body(call);
-	if (region != NULL) (void)fits(call->named_region, sizeof call->named_region, region);
-	if (id != NULL) (void)fits(call->response.request_id, sizeof call->response.request_id, id);
-	clean(call->response.error);
-	clean(call->response.text);
-	clean(call->response.request_id);
+	(void)fits(response->error, sizeof response->error, said.code);
+	(void)fits(response->text, sizeof response->text, said.text);
+	(void)fits(response->request_id, sizeof response->request_id, id != NULL ? id : said.request_id);
+	(void)fits(call->named_region, sizeof call->named_region, region != NULL ? region : said.region);
 }
 
 struct known {

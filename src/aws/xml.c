@@ -62,6 +62,7 @@ static void XMLCALL end_element(void *context, const XML_Char *name)
 	size_t n = strlen(name);
 	if (reading->code != GM_OK) return;
 	enum gm_code code = gm_buf_append(&reading->text, "", 1, reading->err);
+	if (code == GM_VALUE) code = gm_error_set(reading->err, GM_CORRUPT, "the text of an element is too long");
 	if (code == GM_OK)
 		code = reading->each(reading->context, reading->path, (const char *)reading->text.data, reading->text.len - 1,
 		                     reading->err);

@@ -12,7 +12,7 @@ enum {
 	LIST_BODY_BYTES = 16 << 20,
 	RANDOM_HEX = GM_S3_PUT_TOKEN_BYTES - 1,
 };
-static const char upload_mark[] = "upload:", staged_mark[] = ".staged";
+static const char staged_mark[] = ".staged";
 
 static enum gm_code out_of_memory(struct gm_error *err)
 {
@@ -47,7 +47,7 @@ static bool parse_key(const char *token, struct staged_name *name)
 /* "upload:<id> <random> <final key>" */
 static bool parse_upload(const char *token, struct staged_name *name)
 {
-	const char *id = token + sizeof upload_mark - 1, *random = strchr(id, ' ');
+	const char *id = token + strlen("upload:"), *random = strchr(id, ' ');
 	size_t id_bytes = random != NULL ? (size_t)(random - id) : 0;
 	if (id_bytes == 0 || id_bytes >= sizeof name->id) return false;
 	const char *blank = strchr(++random, ' ');

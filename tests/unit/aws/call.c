@@ -269,6 +269,19 @@ static void a_body_of_another_length_is_broken(void **state)
 	assert_int_equal(scene->response->attempts, 1);
 }
 
+/* The page of a proxy, say. */
+static void what_has_no_tag_is_not_of_the_store(void **state)
+{
+	struct scene *scene = *state;
+	struct gm_call_request request = put;
+	request.tagged = true;
+	answer(&server, NULL, 200, "", "<html>Welcome</html>");
+	answer(&server, NULL, 200, "ETag: \"x\"\r\n", "");
+	must(perform(scene, &request));
+	assert_int_equal(scene->response->attempts, 2);
+	assert_true(scene->response->unclear);
+}
+
 /* An error that came behind the 200 is one, however it begins, and whatever it says. */
 static void an_error_inside_a_success_is_one(void **state)
 {
@@ -676,6 +689,7 @@ int main(void)
 	    TEST(throttling_is_tried_again),
 	    TEST(broken_transfers_are_tried_again),
 	    TEST(a_body_of_another_length_is_broken),
+	    TEST(what_has_no_tag_is_not_of_the_store),
 	    TEST(an_error_inside_a_success_is_one),
 	    TEST(nobody_listens),
 	    TEST(retries_have_a_budget),

@@ -10,7 +10,7 @@ static const char *remote; /* where the tests of REMOTE have their folders */
 
 struct setting {
 	enum kind kind;
-	char *folder;
+	char *folder, location[512]; /* location: of REMOTE */
 	struct gm_store *store;
 };
 
@@ -28,10 +28,10 @@ static int open_store(void **state, enum kind kind)
 	if (kind == MEMORY) {
 		must(gm_store_open_memory(&setting->store, &failure));
 	} else if (kind == REMOTE) {
-		char location[512], random[33];
+		char random[33];
 		assert_true(gm_io_random_hex(random));
-		(void)snprintf(location, sizeof location, "%s/%s", remote, random);
-		must(gm_store_open(location, NULL, false, &setting->store, &failure));
+		(void)snprintf(setting->location, sizeof setting->location, "%s/%s", remote, random);
+		must(gm_store_open(setting->location, NULL, false, &setting->store, &failure));
 	} else {
 		setting->folder = make_folder();
 		must(gm_store_open(setting->folder, NULL, false, &inner, &failure));
@@ -462,6 +462,48 @@ static void staged_bytes_are_all_there(void **state)
 	free(data);
 }
 
+/* What is too large for one request is staged in parts, and whoever has the token publishes it; a machine that knows
+ * nothing of it reads it back, in memory for a small part of it. */
+static void large_objects_are_published_by_others(void **state)
+{
+	enum { LARGE = 17 << 20, PIECE = 123457 };
+	const struct setting *setting = *state;
+	const struct gm_store_options small = {.path_style = -1, .memory_bytes = 4 << 20};
+	struct gm_store *mine = setting->store, *other = mine;
+	struct gm_store_reader *reader;
+	struct gm_staged *staged;
+	char token[GM_TOKEN_BYTES];
+	uint8_t *data = malloc(LARGE), piece[PIECE];
+	uint64_t bytes;
+	size_t at = 0, got = 1;
+	assert_non_null(data);
+	for (size_t i = 0; i < LARGE; i++) data[i] = (uint8_t)(i ^ (i >> 8) ^ (i >> 16));
+	if (setting->kind == REMOTE) must(gm_store_open(setting->location, &small, false, &other, &failure));
+	must(gm_store_stage_open(mine, "y=1/f", "w/", &staged, &failure));
+	must(gm_store_stage_append(mine, staged, data, LARGE, &failure));
+	must(gm_store_stage_finish(mine, staged, token, &failure));
+	must(gm_store_settle(mine, &failure));
+	assert_string_equal(list_text(mine, "y"), "");
+	must(gm_store_staged_size(other, token, &bytes, &failure));
+	assert_int_equal(bytes, LARGE);
+	must(gm_store_publish(other, token, "y=1/f", &failure));
+	must(gm_store_publish(mine, token, "y=1/f", &failure)); /* it is done already */
+	must(gm_store_publish(other, token, "y=1/f", &failure));
+	must(gm_store_discard(mine, token, &failure));
+	must(gm_store_discard(other, token, &failure));
+	must(gm_store_reader_open(other, "y=1/f", &reader, &failure));
+	for (; got > 0; at += got) {
+		must(gm_store_reader_read(reader, piece, PIECE, &got, &failure));
+		assert_true(at + got <= LARGE);
+		assert_memory_equal(piece, data + at, got);
+	}
+	assert_int_equal(at, LARGE);
+	must(gm_store_reader_check(reader, &failure));
+	gm_store_reader_close(reader);
+	if (other != mine) gm_store_close(other);
+	free(data);
+}
+
 static void abandoned_objects_leave_nothing(void **state)
 {
 	struct gm_store *store = store_of(state);
@@ -603,7 +645,8 @@ static void one_writer_wins(void **state)
 	    ON(listing_is_in_the_order_of_whole_keys), ON(listing_begins_behind_a_key), ON(folders_can_be_left_out),   \
 	    ON(a_listing_ends_when_told_to), ON(readers_read_on), ON(readers_open_what_was_listed),                    \
 	    ON(get_respects_the_limit), ON(staged_objects_appear_only_when_published), ON(staged_bytes_are_all_there), \
-	    ON(abandoned_objects_leave_nothing), ON(many_are_removed), ON(trees_are_removed), ON(one_writer_wins)
+	    ON(large_objects_are_published_by_others), ON(abandoned_objects_leave_nothing), ON(many_are_removed),      \
+	    ON(trees_are_removed), ON(one_writer_wins)
 
 int main(int count, char **arguments)
 {
