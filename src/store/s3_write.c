@@ -12,7 +12,8 @@
 enum {
 	PUT_ROUNDS = 4,        /* of a put that is told EXISTS by a key that is gone when it is looked at */
 	REMOVE_AT_ONCE = 1000, /* DeleteObjects takes no more */
-	PROBE_KEYS = 4,
+	PROBE_ROUNDS = 2,
+	PROBE_KEYS = 2, /* at once, with all their writers: no more than a store is asked anyway */
 	PROBE_WRITERS = 8,
 };
 
@@ -317,7 +318,8 @@ enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_e
 	struct probe *probe = calloc(1, sizeof *probe);
 	if (probe == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a probe");
 	probe->s3 = gm_s3_of(store);
-	enum gm_code rc = run_probe(probe, prefix, err);
+	enum gm_code rc = GM_OK;
+	for (int i = 0; rc == GM_OK && i < PROBE_ROUNDS; i++) rc = run_probe(probe, prefix, err);
 	free(probe);
 	return rc;
 }
