@@ -4,7 +4,6 @@
 #include "base/io.h"
 #include "base/parallel.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +26,15 @@ static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data
 	struct gm_call_request request;
 	struct gm_call_response *response = NULL;
 	struct gm_call *call = NULL;
+	char checksum[GM_S3_CHECKSUM_BYTES];
 	enum gm_code rc;
 	*unclear = false;
 	gm_arena_init(&arena, 4096);
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_PUT, "PUT", key, &request, err));
 	gm_s3_object_headers(s3, &request, token);
 	if (if_absent) gm_s3_header(&request, "If-None-Match", "*");
+	gm_s3_checksum(data, bytes, checksum);
+	gm_s3_header(&request, "x-amz-checksum-crc32c", checksum);
 	request.body = data;
 	request.body_bytes = bytes;
 	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
@@ -139,16 +141,6 @@ static enum gm_code make_list(struct gm_s3 *s3, const char *const *keys, size_t 
 	return gm_buf_printf(out, err, "</Delete>");
 }
 
-/* DeleteObjects wants to be sure of its list; every server knows this header. */
-static bool content_md5(const struct gm_buf *body, char out[32])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned bytes = 0;
-	if (EVP_Digest(body->data, body->len, digest, &bytes, EVP_md5(), NULL) != 1) return false;
-	(void)EVP_EncodeBlock((unsigned char *)out, digest, (int)bytes);
-	return true;
-}
-
 /* *all: everything is gone. False: one by one is the way. */
 static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size_t count, bool *all,
                                  struct gm_error *err)
@@ -158,13 +150,13 @@ static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size
 	struct gm_call_request request;
 	struct gm_call_response *response;
 	struct gm_call *call = NULL;
-	char md5[32];
+	char md5[GM_S3_MD5_BYTES];
 	enum gm_code rc;
 	*all = false;
 	gm_arena_init(&arena, 4096);
 	gm_buf_init(&body, 16 << 20);
 	GM_TRY_OUT(make_list(s3, keys, count, &body, err));
-	if (!content_md5(&body, md5)) goto out;
+	if (!gm_s3_content_md5(body.data, body.len, md5)) goto out;
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "POST", NULL, &request, err));
 	gm_s3_query(&request, "delete", "");
 	gm_s3_header(&request, "Content-MD5", md5);
