@@ -1,4 +1,4 @@
-/* call.h - one request to an AWS service: signed, retried by class with full jitter and within a budget, its error read.
+/* call.h - one request to an AWS service: signed, its error read, retried by class with full jitter within a budget.
  *
  * A client is one service at one endpoint with one source of credentials; thread-safe. What may be asked again is asked
  * again here, so that a caller sees only final answers:
@@ -92,7 +92,8 @@ struct gm_call_response {
 };
 
 /* All that the request points to lives until gm_call_end; the struct itself is copied.
- * A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by gm_call_wait. */
+ * A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by
+ * gm_call_wait. */
 struct gm_call;
 enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
                            struct gm_error *err) GM_CHECK;

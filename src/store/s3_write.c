@@ -234,8 +234,8 @@ enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struc
 
 /* --- Probe -------------------------------------------------------------------------------------------------------- */
 
-/* Writers that put the same absent key at once, and several such keys. Of a store that keeps its word one writer of each
- * key is told yes, and all others no; and what is there is what the winner put. */
+/* Writers that put the same absent key at once, and several such keys. Of a store that keeps its word one writer of
+ * each key is told yes, and all others no; and what is there is what the winner put. */
 struct writer {
 	char text[16];
 	enum gm_code code;
