@@ -382,6 +382,14 @@ static void told_broken(struct gm_call *call, const char *what)
 	(void)fits(call->response.http.message, sizeof call->response.http.message, what);
 }
 
+/* Good news about an object, but not the store's: however long it is. */
+static bool is_foreign(const struct gm_call *call)
+{
+	const struct gm_http_response *http = &call->response.http;
+	if (http->end != GM_HTTP_DONE && http->end != GM_HTTP_TOO_LARGE) return false;
+	return call->request.tagged && http->status >= 200 && http->status < 300 && gm_http_header(http, "etag") == NULL;
+}
+
 static enum verdict classify(struct gm_call *call)
 {
 	struct gm_call_response *response = &call->response;
@@ -390,15 +398,15 @@ static enum verdict classify(struct gm_call *call)
 	response->error[0] = response->text[0] = response->request_id[0] = call->named_region[0] = '\0';
 	if (response->http.end == GM_HTTP_UNREACHABLE) return CONNECT;
 	if (response->http.end == GM_HTTP_BROKEN) return BROKEN;
+	if (is_foreign(call)) {
+		told_broken(call, "the answer has no ETag, so it is not the store's");
+		return BROKEN;
+	}
 	/* What is larger than was asked for is so again; an error's endless text may be a passing fault. */
 	if (response->http.end == GM_HTTP_TOO_LARGE) return request->into != NULL ? FINAL : BROKEN;
 	if (response->http.end != GM_HTTP_DONE) return FINAL;
 	bool good = status >= 200 && status < 300, hidden = good && holds_error(call);
 	if (good && !hidden) {
-		if (request->tagged && gm_http_header(&response->http, "etag") == NULL) {
-			told_broken(call, "the answer has no ETag, so it is not the store's");
-			return BROKEN;
-		}
 		if (request->into == NULL || request->into_exact == 0 || response->http.got == request->into_exact)
 			return FINAL;
 		told_broken(call, "the answer has another length than was asked for");

@@ -281,6 +281,14 @@ static void what_has_no_tag_is_not_of_the_store(void **state)
 	must(perform(scene, &request));
 	assert_int_equal(scene->response->attempts, 2);
 	assert_true(scene->response->unclear);
+	uint8_t room[5];
+	request = (struct gm_call_request){
+	    .kind = GM_CALL_GET, .method = "GET", .path = "/b/k", .into = room, .into_bytes = 5, .tagged = true};
+	answer(&server, NULL, 200, "", "<html>Welcome</html>");
+	answer(&server, NULL, 200, "ETag: \"x\"\r\n", "hello");
+	must(perform(scene, &request));
+	assert_int_equal(scene->response->attempts, 2);
+	assert_memory_equal(room, "hello", 5);
 }
 
 /* An error that came behind the 200 is one, however it begins, and whatever it says. */
