@@ -208,7 +208,7 @@ class Exchange:
 
 # --- Faults: name -> what it does to an exchange --------------------------------------------------------------------------
 
-def refuse(x, seconds=0.3):
+def refuse(x, seconds=0.1):
     """The server is down for a moment: what is connected is reset, what connects is refused."""
     x.proxy.go_down(seconds)
     x.drop(reset=True)
