@@ -1,8 +1,8 @@
 /* fuzz_xml.c - any bytes as what S3 and other services answer: pages of a listing, lists of parts, errors, headers. The
  * first byte says which.
  *
- * A page that is taken, written anew with every key encoded, is the same page. A list of parts that is refused leaves what
- * was there. What people are shown of an error is one line. */
+ * A page that is taken, written anew with every key encoded, is the same page. A list of parts that is refused leaves
+ * what was there. What people are shown of an error is one line. */
 #include "aws/service_error.h"
 #include "aws/sign.h"
 #include "aws/xml.h"

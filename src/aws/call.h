@@ -1,4 +1,4 @@
-/* call.h - one request to an AWS service: signed, retried by class with full jitter and within a budget, its error read.
+/* call.h - one request to an AWS service: signed, its error read, retried by class with full jitter within a budget.
  *
  * A client is one service at one endpoint with one source of credentials; thread-safe. What may be asked again is asked
  * again here, so that a caller sees only final answers:
@@ -20,8 +20,8 @@
  *
  * Delay before retry n: uniform in [0, min(20 s, base * 2^n)], base 50 ms (throttle: 500 ms). Attempts of one call:
  * AWS_MAX_ATTEMPTS or max_attempts, default 8; a retry that is made once does not count. Budget of a client: tokens as
- * in the AWS SDKs' standard mode (500; a retry costs 5, of a broken transfer or connection 10; success gives some back),
- * so that an outage ends in an error and not in a storm. */
+ * in the AWS SDKs' standard mode (500; a retry costs 5, of a broken transfer or connection 10; success gives some
+ * back), so that an outage ends in an error and not in a storm. */
 #ifndef GM_AWS_CALL_H
 #define GM_AWS_CALL_H
 
@@ -91,7 +91,8 @@ struct gm_call_response {
 };
 
 /* All that the request points to lives until gm_call_end; the struct itself is copied.
- * A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by gm_call_wait. */
+ * A call in flight: the first attempt is on its way when gm_call_start returns; further ones are made by
+ * gm_call_wait. */
 struct gm_call;
 enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
                            struct gm_error *err) GM_CHECK;

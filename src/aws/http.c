@@ -206,7 +206,8 @@ static bool make_headers(struct gm_http_transfer *transfer)
 }
 
 /* curl sends a request again by itself when a connection that it had kept was closed before a byte of the answer came.
- * That the first has not arrived is not certain: whether a request is made again is decided by who knows what it does. */
+ * That the first has not arrived is not certain: whether a request is made again is decided by who knows what it
+ * does. */
 static int ask_once(void *context, char *their_ip, char *our_ip, int their_port, int our_port)
 {
 	struct gm_http_transfer *transfer = context;

@@ -7,9 +7,10 @@
  *     put      PUT with If-None-Match: * where it must not overwrite. 412 alone does not say that another was first: an
  *              earlier attempt of ours, the answer of which was lost, may have been. So each put carries a random token
  *              in the object's metadata, and after a 412, or no answer at all, it is read back and compared.
- *     stage    what fits in one part is put as an object below the work folder, under a random name, and put again under
- *              its final key when it is published: two requests, and any machine can do the second. What is larger is a
- *              multipart upload to the final key, begun while the file is written and completed when it is published.
+ *     stage    what fits in one part is put as an object below the work folder, under a random name, and put again
+ *              under its final key when it is published: two requests, and any machine can do the second. What is
+ *              larger is a multipart upload to the final key, begun while the file is written and completed when it is
+ *              published.
  *     publish  PUT or CompleteMultipartUpload, both with If-None-Match: *.
  *
  * Source: Amazon S3 API Reference; conditional writes and their answers: S3 User Guide, "Add preconditions to S3
@@ -108,18 +109,18 @@ enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset
                         struct gm_error *err);
 enum gm_code gm_s3_reader_open(struct gm_store *store, const char *key, const struct gm_object_info *expected,
                                struct gm_store_reader **out, struct gm_error *err);
-enum gm_code gm_s3_reader_read(struct gm_store_reader *reader, void *into, size_t bytes, size_t *got,
+enum gm_code gm_s3_reader_read(struct gm_store_reader *base, void *into, size_t bytes, size_t *got,
                                struct gm_error *err);
-enum gm_code gm_s3_reader_check(struct gm_store_reader *reader, struct gm_error *err);
-void gm_s3_reader_close(struct gm_store_reader *reader);
+enum gm_code gm_s3_reader_check(struct gm_store_reader *base, struct gm_error *err);
+void gm_s3_reader_close(struct gm_store_reader *base);
 enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data, size_t bytes, bool if_absent,
                        struct gm_error *err);
 /* Put if absent, with a token that is the caller's: OK also when a put with that token, whosever, was there before. */
 enum gm_code gm_s3_put_as(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, const char *put_token,
                           struct gm_error *err) GM_CHECK;
 /* After a conditional put that answered `rc` and may have taken effect, or been answered for an earlier attempt: OK if
- * the object carries the token, EXISTS if it carries another, else rc, or what looking at it came to where that decides.
- * *again: there was an object, and is none. */
+ * the object carries the token, EXISTS if it carries another, else rc, or what looking at it came to where that
+ * decides. *again: there was an object, and is none. */
 enum gm_code gm_s3_look_back(struct gm_s3 *s3, const char *key, const char *put_token, enum gm_code rc, bool *again,
                              struct gm_error *err) GM_CHECK;
 enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err);

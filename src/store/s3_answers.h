@@ -1,7 +1,7 @@
 /* s3_answers.h - what S3 answers, as structs: pages of a listing, lists of parts, ids of uploads, ranges.
  *
- * All of it comes from outside: what is not as the API Reference says is CORRUPT, and nothing is guessed. An answer that
- * is another document (an error, the page of a proxy) is CORRUPT, too, however good its status was. */
+ * All of it comes from outside: what is not as the API Reference says is CORRUPT, and nothing is guessed. An answer
+ * that is another document (an error, the page of a proxy) is CORRUPT, too, however good its status was. */
 #ifndef GM_STORE_S3_ANSWERS_H
 #define GM_STORE_S3_ANSWERS_H
 

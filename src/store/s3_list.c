@@ -1,8 +1,8 @@
 /* s3_list.c - ListObjectsV2, page by page, in the order of the keys' bytes.
  *
- * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may; a store that does not know of that says
- * so. While a page is handed out, the next
- * is on its way. A folder that is pruned costs the rest of the page it began in, and a request that starts behind it. */
+ * Keys are asked for URL-encoded, since XML cannot hold every byte that a key may; a store that does not know of that
+ * says so. While a page is handed out, the next is on its way. A folder that is pruned costs the rest of the page it
+ * began in, and a request that starts behind it. */
 #include "store/s3.h"
 
 #include "store/s3_answers.h"

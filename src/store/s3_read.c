@@ -225,7 +225,9 @@ static enum gm_code check_answer(struct gm_s3_reader *reader, const struct segme
 	bool compared = reader->etag[0] != '\0' && etag[0] != '\0';
 	if (compared || reader->expected_mtime_us == INT64_MIN) return GM_OK;
 	/* An answer's time has whole seconds. */
-	return info.mtime_us / 1000000 == reader->expected_mtime_us / 1000000 ? GM_OK : changed(reader, err);
+	if (info.mtime_us / 1000000 != reader->expected_mtime_us / 1000000) return changed(reader, err);
+	if (reader->etag[0] == '\0') pin(reader, etag); /* what follows is compared with that */
+	return GM_OK;
 }
 
 /* Waits for a segment. *missing: the object has no byte at that offset (416). */

@@ -1,10 +1,11 @@
 /* s3_stage.c - objects that are written before they may be seen.
  *
  * Up to one part's size an object is kept together and put below the work folder, as on a directory: the token is its
- * key. What becomes larger is a multipart upload to the final key, its parts sent while the object is written: the token
- * is "upload:<upload id> <random> <final key>". Either way any machine can publish it; this process remembers what saves
- * it requests (bytes of small objects, ETags of parts) as far as its share of memory goes. The random part is the token
- * of the put (s3.h): who publishes it a second time, after a lost answer or beside another, finds that it is done.
+ * key. What becomes larger is a multipart upload to the final key, its parts sent while the object is written: the
+ * token is "upload:<upload id> <random> <final key>". Either way any machine can publish it; this process remembers
+ * what saves it requests (bytes of small objects, ETags of parts) as far as its share of memory goes. The random part
+ * is the token of the put (s3.h): who publishes it a second time, after a lost answer or beside another, finds that it
+ * is done.
  *
  *     open     append...    finish            settle           publish                      discard
  *     -        -            PUT work key      its answer       PUT final, If-None-Match     DELETE work key
@@ -148,7 +149,8 @@ static void fail(struct gm_s3_upload *upload, enum gm_code code, const struct gm
 	upload->why = *why;
 }
 
-/* The bytes of a small object are worth keeping: publishing it sends them again. But half of the room is for what moves. */
+/* The bytes of a small object are worth keeping: publishing it sends them again. But half of the room is for what
+ * moves. */
 static void keep(struct gm_s3 *s3, struct gm_s3_upload *upload, struct gm_s3_sending *sending)
 {
 	if (upload->id != NULL || upload->failed != GM_OK) return;
@@ -411,11 +413,11 @@ void gm_s3_forget_uploads(struct gm_s3 *s3)
 		}
 }
 
-/* Of those in flight the oldest that has something on its way (small: and is one small object), or has failed; held. */
-static struct gm_s3_upload *oldest_of(struct gm_s3 *s3, bool failed_too)
+/* With the store's lock: of those in flight the oldest that has something on its way, or any at all; held. */
+static struct gm_s3_upload *oldest_of(struct gm_s3 *s3, bool any)
 {
 	struct gm_s3_upload *upload = s3->oldest;
-	while (upload != NULL && upload->count == 0 && !failed_too) upload = upload->newer;
+	while (upload != NULL && upload->count == 0 && !any) upload = upload->newer;
 	if (upload != NULL) upload->holders++;
 	return upload;
 }

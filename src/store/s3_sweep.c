@@ -1,8 +1,8 @@
 /* s3_sweep.c - uploads that were begun and never completed, by runners that died before a manifest named them.
  *
- * They are in no listing of objects and cost money until they are aborted. A bucket's lifecycle rule is the right broom;
- * this one is for buckets without. Age is told by the service's clock alone: when an upload was begun, and what the Date
- * of the answer says. */
+ * They are in no listing of objects and cost money until they are aborted. A bucket's lifecycle rule is the right
+ * broom; this one is for buckets without. Age is told by the service's clock alone: when an upload was begun, and what
+ * the Date of the answer says. */
 #include "store/s3.h"
 
 #include "aws/xml.h"
@@ -115,7 +115,7 @@ enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *w
 	size_t root_bytes = strlen(s3->prefix);
 	struct page page = {.truncated = true};
 	enum gm_code rc = GM_OK;
-	int64_t now_us;
+	int64_t now_us = INT64_MIN;
 	*swept = 0;
 	gm_arena_init(&page.arena, 4096);
 	while (rc == GM_OK && page.truncated) {

@@ -1,8 +1,9 @@
 /* s3_upload.h - what a process knows of what it has staged, or is staging: shared by s3_stage.c, which sends it, and
  * s3_publish.c.
  *
- * Once it is staged, an upload is found by its token, by any thread: who has found it holds it, and it is freed when it is
- * forgotten and nobody holds it. Its lock is held while its requests are waited for; the store's (`staging`) never is. */
+ * Once it is staged, an upload is found by its token, by any thread: who has found it holds it, and it is freed when it
+ * is forgotten and nobody holds it. Its lock is held while its requests are waited for; the store's (`staging`) never
+ * is. */
 #ifndef GM_STORE_S3_UPLOAD_H
 #define GM_STORE_S3_UPLOAD_H
 
