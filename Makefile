@@ -44,6 +44,7 @@ bench: all
 	@scripts/install-deps build test
 	@scripts/venv test
 	@.venv/bin/python bench/bench.py $(if $(BASE),--base $(BASE))
+	@$(if $(BASE),,.venv/bin/python bench/s3.py)
 
 scaling: all
 	@scripts/install-deps build test

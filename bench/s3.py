@@ -19,6 +19,7 @@ import time
 import bench
 
 sys.path.insert(0, str(bench.ROOT / "tests"))
+import pytest  # noqa: E402
 import s3_servers  # noqa: E402
 
 JOB = bench.ROOT / "jobs" / "access-record.yaml"
@@ -124,4 +125,7 @@ def write(text):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except pytest.skip.Exception as why:  # a server that cannot be had
+        sys.exit(f"s3.py: {why}")

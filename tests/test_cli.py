@@ -313,6 +313,14 @@ def test_spill_files_go_where_they_are_told(sample, tmp_path):
     assert str(tmp_path / "none") in failed.err
 
 
+@pytest.mark.parametrize("table", ["s3://bucket", "s3://bucket/in/t/", "s3://bucket/in"])
+def test_source_and_table_lie_apart_in_s3_too(table, tmp_path):
+    """Told before anything is asked of the service."""
+    env = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    result = gristmill("run", MAIN_JOB, "--source", "s3://bucket/in/", "--table", table, status=2, env=env)
+    assert "must not lie one inside the other" in result.err
+
+
 def test_run_prints_a_summary(sample, tmp_path):
     out = gristmill("run", MAIN_JOB, f"--source={sample}", f"--table={tmp_path / 't'}").out
     numbers = [int(n.replace(",", "")) for n in re.search(

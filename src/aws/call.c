@@ -12,8 +12,8 @@
 
 enum {
 	MAX_ATTEMPTS = 8,
-	/* The budget of retries, as in the AWS SDKs' standard mode. */
-	TOKENS = 500,
+	/* The budget of retries, as in the AWS SDKs' standard mode, but for several dozen requests in flight at once. */
+	TOKENS = 2000,
 	RETRY_TOKENS = 5,
 	BROKEN_TOKENS = 10,
 	ACCESS_KEY_BYTES = 129,
@@ -74,7 +74,8 @@ enum gm_code gm_client_new(const struct gm_client_options *options, struct gm_cl
 	client->options = *options;
 	if (client->options.max_attempts == 0) client->options.max_attempts = MAX_ATTEMPTS;
 	if (client->options.now_us == NULL) client->options.now_us = wall_clock_us;
-	client->tokens = TOKENS;
+	if (client->options.retry_budget == 0) client->options.retry_budget = TOKENS;
+	client->tokens = client->options.retry_budget;
 	if (!fits(client->service, sizeof client->service, options->service) ||
 	    !fits(client->region, sizeof client->region, options->region) ||
 	    !fits(client->endpoint, sizeof client->endpoint, options->endpoint)) {
@@ -458,7 +459,7 @@ static bool learn_region(struct gm_call *call)
 static bool take_tokens(struct gm_call *call, enum verdict verdict)
 {
 	struct gm_client *client = call->client;
-	int cost = verdict == BROKEN || verdict == CONNECT ? BROKEN_TOKENS : RETRY_TOKENS;
+	int cost = verdict == BROKEN ? BROKEN_TOKENS : RETRY_TOKENS;
 	(void)pthread_mutex_lock(&client->lock);
 	bool enough = client->tokens >= cost;
 	if (enough) client->tokens -= cost;
@@ -473,7 +474,7 @@ static void give_tokens(struct gm_call *call)
 	struct gm_client *client = call->client;
 	(void)pthread_mutex_lock(&client->lock);
 	client->tokens += call->taken_tokens > 0 ? call->taken_tokens : 1;
-	if (client->tokens > TOKENS) client->tokens = TOKENS;
+	if (client->tokens > client->options.retry_budget) client->tokens = client->options.retry_budget;
 	(void)pthread_mutex_unlock(&client->lock);
 }
 

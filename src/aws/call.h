@@ -20,7 +20,7 @@
  *
  * Delay before retry n: uniform in [0, min(20 s, base * 2^n)], base 50 ms (throttle: 500 ms). Attempts of one call:
  * AWS_MAX_ATTEMPTS or max_attempts, default 8; a retry that is made once does not count. Budget of a client: tokens as
- * in the AWS SDKs' standard mode (500; a retry costs 5, of a broken transfer or connection 10; success gives some
+ * in the AWS SDKs' standard mode (retry_budget, 2,000; a retry costs 5, of a broken transfer 10; success gives some
  * back), so that an outage ends in an error and not in a storm. */
 #ifndef GM_AWS_CALL_H
 #define GM_AWS_CALL_H
@@ -54,6 +54,7 @@ struct gm_client_options {
 	struct gm_http *http;
 	struct gm_provider *provider;   /* NULL: requests are not signed */
 	unsigned max_attempts;          /* 0: 8 */
+	int retry_budget;               /* 0: 2,000, for there are dozens of requests in flight */
 	int64_t (*now_us)(void *clock); /* NULL: the wall clock */
 	void *clock;
 };

@@ -32,10 +32,10 @@ enum gm_code gm_history_load(struct gm_store *table, const char *job_id, size_t 
 /* The open plans and strays below history->listed_from, in place of those from there on. */
 enum gm_code gm_history_look_below(struct gm_store *table, const char *job_id, struct gm_history *history,
                                    struct gm_error *err) GM_CHECK;
-/* Of a table that does not exist yet. */
-/* A run of the plan has been committed: its inputs are processed now. The log stays as it was read, so that this history
- * serves but for asking whether the source has more. */
+/* A run of the plan has been committed: its inputs are processed now. The log stays as it was read, so that this
+ * history serves but for asking whether the source has more. */
 enum gm_code gm_history_note_run(struct gm_history *history, const struct gm_plan *plan, struct gm_error *err) GM_CHECK;
+/* Of a table that does not exist yet. */
 enum gm_code gm_history_empty(struct gm_history *history, struct gm_error *err) GM_CHECK;
 void gm_history_release(struct gm_history *history);
 /* What a job had processed up to a committed run of its. */

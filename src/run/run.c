@@ -1,5 +1,6 @@
 /* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
  * each step promises. */
+#include "base/time.h"
 #include "run/upgrade.h"
 
 #include <inttypes.h>
@@ -10,7 +11,8 @@ enum {
 	/* Committed runs after the bookmark's base, and objects in them, before a new one is written. */
 	CHAIN_RUNS = 10,
 	CHAIN_OBJECTS = 20000,
-	LOG_SHARE = 4, /* of memory, for the log */
+	LOG_SHARE = 4,      /* of memory, for the log */
+	ABANDONED_DAYS = 7, /* after which an upload that nobody completed is taken for dead */
 };
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
@@ -105,6 +107,24 @@ static enum gm_code renew_bookmark(struct gm_runner *runner, struct gm_error *er
 	return gm_store_list(runner->table, work, remove_older, &older, err);
 }
 
+static bool is_own_file(void *context, const char *key)
+{
+	struct gm_file_name name;
+	(void)context;
+	return strncmp(key, "_gristmill/", strlen("_gristmill/")) == 0 || gm_file_name_parse(key, &name);
+}
+
+/* Uploads of runners that died before a manifest named them: no plan knows of them. One that a sleeper still means to
+ * complete after a week is worked again. */
+static void sweep_uploads(struct gm_runner *runner)
+{
+	struct gm_error err;
+	uint64_t swept = 0;
+	if (gm_store_sweep(runner->table, ABANDONED_DAYS * GM_US_PER_DAY, is_own_file, NULL, &swept, &err) != GM_OK)
+		gm_runner_notice(runner, "could not sweep abandoned uploads: %s", err.message);
+	if (swept > 0) gm_runner_notice(runner, "abandoned uploads that were swept: %" PRIu64, swept);
+}
+
 /* What keeps reading quick. It can fail, or be left to the next run, without harm. */
 static void keep_house(struct gm_runner *runner)
 {
@@ -115,6 +135,7 @@ static void keep_house(struct gm_runner *runner)
 	if (renew_bookmark(runner, &err) != GM_OK)
 		gm_runner_notice(runner, "could not write the bookmark: %s", err.message);
 	if (log == NULL || !gm_delta_checkpoint_due(log)) return;
+	sweep_uploads(runner);
 	enum gm_code rc = gm_delta_checkpoint(log, now_ms, &err);
 	if (rc == GM_OK) rc = gm_delta_clean(log, now_ms, &err);
 	if (rc != GM_OK) gm_runner_notice(runner, "could not write the log's checkpoint: %s", err.message);
@@ -203,8 +224,8 @@ static enum gm_code import_files(struct gm_runner *runner, bool planned, struct 
 {
 	bool imported = false, far = gm_store_is_remote(runner->table);
 	if (far ? !planned || runner->looked_for_files : planned) return GM_OK;
-	runner->looked_for_files = true;
 	GM_TRY(gm_runner_import(runner, &imported, err));
+	runner->looked_for_files = !imported; /* one commit holds so many of them: there may be more */
 	if (!imported) return GM_OK;
 	runner->after[0] = '\0';
 	return GM_EXISTS;

@@ -85,6 +85,11 @@ void gm_s3_query(struct gm_call_request *request, const char *name, const char *
 void gm_s3_header(struct gm_call_request *request, const char *name, const char *value);
 /* What every request that makes an object carries: encryption, type, and the token of this put. */
 void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *request, const char *put_token);
+/* What is sent is checked on arrival: CRC-32C, which S3 keeps with the object (x-amz-checksum-crc32c); MD5, which parts
+ * and lists of keys may carry everywhere (Content-MD5; false: this OpenSSL may not compute it). Base64. */
+enum { GM_S3_CHECKSUM_BYTES = 12, GM_S3_MD5_BYTES = 32 };
+void gm_s3_checksum(const void *data, size_t bytes, char out[GM_S3_CHECKSUM_BYTES]);
+bool gm_s3_content_md5(const void *data, size_t bytes, char out[GM_S3_MD5_BYTES]);
 /* gm_call_fail with the object's name. */
 enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *response, const char *key, const char *doing,
                         struct gm_error *err);

@@ -298,10 +298,12 @@ static enum gm_code send_part(struct gm_s3 *s3, struct gm_staged *staged, struct
 	enum gm_code rc = gm_s3_request(s3, &sending.arena, GM_CALL_MULTIPART, "PUT", upload->final_key, &request, err);
 	char *number = gm_arena_printf(&sending.arena, "%zu", sending.part + 1);
 	char *id = gm_arena_strndup(&sending.arena, upload->id, strlen(upload->id));
-	if (rc == GM_OK && (number == NULL || id == NULL)) rc = out_of_memory(err);
+	char *md5 = gm_arena_alloc(&sending.arena, GM_S3_MD5_BYTES);
+	if (rc == GM_OK && (number == NULL || id == NULL || md5 == NULL)) rc = out_of_memory(err);
 	if (rc == GM_OK) {
 		gm_s3_query(&request, "partNumber", number);
 		gm_s3_query(&request, "uploadId", id);
+		if (gm_s3_content_md5(sending.data, sending.bytes, md5)) gm_s3_header(&request, "Content-MD5", md5);
 		rc = send(s3, upload, &request, &sending, err);
 	}
 	if (rc != GM_OK) free_sending(s3, &sending);
@@ -509,8 +511,12 @@ static enum gm_code send_small(struct gm_s3 *s3, struct gm_staged *staged, struc
 	GM_TRY(take_tail(s3, staged, &sending.data, &sending.bytes, err));
 	gm_arena_init(&sending.arena, 2048);
 	enum gm_code rc = gm_s3_request(s3, &sending.arena, GM_CALL_PUT, "PUT", upload->token, &request, err);
+	char *checksum = gm_arena_alloc(&sending.arena, GM_S3_CHECKSUM_BYTES);
+	if (rc == GM_OK && checksum == NULL) rc = out_of_memory(err);
 	if (rc == GM_OK) {
+		gm_s3_checksum(sending.data, sending.bytes, checksum);
 		gm_s3_object_headers(s3, &request, NULL);
+		gm_s3_header(&request, "x-amz-checksum-crc32c", checksum);
 		rc = send(s3, upload, &request, &sending, err);
 	}
 	if (rc != GM_OK) free_sending(s3, &sending);

@@ -2,9 +2,8 @@
 #include "store/s3.h"
 
 #include "base/io.h"
+#include "base/parallel.h"
 
-#include <openssl/evp.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,8 @@
 enum {
 	PUT_ROUNDS = 4,        /* of a put that is told EXISTS by a key that is gone when it is looked at */
 	REMOVE_AT_ONCE = 1000, /* DeleteObjects takes no more */
-	PROBE_ROUNDS = 4,
+	PROBE_ROUNDS = 2,
+	PROBE_KEYS = 2, /* at once, with all their writers: no more than a store is asked anyway */
 	PROBE_WRITERS = 8,
 };
 
@@ -26,12 +26,15 @@ static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data
 	struct gm_call_request request;
 	struct gm_call_response *response = NULL;
 	struct gm_call *call = NULL;
+	char checksum[GM_S3_CHECKSUM_BYTES];
 	enum gm_code rc;
 	*unclear = false;
 	gm_arena_init(&arena, 4096);
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_PUT, "PUT", key, &request, err));
 	gm_s3_object_headers(s3, &request, token);
 	if (if_absent) gm_s3_header(&request, "If-None-Match", "*");
+	gm_s3_checksum(data, bytes, checksum);
+	gm_s3_header(&request, "x-amz-checksum-crc32c", checksum);
 	request.body = data;
 	request.body_bytes = bytes;
 	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
@@ -138,16 +141,6 @@ static enum gm_code make_list(struct gm_s3 *s3, const char *const *keys, size_t 
 	return gm_buf_printf(out, err, "</Delete>");
 }
 
-/* DeleteObjects wants to be sure of its list; every server knows this header. */
-static bool content_md5(const struct gm_buf *body, char out[32])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned bytes = 0;
-	if (EVP_Digest(body->data, body->len, digest, &bytes, EVP_md5(), NULL) != 1) return false;
-	(void)EVP_EncodeBlock((unsigned char *)out, digest, (int)bytes);
-	return true;
-}
-
 /* *all: everything is gone. False: one by one is the way. */
 static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size_t count, bool *all,
                                  struct gm_error *err)
@@ -157,13 +150,13 @@ static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size
 	struct gm_call_request request;
 	struct gm_call_response *response;
 	struct gm_call *call = NULL;
-	char md5[32];
+	char md5[GM_S3_MD5_BYTES];
 	enum gm_code rc;
 	*all = false;
 	gm_arena_init(&arena, 4096);
 	gm_buf_init(&body, 16 << 20);
 	GM_TRY_OUT(make_list(s3, keys, count, &body, err));
-	if (!content_md5(&body, md5)) goto out;
+	if (!gm_s3_content_md5(body.data, body.len, md5)) goto out;
 	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "POST", NULL, &request, err));
 	gm_s3_query(&request, "delete", "");
 	gm_s3_header(&request, "Content-MD5", md5);
@@ -241,21 +234,29 @@ enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struc
 
 /* --- Probe -------------------------------------------------------------------------------------------------------- */
 
-/* Writers that put the same absent key at once. Of a store that keeps its word one is told yes, and all others no. */
+/* Writers that put the same absent key at once, and several such keys. Of a store that keeps its word one writer of
+ * each key is told yes, and all others no; and what is there is what the winner put. */
 struct writer {
-	struct gm_s3 *s3;
-	const char *key;
 	char text[16];
 	enum gm_code code;
 	struct gm_error err;
-	pthread_t thread;
 };
 
-static void *write_probe(void *context)
+struct probe {
+	struct gm_s3 *s3;
+	char keys[PROBE_KEYS][GM_KEY_MAX_BYTES + 1];
+	struct writer writers[PROBE_KEYS][PROBE_WRITERS];
+};
+
+static enum gm_code write_probe(void *context, size_t i, struct gm_error *err)
 {
-	struct writer *writer = context;
-	writer->code = gm_s3_put(&writer->s3->store, writer->key, writer->text, strlen(writer->text), true, &writer->err);
-	return NULL;
+	struct probe *probe = context;
+	struct writer *writer = &probe->writers[i / PROBE_WRITERS][i % PROBE_WRITERS];
+	(void)err; /* each has its own, and none ends the others */
+	(void)snprintf(writer->text, sizeof writer->text, "writer %zu\n", i % PROBE_WRITERS);
+	writer->code = gm_s3_put(&probe->s3->store, probe->keys[i / PROBE_WRITERS], writer->text, strlen(writer->text),
+	                         true, &writer->err);
+	return GM_OK;
 }
 
 static enum gm_code refused(struct gm_s3 *s3, const char *what, struct gm_error *err)
@@ -269,62 +270,48 @@ static enum gm_code refused(struct gm_s3 *s3, const char *what, struct gm_error 
 	return gm_s3_name(s3, GM_UNSUPPORTED, NULL, err);
 }
 
-/* What is there must be what the winner put. */
-static enum gm_code check_winner(struct gm_s3 *s3, const char *key, const char *text, struct gm_error *err)
+static enum gm_code judge(void *context, size_t i, struct gm_error *err)
 {
-	char there[sizeof((struct writer *)NULL)->text];
-	size_t got;
-	GM_TRY(gm_s3_read(&s3->store, key, 0, there, sizeof there, &got, err));
-	if (got == strlen(text) && memcmp(there, text, got) == 0) return GM_OK;
-	return refused(s3, "an object that was put first was overwritten", err);
-}
-
-static enum gm_code judge(struct gm_s3 *s3, const char *key, const struct writer *writers, struct gm_error *err)
-{
+	const struct probe *probe = context;
 	const struct writer *winner = NULL;
-	for (size_t i = 0; i < PROBE_WRITERS; i++) {
-		if (writers[i].code == GM_OK && winner != NULL) return refused(s3, "two were told to be the first", err);
-		if (writers[i].code == GM_OK) winner = &writers[i];
-		if (writers[i].code != GM_OK && writers[i].code != GM_EXISTS) {
-			if (err != NULL) *err = writers[i].err;
-			return writers[i].code;
-		}
+	char there[sizeof winner->text];
+	size_t got;
+	for (size_t k = 0; k < PROBE_WRITERS; k++) {
+		const struct writer *writer = &probe->writers[i][k];
+		if (writer->code == GM_OK && winner != NULL) return refused(probe->s3, "two were told to be the first", err);
+		if (writer->code == GM_OK) winner = writer;
+		if (writer->code == GM_OK || writer->code == GM_EXISTS) continue;
+		if (err != NULL) *err = writer->err;
+		return writer->code;
 	}
-	if (winner == NULL) return refused(s3, "nobody could put an absent object", err);
-	return check_winner(s3, key, winner->text, err);
+	if (winner == NULL) return refused(probe->s3, "nobody could put an absent object", err);
+	GM_TRY(gm_s3_read(&probe->s3->store, probe->keys[i], 0, there, sizeof there, &got, err));
+	if (got == strlen(winner->text) && memcmp(there, winner->text, got) == 0) return GM_OK;
+	return refused(probe->s3, "an object that was put first was overwritten", err);
 }
 
-static enum gm_code probe_once(struct gm_s3 *s3, const char *key, struct gm_error *err)
+static enum gm_code run_probe(struct probe *probe, const char *prefix, struct gm_error *err)
 {
-	struct writer *writers = calloc(PROBE_WRITERS, sizeof *writers);
-	size_t started = 1; /* this thread is the first */
-	if (writers == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a probe");
-	for (size_t i = 0; i < PROBE_WRITERS; i++) {
-		writers[i] = (struct writer){.s3 = s3, .key = key};
-		(void)snprintf(writers[i].text, sizeof writers[i].text, "writer %zu\n", i);
+	const char *keys[PROBE_KEYS];
+	for (size_t i = 0; i < PROBE_KEYS; i++) {
+		char random[33];
+		if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
+		(void)snprintf(probe->keys[i], sizeof probe->keys[i], "%sprobe-%s", prefix, random);
+		keys[i] = probe->keys[i];
 	}
-	while (started < PROBE_WRITERS &&
-	       pthread_create(&writers[started].thread, NULL, write_probe, &writers[started]) == 0)
-		started++;
-	(void)write_probe(&writers[0]);
-	for (size_t i = 1; i < started; i++) (void)pthread_join(writers[i].thread, NULL);
-	enum gm_code rc = started < PROBE_WRITERS ? gm_error_set(err, GM_NOMEM, "out of threads for a probe")
-	                                          : judge(s3, key, writers, err);
-	free(writers);
-	return rc;
+	GM_TRY(gm_parallel(PROBE_KEYS * PROBE_WRITERS, PROBE_KEYS * PROBE_WRITERS, write_probe, probe, err));
+	enum gm_code rc = gm_parallel(PROBE_KEYS, PROBE_KEYS, judge, probe, err);
+	enum gm_code removed = gm_s3_remove_many(&probe->s3->store, keys, PROBE_KEYS, rc == GM_OK ? err : NULL);
+	return rc != GM_OK ? rc : removed;
 }
 
 enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_error *err)
 {
-	struct gm_s3 *s3 = gm_s3_of(store);
+	struct probe *probe = calloc(1, sizeof *probe);
+	if (probe == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a probe");
+	probe->s3 = gm_s3_of(store);
 	enum gm_code rc = GM_OK;
-	for (int i = 0; rc == GM_OK && i < PROBE_ROUNDS; i++) {
-		char random[33], key[GM_KEY_MAX_BYTES + 1];
-		if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
-		(void)snprintf(key, sizeof key, "%sprobe-%s", prefix, random);
-		rc = probe_once(s3, key, err);
-		enum gm_code removed = gm_s3_remove(store, key, rc == GM_OK ? err : NULL);
-		if (rc == GM_OK) rc = removed;
-	}
+	for (int i = 0; rc == GM_OK && i < PROBE_ROUNDS; i++) rc = run_probe(probe, prefix, err);
+	free(probe);
 	return rc;
 }

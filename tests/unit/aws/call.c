@@ -63,6 +63,7 @@ static enum gm_code open_client(struct scene *scene, unsigned attempts, struct g
 	                                          .http = scene->http,
 	                                          .provider = scene->provider,
 	                                          .max_attempts = attempts,
+	                                          .retry_budget = 500,
 	                                          .now_us = stopped_clock};
 	return gm_client_new(&options, &scene->client, err);
 }

@@ -26,7 +26,8 @@ static void doze(long microseconds)
 static enum gm_code call(void *context, size_t index, struct gm_error *err)
 {
 	struct calls *calls = context;
-	int now = __atomic_add_fetch(&calls->at_once, 1, __ATOMIC_SEQ_CST), most = calls->most;
+	int now = __atomic_add_fetch(&calls->at_once, 1, __ATOMIC_SEQ_CST);
+	int most = __atomic_load_n(&calls->most, __ATOMIC_SEQ_CST);
 	while (now > most &&
 	       !__atomic_compare_exchange_n(&calls->most, &most, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;

@@ -89,8 +89,8 @@ static void expect(const char *what, const struct place *place, const struct ask
 	assert_memory_equal(&found, asked, sizeof found);
 }
 
-/* With five runs behind the newest bookmark, and as many entries behind the newest checkpoint: of both there are zero to
- * nine, and each takes one get. */
+/* With five runs behind the newest bookmark, and as many entries behind the newest checkpoint: of both there are zero
+ * to ten, and each takes one get. */
 static void a_run_asks_for_little(void **state)
 {
 	static const struct {
