@@ -448,7 +448,8 @@ static enum gm_code load_once(struct gm_store *table, const struct gm_layout *la
 	*history = (struct gm_history){0};
 	/* The log last: what is committed between the listings and it must not look open, or beyond it. */
 	GM_TRY_OUT(list_bookmarks(table, layout, &written, err));
-	history->listed_from = written.count > 0 ? written.value[0] : 0;
+	bool far = gm_store_is_remote(table); /* near, all of it costs less than to sweep what is below later */
+	history->listed_from = far && written.count > 0 ? written.value[0] : 0;
 	GM_TRY_OUT(list_plans(table, layout, history->listed_from, &numbers, err));
 	fetch_plans(shelf, table, layout, &numbers.plans, &written);
 	looking.from = history->listed_from;

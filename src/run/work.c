@@ -126,8 +126,9 @@ static enum gm_code store_unit(struct gm_runner *runner, const struct gm_plan *p
 	enum gm_code rc = gm_json_write(runner->table, keys->manifest, json, err);
 	if (rc == GM_OK) return gm_manifest_parse(json, manifest, err);
 	if (gm_manifest_read(runner->table, &runner->layout, plan, number, manifest, &read) != GM_OK) {
-		if (rc == GM_EXISTS) *err = read;
-		return err->code;
+		if (rc != GM_EXISTS) return rc;
+		*err = read; /* of another plan of that number, perhaps, which somebody removed: this one is given up */
+		return gm_runner_unusable(err->code, err);
 	}
 	if (!names_ours(manifest, result)) gm_unit_result_discard(result, runner->table);
 	return GM_OK;

@@ -2,7 +2,6 @@
 #include "store/s3.h"
 
 #include "base/io.h"
-#include "base/parallel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +10,9 @@
 enum {
 	PUT_ROUNDS = 4,        /* of a put that is told EXISTS by a key that is gone when it is looked at */
 	REMOVE_AT_ONCE = 1000, /* DeleteObjects takes no more */
-	PROBE_ROUNDS = 2,
-	PROBE_KEYS = 2, /* at once, with all their writers: no more than a store is asked anyway */
+	PROBE_KEYS = 4,        /* one after the other */
 	PROBE_WRITERS = 8,
+	PROBE_BYTES = 64 * 1024,
 };
 
 /* --- Put ---------------------------------------------------------------------------------------------------------- */
@@ -234,30 +233,22 @@ enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struc
 
 /* --- Probe -------------------------------------------------------------------------------------------------------- */
 
-/* Writers that put the same absent key at once, and several such keys. Of a store that keeps its word one writer of
- * each key is told yes, and all others no; and what is there is what the winner put. */
+/* Writers that put the same absent key at once, their requests all on their way before any is answered, each with some
+ * bytes to send, so that a store that looks first and writes then is caught between the two. Of one that keeps its word
+ * one writer is told yes, and all others no; and what is there carries the winner's token. */
 struct writer {
-	char text[16];
-	enum gm_code code;
-	struct gm_error err;
+	char token[GM_S3_PUT_TOKEN_BYTES];
+	struct gm_arena arena;
+	struct gm_call *call;
+	bool won, unclear;
 };
 
 struct probe {
 	struct gm_s3 *s3;
-	char keys[PROBE_KEYS][GM_KEY_MAX_BYTES + 1];
-	struct writer writers[PROBE_KEYS][PROBE_WRITERS];
+	char key[GM_KEY_MAX_BYTES + 1], checksum[GM_S3_CHECKSUM_BYTES];
+	uint8_t bytes[PROBE_BYTES];
+	struct writer writers[PROBE_WRITERS];
 };
-
-static enum gm_code write_probe(void *context, size_t i, struct gm_error *err)
-{
-	struct probe *probe = context;
-	struct writer *writer = &probe->writers[i / PROBE_WRITERS][i % PROBE_WRITERS];
-	(void)err; /* each has its own, and none ends the others */
-	(void)snprintf(writer->text, sizeof writer->text, "writer %zu\n", i % PROBE_WRITERS);
-	writer->code = gm_s3_put(&probe->s3->store, probe->keys[i / PROBE_WRITERS], writer->text, strlen(writer->text),
-	                         true, &writer->err);
-	return GM_OK;
-}
 
 static enum gm_code refused(struct gm_s3 *s3, const char *what, struct gm_error *err)
 {
@@ -270,38 +261,80 @@ static enum gm_code refused(struct gm_s3 *s3, const char *what, struct gm_error 
 	return gm_s3_name(s3, GM_UNSUPPORTED, NULL, err);
 }
 
-static enum gm_code judge(void *context, size_t i, struct gm_error *err)
+static enum gm_code start_writer(struct probe *probe, struct writer *writer, struct gm_error *err)
 {
-	const struct probe *probe = context;
-	const struct writer *winner = NULL;
-	char there[sizeof winner->text];
-	size_t got;
-	for (size_t k = 0; k < PROBE_WRITERS; k++) {
-		const struct writer *writer = &probe->writers[i][k];
-		if (writer->code == GM_OK && winner != NULL) return refused(probe->s3, "two were told to be the first", err);
-		if (writer->code == GM_OK) winner = writer;
-		if (writer->code == GM_OK || writer->code == GM_EXISTS) continue;
-		if (err != NULL) *err = writer->err;
-		return writer->code;
-	}
-	if (winner == NULL) return refused(probe->s3, "nobody could put an absent object", err);
-	GM_TRY(gm_s3_read(&probe->s3->store, probe->keys[i], 0, there, sizeof there, &got, err));
-	if (got == strlen(winner->text) && memcmp(there, winner->text, got) == 0) return GM_OK;
-	return refused(probe->s3, "an object that was put first was overwritten", err);
+	struct gm_call_request request;
+	if (!gm_io_random_hex(writer->token)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
+	GM_TRY(gm_s3_request(probe->s3, &writer->arena, GM_CALL_PUT, "PUT", probe->key, &request, err));
+	gm_s3_object_headers(probe->s3, &request, writer->token);
+	gm_s3_header(&request, "If-None-Match", "*");
+	gm_s3_header(&request, "x-amz-checksum-crc32c", probe->checksum);
+	request.body = probe->bytes;
+	request.body_bytes = sizeof probe->bytes;
+	return gm_call_start(probe->s3->client, &request, &writer->call, err);
 }
 
-static enum gm_code run_probe(struct probe *probe, const char *prefix, struct gm_error *err)
+static enum gm_code end_writer(struct probe *probe, struct writer *writer, struct gm_error *err)
 {
-	const char *keys[PROBE_KEYS];
-	for (size_t i = 0; i < PROBE_KEYS; i++) {
+	struct gm_call_response *response;
+	GM_TRY(gm_call_wait(writer->call, &response, err));
+	writer->won = gm_s3_good(response);
+	writer->unclear = response->unclear;
+	if (writer->won || response->http.status == 412) return GM_OK;
+	return gm_s3_fail(probe->s3, response, probe->key, "put the object", err);
+}
+
+static enum gm_code judge(struct probe *probe, struct gm_error *err)
+{
+	struct gm_object_info info;
+	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
+	size_t winners = 0;
+	bool told = false;
+	GM_TRY(gm_s3_head(probe->s3, probe->key, &info, etag, there, err));
+	for (size_t i = 0; i < PROBE_WRITERS; i++) {
+		struct writer *writer = &probe->writers[i];
+		bool is_there = strcmp(writer->token, there) == 0;
+		/* One whose answer was lost is told no by its next attempt. */
+		told |= is_there && (writer->won || writer->unclear);
+		winners += writer->won;
+	}
+	if (winners > 1) return refused(probe->s3, "two were told to be the first", err);
+	if (!told) return refused(probe->s3, "what is there is not what was put first", err);
+	return GM_OK;
+}
+
+static enum gm_code probe_once(struct probe *probe, struct gm_error *err)
+{
+	enum gm_code rc = GM_OK;
+	for (size_t i = 0; i < PROBE_WRITERS; i++) {
+		probe->writers[i] = (struct writer){.call = NULL};
+		gm_arena_init(&probe->writers[i].arena, 2048);
+	}
+	for (size_t i = 0; rc == GM_OK && i < PROBE_WRITERS; i++) rc = start_writer(probe, &probe->writers[i], err);
+	for (size_t i = 0; rc == GM_OK && i < PROBE_WRITERS; i++) rc = end_writer(probe, &probe->writers[i], err);
+	for (size_t i = 0; i < PROBE_WRITERS; i++) {
+		gm_call_end(probe->writers[i].call);
+		gm_arena_release(&probe->writers[i].arena);
+	}
+	return rc == GM_OK ? judge(probe, err) : rc;
+}
+
+static enum gm_code probe_keys(struct probe *probe, const char *prefix, struct gm_error *err)
+{
+	char keys[PROBE_KEYS][GM_KEY_MAX_BYTES + 1];
+	const char *made[PROBE_KEYS];
+	enum gm_code rc = GM_OK;
+	size_t count = 0;
+	while (rc == GM_OK && count < PROBE_KEYS) {
 		char random[33];
 		if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
-		(void)snprintf(probe->keys[i], sizeof probe->keys[i], "%sprobe-%s", prefix, random);
-		keys[i] = probe->keys[i];
+		(void)snprintf(keys[count], sizeof keys[count], "%sprobe-%s", prefix, random);
+		memcpy(probe->key, keys[count], sizeof probe->key);
+		made[count] = keys[count];
+		count++;
+		rc = probe_once(probe, err);
 	}
-	GM_TRY(gm_parallel(PROBE_KEYS * PROBE_WRITERS, PROBE_KEYS * PROBE_WRITERS, write_probe, probe, err));
-	enum gm_code rc = gm_parallel(PROBE_KEYS, PROBE_KEYS, judge, probe, err);
-	enum gm_code removed = gm_s3_remove_many(&probe->s3->store, keys, PROBE_KEYS, rc == GM_OK ? err : NULL);
+	enum gm_code removed = gm_s3_remove_many(&probe->s3->store, made, count, rc == GM_OK ? err : NULL);
 	return rc != GM_OK ? rc : removed;
 }
 
@@ -310,8 +343,8 @@ enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_e
 	struct probe *probe = calloc(1, sizeof *probe);
 	if (probe == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a probe");
 	probe->s3 = gm_s3_of(store);
-	enum gm_code rc = GM_OK;
-	for (int i = 0; rc == GM_OK && i < PROBE_ROUNDS; i++) rc = run_probe(probe, prefix, err);
+	gm_s3_checksum(probe->bytes, sizeof probe->bytes, probe->checksum);
+	enum gm_code rc = probe_keys(probe, prefix, err);
 	free(probe);
 	return rc;
 }
