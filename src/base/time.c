@@ -200,20 +200,32 @@ bool gm_time_parse_iso(const char *text, size_t n, int64_t *us)
 	return true;
 }
 
+/* A number of n digits; -1: it is none. */
+static int32_t fixed_number(const char *text, size_t n)
+{
+	int32_t number = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '9') return -1;
+		number = number * 10 + (text[i] - '0');
+	}
+	return number;
+}
+
 bool gm_time_parse_http(const char *text, int64_t *us)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	char month[4], zone[4];
+	static const char form[] = "___, __ ___ ____ __:__:__ GMT", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	struct gm_civil civil = {0};
-	const char *comma = strchr(text, ',');
-	if (comma == NULL) return false;
-	int fields = sscanf(comma + 1, " %2d %3s %4d %2d:%2d:%2d %3s", &civil.day, month, &civil.year, &civil.hour,
-	                    &civil.minute, &civil.second, zone);
-	if (fields != 7 || strlen(month) != 3 || strcmp(zone, "GMT") != 0) return false;
-	const char *at = strstr(months, month);
-	if (at == NULL || (at - months) % 3 != 0) return false;
-	civil.month = (int32_t)((at - months) / 3 + 1);
-	return gm_us_from_civil(&civil, us);
+	if (strlen(text) != sizeof form - 1) return false;
+	for (size_t i = 0; form[i] != '\0'; i++)
+		if (form[i] != '_' && form[i] != text[i]) return false;
+	while (civil.month < 12 && memcmp(text + 8, months + 3 * civil.month, 3) != 0) civil.month++;
+	civil.month++; /* 13: there is no such month */
+	civil.day = fixed_number(text + 5, 2);
+	civil.year = fixed_number(text + 12, 4);
+	civil.hour = fixed_number(text + 17, 2);
+	civil.minute = fixed_number(text + 20, 2);
+	civil.second = fixed_number(text + 23, 2);
+	return civil.year >= 0 && gm_us_from_civil(&civil, us);
 }
 
 bool gm_date_parse_iso(const char *text, size_t n, int64_t *days)

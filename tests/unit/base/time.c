@@ -208,11 +208,37 @@ static void test_patterns(void **state)
 	gm_buf_release(&out);
 }
 
+static void test_http_dates(void **state)
+{
+	static const char *const bad[] = {"",
+	                                  "Tue, 24 Nov 2026 10:00:00",
+	                                  "Tue, 24 Nov 2026 10:00:00 UTC",
+	                                  "Tue, 24 Nov 2026 10:00:00 GMT ",
+	                                  "Tue, 31 Nov 2026 10:00:00 GMT",
+	                                  "Tue, 24 nov 2026 10:00:00 GMT",
+	                                  "Tue, 24 Nov 2026 24:00:00 GMT",
+	                                  "Tue, 24 Nov 2026 10:60:00 GMT",
+	                                  "Tue, +4 Nov 2026 10:00:00 GMT",
+	                                  "Tue, 24 Nov -026 10:00:00 GMT",
+	                                  "Tuesday, 24-Nov-26 10:00:00 GMT"};
+	int64_t us = 0;
+	(void)state;
+	assert_true(gm_time_parse_http("Sun, 06 Nov 1994 08:49:37 GMT", &us)); /* the example of RFC 9110 */
+	assert_int_equal(us, INT64_C(784111777) * 1000000);
+	assert_true(gm_time_parse_http("Thu, 01 Jan 1970 00:00:00 GMT", &us));
+	assert_int_equal(us, 0);
+	assert_true(gm_time_parse_http("Thu, 31 Dec 2026 23:59:59 GMT", &us));
+	assert_int_equal(us, INT64_C(1798761599) * 1000000);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (gm_time_parse_http(bad[i], &us)) fail_msg("%s was taken", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_day), cmocka_unit_test(test_iso_weeks), cmocka_unit_test(test_ends_of_time),
-	    cmocka_unit_test(test_format),    cmocka_unit_test(test_parse),     cmocka_unit_test(test_patterns),
+	    cmocka_unit_test(test_every_day),  cmocka_unit_test(test_iso_weeks), cmocka_unit_test(test_ends_of_time),
+	    cmocka_unit_test(test_format),     cmocka_unit_test(test_parse),     cmocka_unit_test(test_patterns),
+	    cmocka_unit_test(test_http_dates),
 	};
 	return cmocka_run_group_tests_name("time", tests, NULL, NULL);
 }
