@@ -244,8 +244,10 @@ static enum gm_code keep_options(struct gm_s3 *s3, const struct gm_store_options
 	s3->requester_pays = options->requester_pays;
 	s3->version_ids = options->version_ids;
 	uint64_t memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
-	/* A source is read and a table is staged to: neither needs both shares at once. */
-	s3->ahead_limit = s3->staged_limit = memory_bytes;
+	/* A source is read and a table is staged to: neither needs both shares at once. What is staged comes in bursts, a
+	 * row group at a time, and is soon sent: with less room a worker would wait for answers. */
+	s3->ahead_limit = memory_bytes;
+	s3->staged_limit = 3 * memory_bytes;
 	s3->segment_bytes = memory_bytes / GM_S3_SEGMENTS;
 	if (s3->segment_bytes > GM_S3_SEGMENT_MAX_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MAX_BYTES;
 	if (s3->segment_bytes < GM_S3_SEGMENT_MIN_BYTES) s3->segment_bytes = GM_S3_SEGMENT_MIN_BYTES;
