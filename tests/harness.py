@@ -290,12 +290,20 @@ def quarantine(table):
     return entries
 
 
-def leftovers(table):
-    """Files of a table that no finished run needs: staged ones and key lists of runs that are over. Manifests stay.
+def leftovers(table, far=False):
+    """Files of a table that no finished run needs: staged ones and key lists of runs that are over. Manifests stay. far: of a table
+    that was on S3, where what lies below the oldest bookmark is swept when the next one is written.
 
     A put that dies can leave a hidden file of a few bytes, ".<32 hex digits>.tmp": no listing shows it, nothing reads it."""
-    table = pathlib.Path(table)
-    return [p for p in table.glob("_gristmill/*/work/**/*") if p.is_file() and p.suffix != ".json" and not re.fullmatch(r"\.[0-9a-f]{32}\.tmp", p.name)]
+    def oldest(job):
+        return min((int(p.name) for p in (job / "bookmark").glob("*") if p.name.isdigit()), default=0) if far else 0
+
+    found = []
+    for job in pathlib.Path(table).glob("_gristmill/*"):
+        first = oldest(job)
+        found += [p for p in job.glob("work/*/**/*") if p.is_file() and int(p.relative_to(job).parts[1]) >= first
+                  and p.suffix != ".json" and not re.fullmatch(r"\.[0-9a-f]{32}\.tmp", p.name)]
+    return found
 
 
 def assert_balanced(summary):
