@@ -88,7 +88,7 @@ def busy(scene):
     scene.put("theirs0.gz", range(200, 204), "other", job="other")
     scene.run(scene.table, "other")
     scene.put("edited.gz", range(100, 110), "edited")
-    scene.die("/work/", "edited", 2)
+    scene.die("/tiny/work/", "edited", 2)
     scene.die("/_delta_log/")
     scene.put("theirs1.gz", range(204, 210), "other", job="other")
     scene.die("/day=", "other")

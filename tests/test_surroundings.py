@@ -88,11 +88,11 @@ def test_full_file_system(runs, quick):
         judge.assert_once(table, f"{free} pages")
         if status != 0:
             assert status == 1 and "No space left on device" in said, said
-        wanted |= {name for name in ("/plans/", "/work/", "/claims/", "/runs/", "_delta_log/0", "hash-key")
-                   if re.search(f"{name}.*No space left", said)}
+        wanted |= {name for name in ("plans", "work", "claims", "runs") if re.search(f"/{name}/.*No space left", said)}
+        wanted |= {name for name in ("_delta_log/0", "hash-key") if re.search(f"{name}.*No space left", said)}
         scene.completed(table, f"{free} free pages")
     # The checkpoint and the bookmark want less than what is swept before them: tests/test_faults.py fails these.
-    expected = {"/work/", "/claims/", "_delta_log/0"} | ({"/runs/"} if runs else {"/plans/", "hash-key"})
+    expected = {"work", "claims", "_delta_log/0"} | ({"runs"} if runs else {"plans", "hash-key"})
     assert expected <= wanted, wanted
 
 

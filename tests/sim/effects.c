@@ -23,10 +23,19 @@ static bool contains(const char *key, const char *part)
 	return strstr(key, part) != NULL;
 }
 
+/* Does it lie in a folder of this name, at any depth? */
+static bool is_in(const char *key, const char *folder)
+{
+	size_t n = strlen(folder);
+	for (const char *at = strstr(key, folder); at != NULL; at = strstr(at + 1, folder))
+		if (at > key && at[-1] == '/' && at[n] == '/') return true;
+	return false;
+}
+
 static bool is_manifest(const char *key)
 {
 	size_t n = strlen(key);
-	return contains(key, "/work/") && n > 5 && strcmp(key + n - 5, ".json") == 0;
+	return is_in(key, "work") && n > 5 && strcmp(key + n - 5, ".json") == 0;
 }
 
 static bool exists(struct gm_store *store, const char *key)
@@ -56,10 +65,10 @@ static bool is_version(const char *key)
 static bool is_put_forgotten(struct sim *sim, const char *key)
 {
 	switch (sim->lie) {
-	case SIM_LIE_FORGET_CLAIMS: return contains(key, "/claims/") && sim_chance(&sim->random, 500);
+	case SIM_LIE_FORGET_CLAIMS: return is_in(key, "claims") && sim_chance(&sim->random, 500);
 	case SIM_LIE_FORGET_LOG: return is_version(key) && sim_chance(&sim->random, 500);
 	case SIM_LIE_FORGET_MANIFESTS: return is_manifest(key) && sim_chance(&sim->random, 300);
-	case SIM_LIE_FORGET_BOOKS: return contains(key, "/runs/") && sim_chance(&sim->random, 100);
+	case SIM_LIE_FORGET_BOOKS: return is_in(key, "runs") && sim_chance(&sim->random, 100);
 	case SIM_LIE_FORGET_CLOSED: return ends_with(key, ".closed");
 	default: return false;
 	}
@@ -72,7 +81,7 @@ static bool is_forgotten(struct sim *sim, const struct sim_effect *effect)
 	case SIM_PUBLISH: return sim->lie == SIM_LIE_FORGET_DATA && sim_chance(&sim->random, 100);
 	case SIM_REMOVE:
 		return (sim->lie == SIM_LIE_KEEP_DATA && effect->key[0] != '_') ||
-		       (sim->lie == SIM_LIE_KEEP_WORK && contains(effect->key, "/work/"));
+		       (sim->lie == SIM_LIE_KEEP_WORK && is_in(effect->key, "work"));
 	case SIM_DISCARD: return sim->lie == SIM_LIE_KEEP_WORK;
 	default: return is_put_forgotten(sim, effect->key);
 	}
@@ -81,7 +90,7 @@ static bool is_forgotten(struct sim *sim, const struct sim_effect *effect)
 static bool overwrites(const struct sim *sim, const char *key)
 {
 	switch (sim->lie) {
-	case SIM_LIE_OVERWRITE_CLAIMS: return contains(key, "/claims/");
+	case SIM_LIE_OVERWRITE_CLAIMS: return is_in(key, "claims");
 	case SIM_LIE_OVERWRITE_PLANS: return contains(key, "/plans/") && !ends_with(key, ".closed");
 	case SIM_LIE_OVERWRITE_LOG: return is_version(key);
 	default: return false;
