@@ -590,18 +590,6 @@ void gm_call_end(struct gm_call *call)
 	free(call);
 }
 
-enum gm_code gm_call_perform(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
-                             struct gm_call_response **response, struct gm_error *err)
-{
-	GM_TRY(gm_call_start(client, request, out, err));
-	enum gm_code rc = gm_call_wait(*out, response, err);
-	if (rc != GM_OK) {
-		gm_call_end(*out);
-		*out = NULL;
-	}
-	return rc;
-}
-
 /* --- Errors for people -------------------------------------------------------------------------------------------- */
 
 static enum gm_code code_of(int status, const char *error)

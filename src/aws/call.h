@@ -103,9 +103,6 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Cancels what is still in flight. NULL is allowed. */
 void gm_call_end(struct gm_call *call);
-/* Start and wait; gm_call_end it on success, too. On failure there is nothing to end. */
-enum gm_code gm_call_perform(struct gm_client *client, const struct gm_call_request *request, struct gm_call **out,
-                             struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Fills err from an answer that is not 2xx: code by status and AWS's code (403: DENIED, 404: NOT_FOUND, 412: EXISTS,
  * ...), message with AWS's code, text and request id; `doing` is what was tried: "list the objects". */
 enum gm_code gm_call_fail(const struct gm_call_response *response, const char *doing, struct gm_error *err);

@@ -113,31 +113,64 @@ bool gm_s3_info(const struct gm_call_response *response, struct gm_object_info *
 	return length != NULL && gm_s3_number(length, &info->size);
 }
 
+/* --- Exchanges ---------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_s3_begin(struct gm_s3 *s3, struct gm_s3_exchange *exchange, enum gm_call_kind kind, const char *method,
+                         const char *key, struct gm_error *err)
+{
+	*exchange = (struct gm_s3_exchange){.s3 = s3, .key = key};
+	gm_arena_init(&exchange->arena, 4096);
+	return gm_s3_request(s3, &exchange->arena, kind, method, key, &exchange->request, err);
+}
+
+enum gm_code gm_s3_ask(struct gm_s3_exchange *exchange, struct gm_error *err)
+{
+	GM_TRY(gm_call_start(exchange->s3->client, &exchange->request, &exchange->call, err));
+	return gm_call_wait(exchange->call, &exchange->response, err);
+}
+
+enum gm_code gm_s3_end(struct gm_s3_exchange *exchange, enum gm_code rc, struct gm_error *err)
+{
+	gm_call_end(exchange->call);
+	gm_arena_release(&exchange->arena);
+	return rc == GM_OK ? GM_OK : gm_s3_name(exchange->s3, rc, exchange->key, err);
+}
+
+enum gm_code gm_s3_delete(struct gm_s3 *s3, const char *key, const char *upload_id, struct gm_error *err)
+{
+	struct gm_s3_exchange exchange;
+	enum gm_call_kind kind = upload_id != NULL ? GM_CALL_MULTIPART : GM_CALL_DELETE;
+	enum gm_code rc;
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, kind, "DELETE", key, err));
+	if (upload_id != NULL) gm_s3_query(&exchange.request, "uploadId", upload_id);
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
+	bool gone = response->http.status == 404 && strcmp(response->error, "NoSuchBucket") != 0;
+	if (!gm_s3_good(response) && !gone)
+		rc = gm_s3_fail(s3, response, key, upload_id != NULL ? "abort an upload" : "remove the object", err);
+out:
+	return gm_s3_end(&exchange, rc, err);
+}
+
 enum gm_code gm_s3_head(struct gm_s3 *s3, const char *key, struct gm_object_info *info, char etag[GM_S3_ETAG_BYTES],
                         char put_token[GM_S3_PUT_TOKEN_BYTES], struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
 	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_HEAD, "HEAD", key, &request, err));
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
-	if (!gm_s3_good(response)) {
-		rc = gm_s3_fail(s3, response, key, "look at the object", err);
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_HEAD, "HEAD", key, err));
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	if (!gm_s3_good(exchange.response)) {
+		rc = gm_s3_fail(s3, exchange.response, key, "look at the object", err);
 		goto out;
 	}
-	if (!gm_s3_info(response, info, etag)) {
+	if (!gm_s3_info(exchange.response, info, etag)) {
 		rc = gm_error_set(err, GM_IO, "the store does not say how large the object is");
 		goto out;
 	}
-	const char *token = gm_http_header(&response->http, put_token_header);
+	const char *token = gm_http_header(&exchange.response->http, put_token_header);
 	if (put_token != NULL) (void)snprintf(put_token, GM_S3_PUT_TOKEN_BYTES, "%s", token != NULL ? token : "");
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }
 
 static enum gm_code s3_stat(struct gm_store *store, const char *key, struct gm_object_info *info,

@@ -90,6 +90,24 @@ void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *reques
 enum { GM_S3_CHECKSUM_BYTES = 12, GM_S3_MD5_BYTES = 32 };
 void gm_s3_checksum(const void *data, size_t bytes, char out[GM_S3_CHECKSUM_BYTES]);
 bool gm_s3_content_md5(const void *data, size_t bytes, char out[GM_S3_MD5_BYTES]);
+/* One request and its answer, from gm_s3_begin to gm_s3_end, which is called in any case. */
+struct gm_s3_exchange {
+	struct gm_s3 *s3;
+	const char *key;
+	struct gm_arena arena; /* of what the request points to */
+	struct gm_call_request request;
+	struct gm_call *call;
+	struct gm_call_response *response; /* NULL before it was asked */
+};
+/* As gm_s3_request. */
+enum gm_code gm_s3_begin(struct gm_s3 *s3, struct gm_s3_exchange *exchange, enum gm_call_kind kind, const char *method,
+                         const char *key, struct gm_error *err) GM_CHECK;
+/* As gm_call_wait: OK is an answer of whatever status. */
+enum gm_code gm_s3_ask(struct gm_s3_exchange *exchange, struct gm_error *err) GM_CHECK;
+/* Gives rc back; a failure names the object. */
+enum gm_code gm_s3_end(struct gm_s3_exchange *exchange, enum gm_code rc, struct gm_error *err);
+/* DELETE of an object, or (upload_id not NULL) of an upload to it; OK also when it is gone. */
+enum gm_code gm_s3_delete(struct gm_s3 *s3, const char *key, const char *upload_id, struct gm_error *err) GM_CHECK;
 /* gm_call_fail with the object's name. */
 enum gm_code gm_s3_fail(struct gm_s3 *s3, const struct gm_call_response *response, const char *key, const char *doing,
                         struct gm_error *err);
@@ -145,8 +163,6 @@ enum gm_code gm_s3_publish(struct gm_store *store, const char *token, const char
 enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_error *err);
 bool gm_s3_diagnose(struct gm_store *store, const char *work_prefix, gm_step_fn *step, void *context);
 void gm_s3_forget_uploads(struct gm_s3 *s3);
-/* Aborts an upload; OK also when it is gone. */
-enum gm_code gm_s3_abort(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err) GM_CHECK;
 enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *wanted, void *context, uint64_t *swept,
                          struct gm_error *err);
 

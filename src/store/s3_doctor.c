@@ -167,24 +167,19 @@ static enum gm_code note_rule(void *context, const char *path, const char *text,
 
 static enum gm_code read_rules(struct gm_s3 *s3, struct rules *rules, bool *known, struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
 	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_OTHER, "GET", NULL, &request, err));
-	gm_s3_query(&request, "lifecycle", "");
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_OTHER, "GET", NULL, err));
+	gm_s3_query(&exchange.request, "lifecycle", "");
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
 	*known = gm_s3_good(response) || strcmp(response->error, "NoSuchLifecycleConfiguration") == 0;
 	if (gm_s3_good(response))
 		rc = gm_xml_parse(response->http.body.data, response->http.body.len, note_rule, rules, err);
 	else if (!*known)
 		rc = gm_s3_fail(s3, response, NULL, "read the lifecycle rules", err);
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return rc;
+	return gm_s3_end(&exchange, rc, err);
 }
 
 static void check_lifecycle(struct doctor *doctor)

@@ -72,29 +72,24 @@ static enum gm_code parse_token(struct gm_s3 *s3, const char *token, struct stag
 static enum gm_code list_more(struct gm_s3 *s3, const struct staged_name *name, struct gm_s3_parts *parts,
                               struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
 	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "GET", name->final_key, &request, err));
-	char *marker = gm_arena_printf(&arena, "%zu", parts->count);
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_MULTIPART, "GET", name->final_key, err));
+	char *marker = gm_arena_printf(&exchange.arena, "%zu", parts->count);
 	if (marker == NULL) {
 		rc = out_of_memory(err);
 		goto out;
 	}
-	gm_s3_query(&request, "uploadId", name->id);
-	if (parts->count > 0) gm_s3_query(&request, "part-number-marker", marker);
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	gm_s3_query(&exchange.request, "uploadId", name->id);
+	if (parts->count > 0) gm_s3_query(&exchange.request, "part-number-marker", marker);
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
 	if (!gm_s3_good(response))
 		rc = gm_s3_fail(s3, response, name->final_key, "look at an upload", err);
 	else
 		rc = gm_s3_parts_read(parts, response->http.body.data, response->http.body.len, err);
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, name->final_key, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }
 
 /* NOT_FOUND: there is no such upload (any more). An answer that is none is asked for again. */
@@ -231,26 +226,23 @@ static enum gm_code complete_once(struct gm_s3 *s3, const struct staged_name *na
                                   bool *unclear, struct gm_error *err)
 {
 	const char *final_key = name->final_key;
-	struct gm_arena arena;
+	struct gm_s3_exchange exchange;
+	struct gm_call_request *request = &exchange.request;
 	struct gm_buf body;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
 	enum gm_code rc;
 	*unclear = false;
-	gm_arena_init(&arena, 4096);
 	gm_buf_init(&body, LIST_BODY_BYTES);
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_MULTIPART, "POST", final_key, err));
 	GM_TRY_OUT(complete_list(parts->parts, parts->count, &body, err));
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "POST", final_key, &request, err));
-	gm_s3_query(&request, "uploadId", name->id);
-	gm_s3_header(&request, "Content-Type", "application/xml");
-	gm_s3_header(&request, "If-None-Match", "*");
-	request.body = body.data;
-	request.body_bytes = body.len;
-	request.body_may_be_error = true;
-	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
-	rc = gm_call_wait(call, &response, err);
-	if (rc == GM_OK && gm_s3_good(response)) goto out;
+	gm_s3_query(request, "uploadId", name->id);
+	gm_s3_header(request, "Content-Type", "application/xml");
+	gm_s3_header(request, "If-None-Match", "*");
+	request->body = body.data;
+	request->body_bytes = body.len;
+	request->body_may_be_error = true;
+	rc = gm_s3_ask(&exchange, err);
+	const struct gm_call_response *response = exchange.response;
+	if (response == NULL || (rc == GM_OK && gm_s3_good(response))) goto out;
 	if (rc == GM_OK) {
 		rc = gm_s3_fail(s3, response, final_key, "complete an upload", err);
 		if (response->http.status == 409)
@@ -258,10 +250,9 @@ static enum gm_code complete_once(struct gm_s3 *s3, const struct staged_name *na
 	}
 	*unclear = rc == GM_EXISTS || rc == GM_NOT_FOUND || rc == GM_TRANSIENT || response->unclear;
 out:
-	gm_call_end(call);
+	rc = gm_s3_end(&exchange, rc, err); /* the request points to the body */
 	gm_buf_release(&body);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, final_key, rc != GM_OK ? err : NULL);
+	return rc;
 }
 
 static enum gm_code complete(struct gm_s3 *s3, const struct staged_name *name, const struct gm_s3_parts *parts,
@@ -340,5 +331,5 @@ enum gm_code gm_s3_discard(struct gm_store *store, const char *token, struct gm_
 		gm_s3_upload_let_go(s3, upload);
 	}
 	if (name.is_key) return gm_s3_remove(store, token, err);
-	return completed ? GM_OK : gm_s3_abort(s3, name.final_key, name.id, err);
+	return completed ? GM_OK : gm_s3_delete(s3, name.final_key, name.id, err);
 }

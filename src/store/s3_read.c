@@ -418,25 +418,22 @@ enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset
                         struct gm_error *err)
 {
 	struct gm_s3 *s3 = gm_s3_of(store);
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
 	enum gm_code rc;
 	*got = 0;
 	if (bytes == 0) return GM_OK;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_GET, "GET", key, &request, err));
-	char *range = gm_arena_printf(&arena, "bytes=%llu-%llu", (unsigned long long)offset,
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_GET, "GET", key, err));
+	char *range = gm_arena_printf(&exchange.arena, "bytes=%llu-%llu", (unsigned long long)offset,
 	                              (unsigned long long)(offset + bytes - 1));
 	if (range == NULL) {
 		rc = gm_error_set(err, GM_NOMEM, "out of memory for reading an object");
 		goto out;
 	}
-	gm_s3_header(&request, "Range", range);
-	request.into = into;
-	request.into_bytes = bytes;
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	gm_s3_header(&exchange.request, "Range", range);
+	exchange.request.into = into;
+	exchange.request.into_bytes = bytes;
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
 	if (gm_s3_good(response)) {
 		struct gm_object_info info;
 		char etag[GM_S3_ETAG_BYTES];
@@ -446,7 +443,5 @@ enum gm_code gm_s3_read(struct gm_store *store, const char *key, uint64_t offset
 		rc = gm_s3_fail(s3, response, key, "read the object", err);
 	}
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }

@@ -260,24 +260,19 @@ static enum gm_code send(struct gm_s3 *s3, struct gm_s3_upload *upload, struct g
 
 static enum gm_code create_upload(struct gm_s3 *s3, struct gm_s3_upload *upload, struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
 	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "POST", upload->final_key, &request, err));
-	gm_s3_query(&request, "uploads", "");
-	gm_s3_object_headers(s3, &request, upload->random);
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_MULTIPART, "POST", upload->final_key, err));
+	gm_s3_query(&exchange.request, "uploads", "");
+	gm_s3_object_headers(s3, &exchange.request, upload->random);
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
 	if (!gm_s3_good(response))
 		rc = gm_s3_fail(s3, response, upload->final_key, "begin an upload", err);
 	else
 		rc = gm_s3_upload_id_read(response->http.body.data, response->http.body.len, &upload->id, err);
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, upload->final_key, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }
 
 static enum gm_code send_part(struct gm_s3 *s3, struct gm_staged *staged, struct gm_error *err)
@@ -308,25 +303,6 @@ static enum gm_code send_part(struct gm_s3 *s3, struct gm_staged *staged, struct
 	}
 	if (rc != GM_OK) free_sending(s3, &sending);
 	return rc;
-}
-
-enum gm_code gm_s3_abort(struct gm_s3 *s3, const char *final_key, const char *id, struct gm_error *err)
-{
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
-	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "DELETE", final_key, &request, err));
-	gm_s3_query(&request, "uploadId", id);
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
-	bool gone = response->http.status == 404 && strcmp(response->error, "NoSuchBucket") != 0;
-	if (!gm_s3_good(response) && !gone) rc = gm_s3_fail(s3, response, final_key, "abort an upload", err);
-out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, final_key, rc != GM_OK ? err : NULL);
 }
 
 /* --- What is known here ------------------------------------------------------------------------------------------- */
@@ -557,7 +533,7 @@ void gm_s3_stage_abandon(struct gm_store *store, struct gm_staged *staged)
 	struct gm_s3 *s3 = gm_s3_of(store);
 	struct gm_s3_upload *upload = staged->upload;
 	cancel(s3, upload); /* what is on its way would come to an upload that is gone */
-	if (upload->id != NULL) (void)!gm_s3_abort(s3, upload->final_key, upload->id, NULL);
+	if (upload->id != NULL) (void)!gm_s3_delete(s3, upload->final_key, upload->id, NULL);
 	free_staged(s3, staged);
 }
 

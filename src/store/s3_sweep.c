@@ -72,26 +72,25 @@ static bool same(const char *a, const char *b)
 static enum gm_code read_page(struct gm_s3 *s3, const char *prefix, struct page *page, int64_t *now_us,
                               struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
+	struct gm_call_request *request = &exchange.request;
 	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_MULTIPART, "GET", NULL, &request, err));
-	gm_s3_query(&request, "uploads", "");
-	gm_s3_query(&request, "prefix", prefix);
-	if (page->key_marker != NULL) gm_s3_query(&request, "key-marker", page->key_marker);
-	if (page->id_marker != NULL) gm_s3_query(&request, "upload-id-marker", page->id_marker);
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_MULTIPART, "GET", NULL, err));
+	gm_s3_query(request, "uploads", "");
+	gm_s3_query(request, "prefix", prefix);
+	if (page->key_marker != NULL) gm_s3_query(request, "key-marker", page->key_marker);
+	if (page->id_marker != NULL) gm_s3_query(request, "upload-id-marker", page->id_marker);
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_call_response *response = exchange.response;
 	if (!gm_s3_good(response)) {
 		rc = gm_s3_fail(s3, response, NULL, "list uploads", err);
 		goto out;
 	}
 	/* The same markers again would go on for ever. */
 	char *last_key =
-	    page->key_marker != NULL ? gm_arena_strndup(&arena, page->key_marker, strlen(page->key_marker)) : NULL;
-	char *last_id = page->id_marker != NULL ? gm_arena_strndup(&arena, page->id_marker, strlen(page->id_marker)) : NULL;
+	    page->key_marker != NULL ? gm_arena_strndup(&exchange.arena, page->key_marker, strlen(page->key_marker)) : NULL;
+	char *last_id =
+	    page->id_marker != NULL ? gm_arena_strndup(&exchange.arena, page->id_marker, strlen(page->id_marker)) : NULL;
 	const char *date = gm_http_header(&response->http, "date");
 	if (date == NULL || !gm_time_parse_http(date, now_us)) *now_us = INT64_MIN;
 	gm_arena_reset(&page->arena);
@@ -103,9 +102,7 @@ static enum gm_code read_page(struct gm_s3 *s3, const char *prefix, struct page 
 	if (rc == GM_OK && page->truncated && same(last_key, page->key_marker) && same(last_id, page->id_marker))
 		rc = gm_error_set(err, GM_CORRUPT, "a list of uploads breaks off and does not go on");
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, NULL, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }
 
 enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *wanted, void *context, uint64_t *swept,
@@ -125,7 +122,7 @@ enum gm_code gm_s3_sweep(struct gm_store *store, int64_t age_us, gm_wanted_fn *w
 			const struct upload *upload = &page.uploads[i];
 			if (strncmp(upload->key, s3->prefix, root_bytes) != 0) continue;
 			if (upload->begun_us > now_us - age_us || !wanted(context, upload->key + root_bytes)) continue;
-			rc = gm_s3_abort(s3, upload->key + root_bytes, upload->id, err);
+			rc = gm_s3_delete(s3, upload->key + root_bytes, upload->id, err);
 			*swept += rc == GM_OK;
 		}
 	}

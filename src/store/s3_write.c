@@ -21,30 +21,25 @@ enum {
 static enum gm_code put_once(struct gm_s3 *s3, const char *key, const void *data, size_t bytes, bool if_absent,
                              const char *token, bool *unclear, struct gm_error *err)
 {
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response = NULL;
-	struct gm_call *call = NULL;
+	struct gm_s3_exchange exchange;
+	struct gm_call_request *request = &exchange.request;
 	char checksum[GM_S3_CHECKSUM_BYTES];
 	enum gm_code rc;
 	*unclear = false;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_PUT, "PUT", key, &request, err));
-	gm_s3_object_headers(s3, &request, token);
-	if (if_absent) gm_s3_header(&request, "If-None-Match", "*");
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_PUT, "PUT", key, err));
+	gm_s3_object_headers(s3, request, token);
+	if (if_absent) gm_s3_header(request, "If-None-Match", "*");
 	gm_s3_checksum(data, bytes, checksum);
-	gm_s3_header(&request, "x-amz-checksum-crc32c", checksum);
-	request.body = data;
-	request.body_bytes = bytes;
-	GM_TRY_OUT(gm_call_start(s3->client, &request, &call, err));
-	rc = gm_call_wait(call, &response, err);
-	if (rc == GM_OK && gm_s3_good(response)) goto out;
+	gm_s3_header(request, "x-amz-checksum-crc32c", checksum);
+	request->body = data;
+	request->body_bytes = bytes;
+	rc = gm_s3_ask(&exchange, err);
+	const struct gm_call_response *response = exchange.response;
+	if (response == NULL || (rc == GM_OK && gm_s3_good(response))) goto out;
 	if (rc == GM_OK) rc = gm_s3_fail(s3, response, key, "put the object", err);
 	*unclear = rc == GM_EXISTS || rc == GM_TRANSIENT || response->unclear;
 out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+	return gm_s3_end(&exchange, rc, err);
 }
 
 /* 412 says that there is an object. Whether it is ours, which an attempt made whose answer was lost, the object itself
@@ -96,21 +91,7 @@ enum gm_code gm_s3_put(struct gm_store *store, const char *key, const void *data
 
 enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err)
 {
-	struct gm_s3 *s3 = gm_s3_of(store);
-	struct gm_arena arena;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
-	enum gm_code rc;
-	gm_arena_init(&arena, 4096);
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "DELETE", key, &request, err));
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
-	bool gone = response->http.status == 404 && strcmp(response->error, "NoSuchBucket") != 0;
-	if (!gm_s3_good(response) && !gone) rc = gm_s3_fail(s3, response, key, "remove the object", err);
-out:
-	gm_call_end(call);
-	gm_arena_release(&arena);
-	return gm_s3_name(s3, rc, key, rc != GM_OK ? err : NULL);
+	return gm_s3_delete(gm_s3_of(store), key, NULL, err);
 }
 
 static enum gm_code append_escaped(struct gm_buf *out, const char *text, struct gm_error *err)
@@ -144,31 +125,27 @@ static enum gm_code make_list(struct gm_s3 *s3, const char *const *keys, size_t 
 static enum gm_code remove_batch(struct gm_s3 *s3, const char *const *keys, size_t count, bool *all,
                                  struct gm_error *err)
 {
-	struct gm_arena arena;
+	struct gm_s3_exchange exchange;
+	struct gm_call_request *request = &exchange.request;
 	struct gm_buf body;
-	struct gm_call_request request;
-	struct gm_call_response *response;
-	struct gm_call *call = NULL;
 	char md5[GM_S3_MD5_BYTES];
 	enum gm_code rc;
 	*all = false;
-	gm_arena_init(&arena, 4096);
 	gm_buf_init(&body, 16 << 20);
+	GM_TRY_OUT(gm_s3_begin(s3, &exchange, GM_CALL_DELETE, "POST", NULL, err));
 	GM_TRY_OUT(make_list(s3, keys, count, &body, err));
 	if (!gm_s3_content_md5(body.data, body.len, md5)) goto out;
-	GM_TRY_OUT(gm_s3_request(s3, &arena, GM_CALL_DELETE, "POST", NULL, &request, err));
-	gm_s3_query(&request, "delete", "");
-	gm_s3_header(&request, "Content-MD5", md5);
-	gm_s3_header(&request, "Content-Type", "application/xml");
-	request.body = body.data;
-	request.body_bytes = body.len;
-	GM_TRY_OUT(gm_call_perform(s3->client, &request, &call, &response, err));
-	const struct gm_buf *answer = &response->http.body;
-	*all = gm_s3_good(response) && gm_s3_is_all_removed(answer->data, answer->len);
+	gm_s3_query(request, "delete", "");
+	gm_s3_header(request, "Content-MD5", md5);
+	gm_s3_header(request, "Content-Type", "application/xml");
+	request->body = body.data;
+	request->body_bytes = body.len;
+	GM_TRY_OUT(gm_s3_ask(&exchange, err));
+	const struct gm_buf *answer = &exchange.response->http.body;
+	*all = gm_s3_good(exchange.response) && gm_s3_is_all_removed(answer->data, answer->len);
 out:
-	gm_call_end(call);
+	rc = gm_s3_end(&exchange, rc, err); /* the request points to the body */
 	gm_buf_release(&body);
-	gm_arena_release(&arena);
 	return rc;
 }
 
