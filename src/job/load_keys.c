@@ -35,6 +35,24 @@ static const char *const later_catalog_formats[] = {"delta", "iceberg", NULL};
 static const char *const listings[] = {"projection", NULL};
 static const char *const later_listings[] = {"register", "crawl", NULL};
 
+/* How a location in S3 is reached: of source and table alike. */
+/* clang-format off */
+#define ACCESS_KEYS(section, place) \
+    {section, "profile", GM_KEY_TEXT, IN_JOB(place.access.profile), \
+     .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."}, \
+    {section, "region", GM_KEY_TEXT, IN_JOB(place.access.region), \
+     .help = "S3: the bucket's region. Without it: what environment and profile say, or the bucket itself."}, \
+    {section, "endpoint", GM_KEY_TEXT, IN_JOB(place.access.endpoint), \
+     .help = "S3: the URL of another service that speaks its protocol, such as https://minio.example.com:9000."}, \
+    {section, "path_style", GM_KEY_WORD, .fallback = "auto", .words = path_styles, .later = no_words, \
+     IN_JOB(place.access.path_style), \
+     .help = "S3: the bucket in the path of URLs, not in the host name. auto: where an endpoint is given."}, \
+    {section, "ca_file", GM_KEY_TEXT, IN_JOB(place.access.ca_file), \
+     .help = "S3: a PEM file of the certificates to trust, in place of the system's."}, \
+    {section, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR, \
+     IN_JOB(place.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."}
+/* clang-format on */
+
 const struct gm_key gm_keys[] = {
     {GM_SECTION_JOB, "version", GM_KEY_INTEGER, .fallback = "1", .min = 1, .max = 1, NOWHERE,
      .help = "Version of the job file's format."},
@@ -70,19 +88,7 @@ const struct gm_key gm_keys[] = {
      IN_JOB(source.plan_objects), .help = "Objects that one run takes at most; more runs follow until nothing is new."},
     {GM_SECTION_SOURCE, "plan_bytes", GM_KEY_SIZE, .fallback = "16GiB", .min = 1 << 20, .max = INT64_C(16) << 40,
      IN_JOB(source.plan_bytes), .help = "A run takes no further objects when those it has come to this, inflated."},
-    {GM_SECTION_SOURCE, "profile", GM_KEY_TEXT, IN_JOB(source.access.profile),
-     .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."},
-    {GM_SECTION_SOURCE, "region", GM_KEY_TEXT, IN_JOB(source.access.region),
-     .help = "S3: the bucket's region. Without it: what environment and profile say, or the bucket itself."},
-    {GM_SECTION_SOURCE, "endpoint", GM_KEY_TEXT, IN_JOB(source.access.endpoint),
-     .help = "S3: the URL of another service that speaks its protocol, such as https://minio.example.com:9000."},
-    {GM_SECTION_SOURCE, "path_style", GM_KEY_WORD, .fallback = "auto", .words = path_styles, .later = no_words,
-     IN_JOB(source.access.path_style),
-     .help = "S3: the bucket in the path of URLs, not in the host name. auto: where an endpoint is given."},
-    {GM_SECTION_SOURCE, "ca_file", GM_KEY_TEXT, IN_JOB(source.access.ca_file),
-     .help = "S3: a PEM file of the certificates to trust, in place of the system's."},
-    {GM_SECTION_SOURCE, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR,
-     IN_JOB(source.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."},
+    ACCESS_KEYS(GM_SECTION_SOURCE, source),
     {GM_SECTION_SOURCE, "requester_pays", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.requester_pays),
      .help = "S3: agree to pay for requests and transfers from a bucket that wants it."},
     {GM_SECTION_SOURCE, "version_ids", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.version_ids),
@@ -108,19 +114,7 @@ const struct gm_key gm_keys[] = {
      IN_JOB(table.file_bytes), .help = "Size that data files aim at."},
     {GM_SECTION_TABLE, "layout", GM_KEY_WORD, .fallback = "hive", .words = layouts, .later = later_layouts, NOWHERE,
      .help = "Folders named year=2024/month=03; partition columns are in the path alone."},
-    {GM_SECTION_TABLE, "profile", GM_KEY_TEXT, IN_JOB(table.access.profile),
-     .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."},
-    {GM_SECTION_TABLE, "region", GM_KEY_TEXT, IN_JOB(table.access.region),
-     .help = "S3: the bucket's region. Without it: what environment and profile say, or the bucket itself."},
-    {GM_SECTION_TABLE, "endpoint", GM_KEY_TEXT, IN_JOB(table.access.endpoint),
-     .help = "S3: the URL of another service that speaks its protocol, such as https://minio.example.com:9000."},
-    {GM_SECTION_TABLE, "path_style", GM_KEY_WORD, .fallback = "auto", .words = path_styles, .later = no_words,
-     IN_JOB(table.access.path_style),
-     .help = "S3: the bucket in the path of URLs, not in the host name. auto: where an endpoint is given."},
-    {GM_SECTION_TABLE, "ca_file", GM_KEY_TEXT, IN_JOB(table.access.ca_file),
-     .help = "S3: a PEM file of the certificates to trust, in place of the system's."},
-    {GM_SECTION_TABLE, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR,
-     IN_JOB(table.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."},
+    ACCESS_KEYS(GM_SECTION_TABLE, table),
     {GM_SECTION_TABLE, "encryption", GM_KEY_WORD, .fallback = "bucket", .words = encryptions, .later = no_words,
      IN_JOB(table.access.encryption),
      .help =
