@@ -8,10 +8,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum {
-	READ_BYTES = 256 * 1024,
-	LEFTOVERS_MAX = 1000, /* removed by one call */
-};
+enum { READ_BYTES = 256 * 1024 };
 
 /* The size and hash of an object as it lies there. */
 static enum gm_code hash_object(struct gm_store *table, const char *key, uint64_t *bytes, uint64_t hash[2],
@@ -163,80 +160,56 @@ enum gm_code gm_manifest_read(struct gm_store *table, const struct gm_layout *la
 
 /* --- Tidy --------------------------------------------------------------------------------------------------------- */
 
-/* Where a call is a journey, leftovers are removed many at a time. */
-struct leftovers {
-	struct gm_store *table;
-	struct gm_arena arena;
-	const char *keys[LEFTOVERS_MAX];
-	size_t count;
-};
-
-static enum gm_code remove_collected(struct leftovers *leftovers, struct gm_error *err)
+static enum gm_code remove_leftover(struct gm_removal *removal, const char *key, struct gm_error *err)
 {
-	enum gm_code rc = gm_store_remove_many(leftovers->table, leftovers->keys, leftovers->count, err);
-	leftovers->count = 0;
-	gm_arena_reset(&leftovers->arena);
-	return rc;
+	size_t n = strlen(key);
+	if (n > 5 && strcmp(key + n - 5, ".json") == 0) return GM_OK;
+	if (gm_store_is_remote(removal->store)) return gm_removal_add(removal, key, err);
+	/* What is staged need not be gone for good: who finds it again removes it again. */
+	if (n > 7 && strcmp(key + n - 7, ".staged") == 0) return gm_store_discard(removal->store, key, err);
+	return gm_store_remove(removal->store, key, err);
 }
 
-static enum gm_code remove_leftover(void *context, const struct gm_object_info *info, struct gm_error *err)
+static enum gm_code remove_listed(void *context, const struct gm_object_info *info, struct gm_error *err)
 {
-	struct leftovers *leftovers = context;
-	size_t n = strlen(info->key);
-	if (n > 5 && strcmp(info->key + n - 5, ".json") == 0) return GM_OK;
-	if (gm_store_is_remote(leftovers->table)) {
-		if (leftovers->count == LEFTOVERS_MAX) GM_TRY(remove_collected(leftovers, err));
-		const char *key = gm_arena_strndup(&leftovers->arena, info->key, n);
-		if (key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for what a run has left");
-		leftovers->keys[leftovers->count++] = key;
-		return GM_OK;
-	}
-	/* What is staged need not be gone for good: who finds it again removes it again. */
-	if (n > 7 && strcmp(info->key + n - 7, ".staged") == 0) return gm_store_discard(leftovers->table, info->key, err);
-	return gm_store_remove(leftovers->table, info->key, err);
+	return remove_leftover(context, info->key, err);
 }
 
 enum gm_code gm_plan_tidy(struct gm_store *table, const struct gm_layout *layout, uint64_t number, struct gm_error *err)
 {
 	char prefix[GM_KEY_BYTES];
-	struct leftovers leftovers = {.table = table};
+	struct gm_removal removal;
 	gm_layout_key(layout, prefix, "work", number, "/");
-	gm_arena_init(&leftovers.arena, 16 * 1024);
-	enum gm_code rc = gm_store_list(table, prefix, remove_leftover, &leftovers, err);
-	if (rc == GM_OK) rc = remove_collected(&leftovers, err);
-	gm_arena_release(&leftovers.arena);
-	return rc;
+	gm_removal_init(&removal, table);
+	return gm_removal_finish(&removal, gm_store_list(table, prefix, remove_listed, &removal, err), err);
 }
 
 /* Tokens come back from manifests: one that was tampered with must not name anything else. */
-static enum gm_code remove_named(struct leftovers *leftovers, const struct gm_layout *layout,
-                                 const struct gm_plan *plan, const struct gm_manifest *manifests, struct gm_error *err)
+static enum gm_code remove_named(struct gm_removal *removal, const struct gm_layout *layout, const struct gm_plan *plan,
+                                 const struct gm_manifest *manifests, struct gm_error *err)
 {
 	char work[GM_KEY_BYTES], key[GM_KEY_BYTES], suffix[32];
 	gm_layout_key(layout, work, "work", plan->number, "/");
 	for (size_t i = 0; i < plan->unit_count; i++) {
 		(void)snprintf(suffix, sizeof suffix, "/%05zu.keys", i);
 		gm_layout_key(layout, key, "work", plan->number, suffix);
-		struct gm_object_info info = {.key = key};
-		if (plan->unique_count > 0) GM_TRY(remove_leftover(leftovers, &info, err));
+		if (plan->unique_count > 0) GM_TRY(remove_leftover(removal, key, err));
 		for (size_t k = 0; k < manifests[i].file_count; k++) {
-			info.key = manifests[i].files[k].token;
-			bool staged = gm_token_is_key(info.key) && strncmp(info.key, work, strlen(work)) == 0;
-			if (staged) GM_TRY(remove_leftover(leftovers, &info, err));
+			const char *token = manifests[i].files[k].token;
+			bool staged = gm_token_is_key(token) && strncmp(token, work, strlen(work)) == 0;
+			if (staged) GM_TRY(remove_leftover(removal, token, err));
 		}
 	}
-	return remove_collected(leftovers, err);
+	return GM_OK;
 }
 
 enum gm_code gm_plan_tidy_named(struct gm_store *table, const struct gm_layout *layout, const struct gm_plan *plan,
                                 const struct gm_manifest *manifests, struct gm_error *err)
 {
-	struct leftovers leftovers = {.table = table};
+	struct gm_removal removal;
 	if (!gm_store_is_remote(table)) return gm_plan_tidy(table, layout, plan->number, err);
-	gm_arena_init(&leftovers.arena, 16 * 1024);
-	enum gm_code rc = remove_named(&leftovers, layout, plan, manifests, err);
-	gm_arena_release(&leftovers.arena);
-	return rc;
+	gm_removal_init(&removal, table);
+	return gm_removal_finish(&removal, remove_named(&removal, layout, plan, manifests, err), err);
 }
 
 /* --- Close -------------------------------------------------------------------------------------------------------- */

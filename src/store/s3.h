@@ -148,7 +148,6 @@ enum gm_code gm_s3_look_back(struct gm_s3 *s3, const char *key, const char *put_
                              struct gm_error *err) GM_CHECK;
 enum gm_code gm_s3_remove(struct gm_store *store, const char *key, struct gm_error *err);
 enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, size_t count, struct gm_error *err);
-enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err);
 enum gm_code gm_s3_probe(struct gm_store *store, const char *prefix, struct gm_error *err);
 enum gm_code gm_s3_stage_open(struct gm_store *store, const char *final_key, const char *work_prefix,
                               struct gm_staged **out, struct gm_error *err);

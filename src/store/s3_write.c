@@ -171,43 +171,6 @@ enum gm_code gm_s3_remove_many(struct gm_store *store, const char *const *keys, 
 	return GM_OK;
 }
 
-struct removal {
-	struct gm_store *store;
-	struct gm_arena arena;
-	const char *keys[REMOVE_AT_ONCE];
-	size_t count;
-};
-
-static enum gm_code flush_removal(struct removal *removal, struct gm_error *err)
-{
-	enum gm_code rc = gm_s3_remove_many(removal->store, removal->keys, removal->count, err);
-	removal->count = 0;
-	gm_arena_reset(&removal->arena);
-	return rc;
-}
-
-static enum gm_code note_removal(void *context, const struct gm_object_info *info, struct gm_error *err)
-{
-	struct removal *removal = context;
-	char *key = gm_arena_strndup(&removal->arena, info->key, strlen(info->key));
-	if (key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for removing objects");
-	removal->keys[removal->count++] = key;
-	return removal->count == REMOVE_AT_ONCE ? flush_removal(removal, err) : GM_OK;
-}
-
-enum gm_code gm_s3_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
-{
-	struct removal *removal = calloc(1, sizeof *removal);
-	if (removal == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for removing objects");
-	removal->store = store;
-	gm_arena_init(&removal->arena, 64 * 1024);
-	enum gm_code rc = gm_s3_list(store, prefix, "", NULL, note_removal, removal, err);
-	if (rc == GM_OK) rc = flush_removal(removal, err);
-	gm_arena_release(&removal->arena);
-	free(removal);
-	return rc;
-}
-
 /* --- Probe -------------------------------------------------------------------------------------------------------- */
 
 /* Writers that put the same absent key at once, their requests all on their way before any is answered, each with some

@@ -292,10 +292,49 @@ enum gm_code gm_store_remove_many(struct gm_store *store, const char *const *key
 	return GM_OK;
 }
 
+void gm_removal_init(struct gm_removal *removal, struct gm_store *store)
+{
+	removal->store = store;
+	removal->count = 0;
+	gm_arena_init(&removal->arena, 16 * 1024);
+}
+
+static enum gm_code remove_collected(struct gm_removal *removal, struct gm_error *err)
+{
+	enum gm_code rc = gm_store_remove_many(removal->store, removal->keys, removal->count, err);
+	removal->count = 0;
+	gm_arena_reset(&removal->arena);
+	return rc;
+}
+
+enum gm_code gm_removal_add(struct gm_removal *removal, const char *key, struct gm_error *err)
+{
+	if (removal->count == GM_REMOVAL_KEYS) GM_TRY(remove_collected(removal, err));
+	const char *copy = gm_arena_strndup(&removal->arena, key, strlen(key));
+	if (copy == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for removing objects");
+	removal->keys[removal->count++] = copy;
+	return GM_OK;
+}
+
+enum gm_code gm_removal_finish(struct gm_removal *removal, enum gm_code rc, struct gm_error *err)
+{
+	if (rc == GM_OK) rc = remove_collected(removal, err);
+	gm_arena_release(&removal->arena);
+	return rc;
+}
+
+static enum gm_code note_removal(void *context, const struct gm_object_info *info, struct gm_error *err)
+{
+	return gm_removal_add(context, info->key, err);
+}
+
 enum gm_code gm_store_remove_tree(struct gm_store *store, const char *prefix, struct gm_error *err)
 {
+	struct gm_removal removal;
 	GM_TRY(check_folder(prefix, err));
-	return store->ops->remove_tree(store, prefix, err);
+	if (store->ops->remove_tree != NULL) return store->ops->remove_tree(store, prefix, err);
+	gm_removal_init(&removal, store);
+	return gm_removal_finish(&removal, gm_store_list(store, prefix, note_removal, &removal, err), err);
 }
 
 /* --- staging ------------------------------------------------------------------------------------------------------ */

@@ -70,7 +70,7 @@ struct gm_store_options {
 	const char *scratch;   /* a folder for what does not fit into memory; NULL: none */
 };
 
-/* NULL is allowed for remove_many (one by one), staged_size (tokens are keys), settle (nothing to wait for), counts
+/* NULL is allowed for remove_many (one by one), remove_tree (what is listed), staged_size (tokens are keys), settle (nothing to wait for), counts
  * (none), probe (it holds), sweep (nothing is ever left) and diagnose (it is healthy).
  */
 struct gm_store_ops {
@@ -228,6 +228,18 @@ enum gm_code gm_store_put(struct gm_store *, const char *key, const void *data, 
 enum gm_code gm_store_remove(struct gm_store *, const char *key, struct gm_error *) GM_CHECK;
 /* The same for many, in any order; on failure some are removed. Nothing is when a key is not valid. */
 enum gm_code gm_store_remove_many(struct gm_store *, const char *const *keys, size_t count, struct gm_error *) GM_CHECK;
+/* Keys to be removed as they come by, so many at a time. A key that is not valid is told when its time comes. */
+enum { GM_REMOVAL_KEYS = 1000 };
+struct gm_removal {
+	struct gm_store *store;
+	struct gm_arena arena;
+	const char *keys[GM_REMOVAL_KEYS];
+	size_t count;
+};
+void gm_removal_init(struct gm_removal *removal, struct gm_store *store);
+enum gm_code gm_removal_add(struct gm_removal *removal, const char *key, struct gm_error *) GM_CHECK;
+/* Removes the rest if rc, of whatever named the keys, is OK. Gives what came of both; it is to be called in any case. */
+enum gm_code gm_removal_finish(struct gm_removal *removal, enum gm_code rc, struct gm_error *);
 /* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
 enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
 
