@@ -102,6 +102,15 @@ def gristmill(*args, status=0, timeout=300, **options):
     return result
 
 
+def kill_some(random, processes, seconds, share):
+    """Kills, by chance, that share of the processes while they run, which take about so long. What became of each."""
+    for process in processes:
+        time.sleep(random.random() * seconds / len(processes))
+        if random.random() < share and not process.ended():
+            process.kill()
+    return [process.wait() for process in processes]
+
+
 def run(job, source, table, *flags, **options):
     return gristmill("run", job, "--source", source, "--table", table, "--json", *flags, **options)
 

@@ -74,11 +74,7 @@ def test_kill_loop(runners, seed, quick):
         kinds = [world.random.choice(jobs) if runners > 1 else jobs[0] for _ in range(runners)]
         processes = [harness.Process("run", job, "--source", world.source, "--table", world.table, "--threads", "1", "--json",
                                      env=doom(world.random)) for job in kinds]
-        for process in processes:
-            time.sleep(world.random.random() * length / runners)
-            if world.random.random() < 0.4 and not process.ended():
-                process.kill()
-        results = [process.wait() for process in processes]
+        results = harness.kill_some(world.random, processes, length, 0.4)
         length = max(0.02, 0.9 * length + 0.1 * max(r.seconds for r in results))
         judged(results, world, seed)
     harness.run(jobs[0], world.source, world.table)

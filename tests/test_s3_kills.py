@@ -98,11 +98,7 @@ def kill_loop(world, runners, rounds, doomed):
         world.arrive()
         with contextlib.ExitStack() as stack:
             processes = doomed(stack, [world.random.choice(world.jobs) if runners > 1 else world.jobs[0] for _ in range(runners)])
-            for process in processes:
-                time.sleep(world.random.random() * length / runners)
-                if world.random.random() < 0.3 and not process.ended():
-                    process.kill()
-            results = [process.wait() for process in processes]
+            results = harness.kill_some(world.random, processes, length, 0.3)
         length = max(0.05, 0.9 * length + 0.1 * max(r.seconds for r in results))
         yield results
 

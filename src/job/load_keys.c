@@ -92,7 +92,7 @@ const struct gm_key gm_keys[] = {
     {GM_SECTION_SOURCE, "requester_pays", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.requester_pays),
      .help = "S3: agree to pay for requests and transfers from a bucket that wants it."},
     {GM_SECTION_SOURCE, "version_ids", GM_KEY_BOOLEAN, .fallback = "false", IN_JOB(source.access.version_ids),
-     .help = "S3: of a versioned bucket read the very version that was planned, also when it has been replaced."},
+     .help = "S3: of a versioned bucket read an object to its end in the version that was begun."},
 
     {GM_SECTION_TABLE, "location", GM_KEY_TEXT, .required = true, IN_JOB(table.location),
      .help = "A directory or s3://bucket/prefix/. --table overrides it."},

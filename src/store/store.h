@@ -70,9 +70,8 @@ struct gm_store_options {
 	const char *scratch;   /* a folder for what does not fit into memory; NULL: none */
 };
 
-/* NULL is allowed for remove_many (one by one), remove_tree (what is listed), staged_size (tokens are keys), settle (nothing to wait for), counts
- * (none), probe (it holds), sweep (nothing is ever left) and diagnose (it is healthy).
- */
+/* NULL is allowed for remove_many (one by one), remove_tree (what is listed), staged_size (tokens are keys), settle
+ * (nothing to wait for), counts (none), probe (it holds), sweep (nothing is ever left) and diagnose (it is healthy). */
 struct gm_store_ops {
 	enum gm_code (*list)(struct gm_store *, const char *prefix, const char *after, gm_prune_fn *, gm_list_fn *,
 	                     void *context, struct gm_error *);
@@ -238,7 +237,7 @@ struct gm_removal {
 };
 void gm_removal_init(struct gm_removal *removal, struct gm_store *store);
 enum gm_code gm_removal_add(struct gm_removal *removal, const char *key, struct gm_error *) GM_CHECK;
-/* Removes the rest if rc, of whatever named the keys, is OK. Gives what came of both; it is to be called in any case. */
+/* Removes the rest if rc, of whatever named the keys, is OK. Gives what came of both; to be called in any case. */
 enum gm_code gm_removal_finish(struct gm_removal *removal, enum gm_code rc, struct gm_error *);
 /* Removes everything below a prefix that ends in '/' (our own work folders only), and the folder. */
 enum gm_code gm_store_remove_tree(struct gm_store *, const char *prefix, struct gm_error *) GM_CHECK;
