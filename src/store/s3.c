@@ -2,8 +2,6 @@
 
 #include "base/time.h"
 
-#include <isa-l/crc.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,29 +51,6 @@ void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *reques
 	if (put_token != NULL) gm_s3_header(request, put_token_header, put_token);
 	if (s3->encryption != NULL) gm_s3_header(request, "x-amz-server-side-encryption", s3->encryption);
 	if (s3->kms_key != NULL) gm_s3_header(request, "x-amz-server-side-encryption-aws-kms-key-id", s3->kms_key);
-}
-
-void gm_s3_checksum(const void *data, size_t bytes, char out[GM_S3_CHECKSUM_BYTES])
-{
-	enum { STEP_BYTES = 1 << 30 };                     /* a length is an int there */
-	unsigned char crc[4], *at = (unsigned char *)data; /* it only reads */
-	uint32_t value = UINT32_MAX;
-	for (size_t n; bytes > 0; at += n, bytes -= n) {
-		n = bytes < STEP_BYTES ? bytes : STEP_BYTES;
-		value = crc32_iscsi(at, (int)n, value);
-	}
-	value = ~value;
-	for (int i = 0; i < 4; i++) crc[i] = (unsigned char)(value >> (24 - 8 * i));
-	(void)EVP_EncodeBlock((unsigned char *)out, crc, sizeof crc);
-}
-
-bool gm_s3_content_md5(const void *data, size_t bytes, char out[GM_S3_MD5_BYTES])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-	if (EVP_Digest(data, bytes, digest, &n, EVP_md5(), NULL) != 1 || n != 16) return false;
-	(void)EVP_EncodeBlock((unsigned char *)out, digest, (int)n);
-	return true;
 }
 
 enum gm_code gm_s3_name(struct gm_s3 *s3, enum gm_code code, const char *key, struct gm_error *err)
@@ -324,6 +299,7 @@ static enum gm_code connect_to(struct gm_s3 *s3, const struct gm_store_options *
 	if (ca_file == NULL) ca_file = gm_aws_config_get(s3->config, gm_aws_config_profile(s3->config), "ca_bundle");
 	if (region == NULL) region = "us-east-1"; /* where it is not right, the service says which is */
 	GM_TRY(choose_endpoint(s3, region, options->path_style, err));
+	s3->etags_are_md5 = strncmp(s3->endpoint.url, "http:", 5) == 0;
 	struct gm_http_options http = {.ca_file = ca_file, .stall_us = options->timeout_us};
 	GM_TRY(gm_http_new(&http, &s3->http, err));
 	struct gm_provider_options credentials = {.config = s3->config, .http = s3->http, .region = region};

@@ -47,6 +47,7 @@ struct gm_s3 {
 	struct gm_aws_endpoint endpoint;
 	char *bucket, *prefix; /* the prefix is "" or ends in '/' */
 	bool requester_pays, version_ids;
+	bool etags_are_md5; /* as far as is known, and where it matters; atomic */
 	char *encryption, *kms_key, *given_endpoint, *scratch;
 
 	/* Reading ahead: bytes that segments in flight or not yet read may take, for all readers together. */
@@ -87,9 +88,12 @@ void gm_s3_header(struct gm_call_request *request, const char *name, const char 
 void gm_s3_object_headers(const struct gm_s3 *s3, struct gm_call_request *request, const char *put_token);
 /* What is sent is checked on arrival: CRC-32C, which S3 keeps with the object (x-amz-checksum-crc32c); MD5, which parts
  * and lists of keys may carry everywhere (Content-MD5; false: this OpenSSL may not compute it). Base64. */
-enum { GM_S3_CHECKSUM_BYTES = 12, GM_S3_MD5_BYTES = 32 };
+enum { GM_S3_CHECKSUM_BYTES = 12, GM_S3_MD5_BYTES = 32, GM_S3_MD5_HEX_BYTES = 33 };
 void gm_s3_checksum(const void *data, size_t bytes, char out[GM_S3_CHECKSUM_BYTES]);
 bool gm_s3_content_md5(const void *data, size_t bytes, char out[GM_S3_MD5_BYTES]);
+/* Is the whole object, as it came, what its store says it is? seen: of the last answer that was not, "" at first. */
+bool gm_s3_is_intact(struct gm_s3 *s3, const struct gm_call_response *response, const char *etag, const void *data,
+                     size_t bytes, char seen[GM_S3_MD5_HEX_BYTES]);
 /* One request and its answer, from gm_s3_begin to gm_s3_end, which is called in any case. */
 struct gm_s3_exchange {
 	struct gm_s3 *s3;

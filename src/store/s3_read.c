@@ -14,6 +14,7 @@
 enum {
 	FIRST_BYTES = 1 << 20, /* asked for first of an object that is not known */
 	VERSION_BYTES = 1025,  /* ids of versions have up to 1,024 */
+	INTACT_TRIES = 4,      /* of an object that comes damaged */
 };
 
 struct segment {
@@ -62,6 +63,7 @@ static enum gm_code ask_segment(struct gm_s3_reader *reader, struct segment *seg
 		if (range == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for reading");
 		gm_s3_header(&request, "Range", range);
 	}
+	gm_s3_header(&request, "x-amz-checksum-mode", "ENABLED");
 	if (reader->version[0] != '\0')
 		gm_s3_query(&request, "versionId", reader->version);
 	else if (reader->match[0] != '\0')
@@ -231,12 +233,12 @@ static enum gm_code check_answer(struct gm_s3_reader *reader, const struct segme
 }
 
 /* Waits for a segment. *missing: the object has no byte at that offset (416). */
-static enum gm_code take_segment(struct gm_s3_reader *reader, struct segment *segment, bool *missing,
-                                 struct gm_error *err)
+static enum gm_code take_answer(struct gm_s3_reader *reader, struct segment *segment, bool *missing, bool *intact,
+                                char seen[GM_S3_MD5_HEX_BYTES], struct gm_error *err)
 {
 	struct gm_call_response *response;
 	*missing = false;
-	if (segment->call == NULL) return GM_OK;
+	*intact = true;
 	enum gm_code rc = gm_call_wait(segment->call, &response, err);
 	if (rc != GM_OK && response->http.end == GM_HTTP_TOO_LARGE) {
 		bool whole = reader->known && segment->room == reader->reader.info.size;
@@ -250,9 +252,28 @@ static enum gm_code take_segment(struct gm_s3_reader *reader, struct segment *se
 	} else if (rc == GM_OK) {
 		rc = check_answer(reader, segment, response, err);
 		segment->bytes = response->http.got; /* fewer only of the first of an object that was not known */
+		bool whole = rc == GM_OK && segment->offset == 0 && segment->bytes == reader->reader.info.size;
+		if (whole)
+			*intact = gm_s3_is_intact(store_of(reader), response, reader->etag, segment->data, segment->bytes, seen);
 	}
 	gm_call_end(segment->call);
 	segment->call = NULL;
+	return rc;
+}
+
+static enum gm_code take_segment(struct gm_s3_reader *reader, struct segment *segment, bool *missing,
+                                 struct gm_error *err)
+{
+	char seen[GM_S3_MD5_HEX_BYTES] = "";
+	bool intact;
+	*missing = false;
+	if (segment->call == NULL) return GM_OK;
+	enum gm_code rc = take_answer(reader, segment, missing, &intact, seen, err);
+	for (int i = 1; rc == GM_OK && !intact && i < INTACT_TRIES; i++) {
+		rc = ask_segment(reader, segment, err);
+		if (rc == GM_OK) rc = take_answer(reader, segment, missing, &intact, seen, err);
+	}
+	if (rc == GM_OK && !intact) rc = gm_error_set(err, GM_TRANSIENT, "the object comes damaged, time and again");
 	if (rc != GM_OK) reader->failed = rc;
 	return gm_s3_name(store_of(reader), rc, reader->key, rc != GM_OK ? err : NULL);
 }
