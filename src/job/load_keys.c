@@ -36,7 +36,7 @@ static const char *const listings[] = {"projection", NULL};
 static const char *const later_listings[] = {"register", "crawl", NULL};
 
 /* How a location in S3 is reached: of source and table alike. */
-/* clang-format off */
+/* clang-format off */ /* NOLINTBEGIN(bugprone-macro-parentheses): the name of a member takes none */
 #define ACCESS_KEYS(section, place) \
     {section, "profile", GM_KEY_TEXT, IN_JOB(place.access.profile), \
      .help = "S3: the profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."}, \
@@ -51,7 +51,7 @@ static const char *const later_listings[] = {"register", "crawl", NULL};
      .help = "S3: a PEM file of the certificates to trust, in place of the system's."}, \
     {section, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR, \
      IN_JOB(place.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."}
-/* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */ /* clang-format on */
 
 const struct gm_key gm_keys[] = {
     {GM_SECTION_JOB, "version", GM_KEY_INTEGER, .fallback = "1", .min = 1, .max = 1, NOWHERE,
