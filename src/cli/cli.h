@@ -102,8 +102,8 @@ int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
-/* The words of bookmark and quarantine. */
-extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
+/* The words of bookmark, catalog and quarantine. */
+extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_catalog_words[], gm_cli_quarantine_words[];
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
@@ -257,6 +257,7 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err);
 /* The files by their partitions, for people. */
 void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result);
+void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *catalog);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */
@@ -264,6 +265,7 @@ struct json_t *gm_cli_json_text(const char *text, size_t bytes);
 /* A number, or null where there is none (below 0). */
 struct json_t *gm_cli_json_number(int64_t number);
 struct json_t *gm_cli_json_requests(const struct gm_requests *requests);
+struct json_t *gm_cli_json_catalog(const struct gm_catalog_result *catalog, const struct gm_error *err);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

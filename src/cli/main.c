@@ -101,6 +101,13 @@ const struct gm_cli_command gm_cli_commands[] = {
          "is mended it can be replayed.",
      .words = gm_cli_quarantine_words,
      .main = gm_cli_by_word},
+    {.name = "catalog",
+     .operand = "JOB",
+     .brief = "make the catalog's entries right, look at them, drop them",
+     .text = "The entries of the job's catalog describe the table to those who query it. Each run leaves them as the "
+             "table's log wants them; these words do it by hand. docs/catalog.md says what is whose in an entry.",
+     .words = gm_cli_catalog_words,
+     .main = gm_cli_by_word},
     {.name = "verify",
      .operand = "JOB|TABLE",
      .brief = "prove that the table is what its runs made",
