@@ -501,6 +501,27 @@ struct gm_verify_result {
 GM_API enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct gm_verify_options *options,
                               struct gm_verify_result *result, struct gm_error *err) GM_CHECK;
 
+/* --- The catalog -------------------------------------------------------------------------------------------------- */
+
+/* Engines that are told of the table in SQL. X(NAME, how it is called) */
+#define GM_DIALECTS(X)  \
+	X(ATHENA, "Athena") \
+	X(SPARK, "Spark")   \
+	X(TRINO, "Trino")   \
+	X(DUCKDB, "DuckDB")
+enum gm_dialect {
+#define X(name, text) GM_DIALECT_##name,
+	GM_DIALECTS(X)
+#undef X
+};
+/* "Athena"; NULL behind the last. */
+GM_API const char *gm_dialect_name(enum gm_dialect dialect);
+/* The statements that make the job's table known to an engine, each ended by a semicolon and a line break, and remarks
+ * in lines that begin with "-- ": columns, comments and partitions as the table's log has them now, or, before the
+ * first run, as the job says. Writes nothing. *text is the caller's to free(). */
+GM_API enum gm_code gm_catalog_ddl(const struct gm_job *job, enum gm_dialect dialect, char **text,
+                                   struct gm_error *err) GM_CHECK;
+
 /* --- Where a key came from ---------------------------------------------------------------------------------------- */
 
 /* What became of a record that brought a key. X(NAME, how it is told) */

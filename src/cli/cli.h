@@ -102,8 +102,8 @@ int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
-/* The words of bookmark and quarantine. */
-extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
+/* The words of bookmark, catalog and quarantine. */
+extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_catalog_words[], gm_cli_quarantine_words[];
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
