@@ -331,52 +331,6 @@ typedef bool gm_quarantine_entry_fn(void *context, const struct gm_quarantine_en
 GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm_quarantine_filter *filter,
                                        gm_quarantine_entry_fn *each, void *context, struct gm_error *err) GM_CHECK;
 
-/* --- The catalog -------------------------------------------------------------------------------------------------- */
-
-struct gm_catalog_options {
-	uint64_t memory_bytes;    /* 0: 256 MiB */
-	const volatile int *stop; /* may be NULL; not 0: INTERRUPTED */
-	gm_notice_fn *notice;     /* may be NULL */
-	void *context;
-};
-/* Makes the entries of the job's catalog say what the table's log says; gm_run does it at its end. An entry is written
- * only if it differs, and of it only what is ours (docs/catalog.md). options may be NULL; result is filled as far as
- * things went. USAGE: the job has no catalog, its table lies in a directory, or an entry of that name is another
- * table's, also by its location. UNSUPPORTED: a column's type or the partition columns differ, or the partitions cannot
- * be projected. */
-GM_API enum gm_code gm_catalog_sync(const struct gm_job *job, const struct gm_catalog_options *options,
-                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
-/* Deletes the entries, and what is registered with them; never data. USAGE: one of them is another table's. */
-GM_API enum gm_code gm_catalog_drop(const struct gm_job *job, const struct gm_catalog_options *options,
-                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
-
-/* How an entry stands. Texts of JSON are in the shapes of AWS Glue's API. */
-struct gm_catalog_entry {
-	const char *database, *name;
-	const char *format;           /* "hive", "delta" */
-	const char *has, *should;     /* its Table, NULL: there is none; the TableInput that a sync would write */
-	const char *refused, *advice; /* why a sync would not touch it, and what to do; "" */
-	const char *const *differences;
-	size_t difference_count;
-	uint64_t more_differences; /* beyond those */
-	/* Of registered partitions: not there; with other columns or figures; there, but not in the table; of the table,
-	 * but registered with another folder, which is left alone. */
-	uint64_t partitions_missing, partitions_stale, partitions_extra, partitions_foreign;
-	bool current; /* there is nothing to do */
-};
-/* Owned by the caller: gm_catalog_view_clear. */
-struct gm_catalog_view {
-	struct gm_catalog_entry entries[2];
-	size_t entry_count;
-	bool current; /* all are */
-	uint64_t requests, retries;
-	void *memory;
-};
-/* What the catalog has beside what it should have. Writes nothing. */
-GM_API enum gm_code gm_catalog_read(const struct gm_job *job, const struct gm_catalog_options *options,
-                                    struct gm_catalog_view *out, struct gm_error *err) GM_CHECK;
-GM_API void gm_catalog_view_clear(struct gm_catalog_view *view);
-
 /* --- Permissions -------------------------------------------------------------------------------------------------- */
 
 /* The least that AWS's IAM must allow for a job to run: policies as JSON texts, NULL where none is needed. Owned by the
@@ -563,6 +517,71 @@ struct gm_verify_result {
  * is no table. result is filled as far as things went. */
 GM_API enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct gm_verify_options *options,
                               struct gm_verify_result *result, struct gm_error *err) GM_CHECK;
+
+/* --- The catalog -------------------------------------------------------------------------------------------------- */
+
+/* Engines that are told of the table in SQL. X(NAME, how it is called) */
+#define GM_DIALECTS(X)  \
+	X(ATHENA, "Athena") \
+	X(SPARK, "Spark")   \
+	X(TRINO, "Trino")   \
+	X(DUCKDB, "DuckDB")
+enum gm_dialect {
+#define X(name, text) GM_DIALECT_##name,
+	GM_DIALECTS(X)
+#undef X
+};
+/* "Athena"; NULL behind the last. */
+GM_API const char *gm_dialect_name(enum gm_dialect dialect);
+/* The statements that make the job's table known to an engine, each ended by a semicolon and a line break, and remarks
+ * in lines that begin with "-- ": columns, comments and partitions as the table's log has them now, or, before the
+ * first run, as the job says. Writes nothing. *text is the caller's to free(). */
+GM_API enum gm_code gm_catalog_ddl(const struct gm_job *job, enum gm_dialect dialect, char **text,
+                                   struct gm_error *err) GM_CHECK;
+
+struct gm_catalog_options {
+	uint64_t memory_bytes;    /* 0: 256 MiB */
+	const volatile int *stop; /* may be NULL; not 0: INTERRUPTED */
+	gm_notice_fn *notice;     /* may be NULL */
+	void *context;
+};
+/* Makes the entries of the job's catalog say what the table's log says; gm_run does it at its end. An entry is written
+ * only if it differs, and of it only what is ours (docs/catalog.md). options may be NULL; result is filled as far as
+ * things went. USAGE: the job has no catalog, its table lies in a directory, or an entry of that name is another
+ * table's, also by its location. UNSUPPORTED: a column's type or the partition columns differ, or the partitions cannot
+ * be projected. */
+GM_API enum gm_code gm_catalog_sync(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
+/* Deletes the entries, and what is registered with them; never data. USAGE: one of them is another table's. */
+GM_API enum gm_code gm_catalog_drop(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
+
+/* How an entry stands. Texts of JSON are in the shapes of AWS Glue's API. */
+struct gm_catalog_entry {
+	const char *database, *name;
+	const char *format;           /* "hive", "delta" */
+	const char *has, *should;     /* its Table, NULL: there is none; the TableInput that a sync would write */
+	const char *refused, *advice; /* why a sync would not touch it, and what to do; "" */
+	const char *const *differences;
+	size_t difference_count;
+	uint64_t more_differences; /* beyond those */
+	/* Of registered partitions: not there; with other columns or figures; there, but not in the table; of the table,
+	 * but registered with another folder, which is left alone. */
+	uint64_t partitions_missing, partitions_stale, partitions_extra, partitions_foreign;
+	bool current; /* there is nothing to do */
+};
+/* Owned by the caller: gm_catalog_view_clear. */
+struct gm_catalog_view {
+	struct gm_catalog_entry entries[2];
+	size_t entry_count;
+	bool current; /* all are */
+	uint64_t requests, retries;
+	void *memory;
+};
+/* What the catalog has beside what it should have. Writes nothing. */
+GM_API enum gm_code gm_catalog_read(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_view *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_catalog_view_clear(struct gm_catalog_view *view);
 
 /* --- Where a key came from ---------------------------------------------------------------------------------------- */
 

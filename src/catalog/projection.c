@@ -19,6 +19,7 @@
 #include "job/expr.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -104,6 +104,10 @@ int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 /* The words of bookmark, catalog and quarantine. */
 extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_catalog_words[], gm_cli_quarantine_words[];
+/* command_catalog_glue.c */
+int gm_cli_catalog_sync(const struct gm_cli_command *command, char **arguments);
+int gm_cli_catalog_show(const struct gm_cli_command *command, char **arguments);
+int gm_cli_catalog_drop(const struct gm_cli_command *command, char **arguments);
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
@@ -116,7 +120,9 @@ enum {
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
+	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2,
+	GM_CLI_CATALOG_CHANGE_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
+	GM_CLI_CATALOG_SHOW_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_policy_flags[GM_CLI_POLICY_FLAGS],
@@ -124,7 +130,8 @@ extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check
     gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
     gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
     gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
-    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
+    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS], gm_cli_catalog_change_flags[GM_CLI_CATALOG_CHANGE_FLAGS],
+    gm_cli_catalog_show_flags[GM_CLI_CATALOG_SHOW_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 

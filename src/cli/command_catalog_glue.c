@@ -12,13 +12,13 @@ struct options {
 };
 
 #define FIELD(name) offsetof(struct options, name)
-static const struct gm_cli_flag change_flags[] = {
+const struct gm_cli_flag gm_cli_catalog_change_flags[GM_CLI_CATALOG_CHANGE_FLAGS] = {
     GM_CLI_JOB_FLAGS,
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
-static const struct gm_cli_flag show_flags[] = {
+const struct gm_cli_flag gm_cli_catalog_show_flags[GM_CLI_CATALOG_SHOW_FLAGS] = {
     GM_CLI_JOB_FLAGS,
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object, with each entry as it is and as it should be", 0,
@@ -64,12 +64,12 @@ static int main_change(const struct gm_cli_command *command, char **arguments, c
 	return status;
 }
 
-static int main_sync(const struct gm_cli_command *command, char **arguments)
+int gm_cli_catalog_sync(const struct gm_cli_command *command, char **arguments)
 {
 	return main_change(command, arguments, gm_catalog_sync);
 }
 
-static int main_drop(const struct gm_cli_command *command, char **arguments)
+int gm_cli_catalog_drop(const struct gm_cli_command *command, char **arguments)
 {
 	return main_change(command, arguments, gm_catalog_drop);
 }
@@ -203,7 +203,7 @@ static int show(const struct options *o, const char *path)
 	return gm_cli_finish(current ? GM_CLI_DONE : GM_CLI_FAILED, reported);
 }
 
-static int main_show(const struct gm_cli_command *command, char **arguments)
+int gm_cli_catalog_show(const struct gm_cli_command *command, char **arguments)
 {
 	struct options o = {.json = false};
 	const char *path = NULL;
@@ -212,35 +212,3 @@ static int main_show(const struct gm_cli_command *command, char **arguments)
 	free(o.job.settings.at);
 	return status;
 }
-
-const struct gm_cli_command gm_cli_catalog_words[] = {
-    {.name = "catalog sync",
-     .operand = "JOB",
-     .brief = "make the entries say what the table's log says",
-     .text =
-         "Reads the entries and the table's log, and writes what differs: columns, comments, ranges of the partitions, "
-         "or the partitions themselves. What others have put into an entry is left alone. Each run does this at its "
-         "end, so it is needed after a run whose notice says so, and after a change of the job file that no run "
-         "follows.",
-     .flags = change_flags,
-     .flag_count = sizeof change_flags / sizeof change_flags[0],
-     .main = main_sync},
-    {.name = "catalog show",
-     .operand = "JOB",
-     .brief = "compare the entries with what they should say",
-     .text = "Prints each entry and every difference from what a sync would make of it; --json has both in full. The "
-             "exit status is 1 if there is a difference. Writes nothing.",
-     .flags = show_flags,
-     .flag_count = sizeof show_flags / sizeof show_flags[0],
-     .main = main_show},
-    {.name = "catalog drop",
-     .operand = "JOB",
-     .brief = "delete the entries, never data",
-     .text = "Deletes the table's entries from the catalog, with the partitions that are registered there. An entry "
-             "that describes another location is left alone, and told. The table stays as it is, and the next sync or "
-             "run makes the entries anew.",
-     .flags = change_flags,
-     .flag_count = sizeof change_flags / sizeof change_flags[0],
-     .main = main_drop},
-    {.name = NULL},
-};

@@ -103,9 +103,10 @@ const struct gm_cli_command gm_cli_commands[] = {
      .main = gm_cli_by_word},
     {.name = "catalog",
      .operand = "JOB",
-     .brief = "make the catalog's entries right, look at them, drop them",
-     .text = "The entries of the job's catalog describe the table to those who query it. Each run leaves them as the "
-             "table's log wants them; these words do it by hand. docs/catalog.md says what is whose in an entry.",
+     .brief = "make the table known to those who query it",
+     .text = "A catalog tells engines where the table lies, what columns it has and how its partitions are found. The "
+             "job's section 'catalog' says which one. Each run leaves its entries as the table's log wants them; by hand "
+             "they are made right, compared, and deleted. docs/catalog.md says what is whose in an entry.",
      .words = gm_cli_catalog_words,
      .main = gm_cli_by_word},
     {.name = "verify",
