@@ -356,6 +356,19 @@ def test_a_sleeper_does_not_shrink_ranges(on_ministack):
     assert sleeper.result.json["unchanged"] == 1 and scene.operations().count("UpdateTable") == 1
 
 
+def test_the_log_is_read_after_the_entry(scene):
+    """Who had its log in hand before it asked for the entry would now put 2024 and 2025 over the newer entry, whose version it knows."""
+    scene.put(year(1, 0))
+    scene.run()
+    scene.put(year(2, 1))
+    scene.run(env=scene.environment("http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"))
+    with held(scene, "GetTable") as sleeper:
+        scene.put(year(3, 2))
+        scene.run(env=scene.environment(scene.server.url))
+    assert scene.table()["Parameters"]["projection.year.values"] == "2024,2025,2026"
+    assert sleeper.result.json["unchanged"] == 1
+
+
 def test_two_create_at_once(scene):
     scene.put(year(1, 0))
     scene.run(env=scene.environment("http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"))
@@ -617,3 +630,76 @@ def test_a_job_without_a_catalog(on_moto):
     assert "catalog" not in on_moto.run().json
     assert "no catalog" in on_moto.catalog("sync", status=2).err
     assert on_moto.operations() == []
+
+
+# --- Around it --------------------------------------------------------------------------------------------------------------
+
+def steps(scene, **options):
+    told = scene.gristmill("doctor", scene.job, "--json", **options).json
+    return [(step["step"], step["result"], step["text"]) for step in told["steps"] if step["place"] == "catalog"]
+
+
+def test_doctor(scene):
+    scene.put(year(1, 0))
+    (credentials, database, entry) = steps(scene)
+    assert credentials[:2] == ("credentials", "ok") and "us-east-1" in credentials[2]
+    assert database[:2] == ("database", "note") and entry[:2] == ("entry", "note") and "not there yet" in entry[2]
+    scene.run()
+    assert [step[:2] for step in steps(scene)] == [("credentials", "ok"), ("database", "ok"), ("entry", "ok")]
+
+    def change(table):
+        table["StorageDescriptor"]["Columns"][4]["Type"] = "int"
+    scene.update(change)
+    assert steps(scene, status=1)[2][:2] == ("entry", "FAIL")
+    down = scene.environment(f"http://127.0.0.1:{s3_servers.free_port()}", AWS_MAX_ATTEMPTS="1")
+    assert [step[:2] for step in steps(scene, status=1, env=down)][1:] == [("database", "FAIL"), ("entry", "FAIL")]
+
+
+class Statements(dict):
+    """Sid -> actions, ARNs."""
+
+    def __init__(self, policy):
+        super().__init__()
+        for statement in policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            self[statement["Sid"]] = set(statement["Action"]), set(statement["Resource"])
+
+
+def test_policy(on_moto):
+    scene = on_moto
+    env = scene.environment(AWS_REGION="eu-west-3", AWS_PROFILE="")
+
+    def policy(**job):
+        scene.write_job(**job)
+        return scene.gristmill("policy", scene.job, "--json", env=env).json
+    arn = f"arn:aws:glue:eu-west-3:*:{{}}/{scene.database}".format
+    found = Statements(policy()["policy"])
+    whole = {"arn:aws:glue:eu-west-3:*:catalog", arn("database")}
+    assert found["ReadDatabase"] == ({"glue:GetDatabase", "glue:CreateDatabase"}, whole)
+    assert found["DescribeTable"] == ({"glue:GetTable", "glue:CreateTable", "glue:UpdateTable"}, whole | {arn("table") + "/tiny"})
+    assert "RegisterPartitions" not in found and "ReadSource" in found
+    found = Statements(policy(catalog=', format: both, partitions: register, catalog_id: "123456789012"')["policy"])
+    assert found["RegisterPartitions"][0] == {"glue:GetPartitions", "glue:BatchCreatePartition", "glue:BatchUpdatePartition",
+                                              "glue:BatchDeletePartition"}
+    database = f"arn:aws:glue:eu-west-3:123456789012:table/{scene.database}"
+    assert {f"{database}/tiny", f"{database}/tiny_delta"} < found["DescribeTable"][1]
+    apart = policy(catalog=", endpoint: http://127.0.0.1:9")
+    assert set(apart) == {"policy", "catalog"} and set(Statements(apart["catalog"])) == {"ReadDatabase", "DescribeTable"}
+    assert not any("glue" in str(statement) for statement in apart["policy"]["Statement"])
+
+
+def test_policy_is_enough(on_moto):
+    """No request but those that the policy names (drop is for people)."""
+    scene = on_moto
+    allowed = {"glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable", "glue:GetPartitions",
+               "glue:BatchCreatePartition", "glue:BatchUpdatePartition", "glue:BatchDeletePartition"}
+    register(scene)
+    policy = Statements(scene.gristmill("policy", scene.job, "--json").json["policy"])
+    assert {action for actions, _ in policy.values() for action in actions if action.startswith("glue:")} == allowed
+    scene.put(part(1, "a"))
+    scene.run()
+    scene.put(part(2, "a"), part(3, "b"))
+    scene.run()
+    scene.catalog("show")
+    scene.gristmill("doctor", scene.job)
+    assert {f"glue:{name}" for name in scene.operations()} <= allowed
