@@ -49,7 +49,8 @@ class Ministack(Stub):
     name, script, ready_path = "ministack", "ministack", "/_ministack/health"
 
     def command(self):
-        self.environ = {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "HOME": str(self.folder)}
+        self.environ = {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "HOME": str(self.folder),
+                        "IOT_MTLS_ENABLED": "0"}  # it would listen to the world
         return [self.program]
 
 
