@@ -19,10 +19,8 @@ import dataclasses
 import functools
 import json
 import os
-import pathlib
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -100,6 +98,13 @@ delta.metadata.cache-ttl=0s
 """
 
 
+@functools.cache
+def _stubs():
+    """None, or why there is no moto."""
+    done = subprocess.run([harness.ROOT / "scripts/aws-stubs"], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"scripts/aws-stubs: {done.stderr.strip()[-300:]}"
+
+
 class Moto(s3_servers.Server):
     """Glue. It checks no signature, and keeps what it is told in memory."""
 
@@ -107,10 +112,9 @@ class Moto(s3_servers.Server):
     ready_path = "/moto-api/"
 
     def find(self):
-        path = pathlib.Path(sys.executable).parent / "moto_server"
-        if not path.exists():
-            pytest.skip("moto_server is not there: scripts/venv test installs it")
-        return path
+        if why := _stubs():
+            pytest.skip(why)
+        return harness.ROOT / ".cache/aws-stubs/bin/moto_server"
 
     def command(self):
         return [self.program, "-H", "127.0.0.1", "-p", str(self.port)]
@@ -221,7 +225,7 @@ class Lake:
     program under test, and what else understands AWS's variables."""
 
     def __init__(self, folder):
-        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw")
+        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw", keeps_requests=True)
         self.trino = Trino(folder / "trino", self.moto, self.versitygw)
         self.servers = []
 
@@ -237,7 +241,7 @@ class Lake:
 
     def __exit__(self, *_):
         while self.servers:
-            self.servers.pop().__exit__()
+            self.servers.pop().__exit__(None, None, None)
 
     def _connect(self):
         import boto3

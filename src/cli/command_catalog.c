@@ -1,4 +1,4 @@
-/* command_catalog.c - gristmill catalog JOB ddl */
+/* command_catalog.c - gristmill catalog JOB ddl, and the words of catalog */
 #include "cli/cli.h"
 
 #include <jansson.h>
@@ -143,5 +143,33 @@ const struct gm_cli_command gm_cli_catalog_words[] = {
      .flags = ddl_flags,
      .flag_count = sizeof ddl_flags / sizeof ddl_flags[0],
      .main = main_ddl},
+    {.name = "catalog sync",
+     .operand = "JOB",
+     .brief = "make the entries say what the table's log says",
+     .text =
+         "Reads the entries and the table's log, and writes what differs: columns, comments, ranges of the partitions, "
+         "or the partitions themselves. What others have put into an entry is left alone. Each run does this at its "
+         "end, so it is needed after a run whose notice says so, and after a change of the job file that no run "
+         "follows.",
+     .flags = gm_cli_catalog_change_flags,
+     .flag_count = GM_CLI_CATALOG_CHANGE_FLAGS,
+     .main = gm_cli_catalog_sync},
+    {.name = "catalog show",
+     .operand = "JOB",
+     .brief = "compare the entries with what they should say",
+     .text = "Prints each entry and every difference from what a sync would make of it; --json has both in full. The "
+             "exit status is 1 if there is a difference. Writes nothing.",
+     .flags = gm_cli_catalog_show_flags,
+     .flag_count = GM_CLI_CATALOG_SHOW_FLAGS,
+     .main = gm_cli_catalog_show},
+    {.name = "catalog drop",
+     .operand = "JOB",
+     .brief = "delete the entries, never data",
+     .text = "Deletes the table's entries from the catalog, with the partitions that are registered there. An entry "
+             "that describes another location is left alone, and told. The table stays as it is, and the next sync or "
+             "run makes the entries anew.",
+     .flags = gm_cli_catalog_change_flags,
+     .flag_count = GM_CLI_CATALOG_CHANGE_FLAGS,
+     .main = gm_cli_catalog_drop},
     {.name = NULL},
 };
