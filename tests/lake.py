@@ -10,6 +10,7 @@ Nobody waits for Trino before the first question to it. It is fetched by scripts
 
     hive    the catalog's tables as Hive tables; partition projection is heeded; those marked as Delta tables are handed to `delta`
     delta   the catalog's Delta tables
+    files   Hive tables that Trino makes itself, over the same bucket; their catalog lies there, too
     local   Delta tables of folders, in a catalog of its own: Trino.register()
 
 What is not set as Athena has it, and why: timestamps of Hive tables have microseconds (Athena shows milliseconds); statistics of tables
@@ -18,10 +19,8 @@ import dataclasses
 import functools
 import json
 import os
-import pathlib
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -61,6 +60,11 @@ memory.heap-headroom-per-node=150MB
 catalog.management=static
 web-ui.enabled=false
 """
+FILES = """connector.name=hive
+hive.metastore=file
+hive.metastore.catalog.dir=s3://lake/catalog-of-files
+hive.partition-projection-enabled=true
+"""
 LOCAL = """connector.name=delta_lake
 hive.metastore=file
 hive.metastore.catalog.dir=local:///metastore
@@ -69,12 +73,13 @@ local.location={lake}
 delta.register-table-procedure.enabled=true
 delta.metadata.cache-ttl=0s
 """
-GLUE_AND_S3 = """hive.metastore=glue
+GLUE = """hive.metastore=glue
 hive.metastore.glue.region={region}
 hive.metastore.glue.endpoint-url={glue}
 hive.metastore.glue.aws-access-key={access}
 hive.metastore.glue.aws-secret-key={secret}
-fs.native-s3.enabled=true
+"""
+S3 = """fs.native-s3.enabled=true
 s3.endpoint={s3}
 s3.region={region}
 s3.path-style-access=true
@@ -93,6 +98,13 @@ delta.metadata.cache-ttl=0s
 """
 
 
+@functools.cache
+def _stubs():
+    """None, or why there is no moto."""
+    done = subprocess.run([harness.ROOT / "scripts/aws-stubs"], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"scripts/aws-stubs: {done.stderr.strip()[-300:]}"
+
+
 class Moto(s3_servers.Server):
     """Glue. It checks no signature, and keeps what it is told in memory."""
 
@@ -100,10 +112,9 @@ class Moto(s3_servers.Server):
     ready_path = "/moto-api/"
 
     def find(self):
-        path = pathlib.Path(sys.executable).parent / "moto_server"
-        if not path.exists():
-            pytest.skip("moto_server is not there: scripts/venv test installs it")
-        return path
+        if why := _stubs():
+            pytest.skip(why)
+        return harness.ROOT / ".cache/aws-stubs/bin/moto_server"
 
     def command(self):
         return [self.program, "-H", "127.0.0.1", "-p", str(self.port)]
@@ -134,9 +145,11 @@ class Trino(s3_servers.Server):
         super().__init__(folder)
         self.lake, self.etc, self.data, self.ready = folder / "lake", folder / "etc", folder / "data", False
         self.lake.mkdir()
-        both = GLUE_AND_S3.format(region=s3_servers.REGION, glue=glue.url, s3=s3.url, access=s3.access, secret=s3.secret)
+        values = {"region": s3_servers.REGION, "glue": glue.url, "s3": s3.url, "access": s3.access, "secret": s3.secret}
+        both, only_s3 = (GLUE + S3).format(**values), S3.format(**values)
         for name, text in (("jvm.config", JVM), ("node.properties", NODE.format(data=self.data)), ("catalog/hive.properties", HIVE + both),
-                           ("catalog/delta.properties", DELTA + both), ("catalog/local.properties", LOCAL.format(lake=self.lake))):
+                           ("catalog/delta.properties", DELTA + both), ("catalog/files.properties", FILES + only_s3),
+                           ("catalog/local.properties", LOCAL.format(lake=self.lake))):
             harness.write(self.etc / name, text.encode())
 
     def find(self):
@@ -212,7 +225,7 @@ class Lake:
     program under test, and what else understands AWS's variables."""
 
     def __init__(self, folder):
-        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw")
+        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw", keeps_requests=True)
         self.trino = Trino(folder / "trino", self.moto, self.versitygw)
         self.servers = []
 
@@ -228,7 +241,7 @@ class Lake:
 
     def __exit__(self, *_):
         while self.servers:
-            self.servers.pop().__exit__()
+            self.servers.pop().__exit__(None, None, None)
 
     def _connect(self):
         import boto3

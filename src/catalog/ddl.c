@@ -43,6 +43,12 @@ enum gm_code gm_ddl_put_registered(const struct gm_ddl *ddl, struct gm_error *er
 	    ddl, "-- partitions are registered: the last statement is to be repeated when there are new ones\n", err);
 }
 
+enum gm_code gm_ddl_put_no_log(const struct gm_ddl *ddl, struct gm_error *err)
+{
+	if (ddl->shape->version >= 0) return GM_OK;
+	return gm_ddl_put(ddl, "-- there is no Delta table yet: to be run after the first run\n", err);
+}
+
 /* --- Names -------------------------------------------------------------------------------------------------------- */
 
 /* What engines take without quotes, of another name. */
