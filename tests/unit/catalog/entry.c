@@ -29,7 +29,7 @@ static json_t *answer(const char *text)
 	json_t *json;
 	assert_true(n < sizeof buffer);
 	for (size_t i = 0; i <= n; i++) buffer[i] = text[i] == '\'' ? '"' : text[i];
-	must(gm_json_parse(buffer, n, 0, &json, &failure));
+	must(gm_json_parse(buffer, n, JSON_DECODE_ANY, &json, &failure));
 	return json;
 }
 
