@@ -271,7 +271,7 @@ def changed(scene, change, *words):
     assert result.json["committed"] and result.json["catalog"]["state"] == "failed"
     for word in words:
         assert word in result.err and word in result.json["catalog"]["error"]["message"], result
-    assert f"gristmill catalog {scene.job} sync" in result.err
+    assert f"gristmill catalog {scene.job} sync" in result.err and f"{scene.database}.tiny: " in result.err
     shown = scene.catalog("show", status=1).json["entries"][0]
     assert shown["state"] == "refused" and shown["advice"]
     assert scene.table()["VersionId"] == before
@@ -411,12 +411,13 @@ def test_what_passes(scene):
     scene.proxy.fail(only("GetTable", refuse("ThrottlingException", "Rate exceeded")), times=None)
     told = scene.run().json["catalog"]
     assert (told["state"], told["created"], told["retries"]) == ("synced", 1, 1)
-    scene.proxy.clear()
-    scene.put(year(2, 1))
-    scene.proxy.fail(only("UpdateTable", refuse("ConcurrentModificationException")), times=None)
-    told = scene.run().json["catalog"]
-    assert (told["state"], told["updated"]) == ("synced", 1)
-    assert scene.operations().count("GetTable") == 2
+    for number, code in enumerate(("ConcurrentModificationException", "OperationTimeoutException", "ResourceNotReadyException")):
+        scene.proxy.clear()
+        scene.put(year(2 + number, 1 + number))
+        scene.proxy.fail(only("UpdateTable", refuse(code)), times=None)
+        told = scene.run().json["catalog"]
+        assert (told["state"], told["updated"]) == ("synced", 1)
+        assert scene.operations().count("GetTable") == 2
 
 
 def test_lost_answers(scene):
@@ -531,6 +532,30 @@ def test_partitions_follow_the_columns_and_the_log(on_moto):
     for values, partition in found.items():
         assert values == ("far",) or [c["Name"] for c in partition["StorageDescriptor"]["Columns"]] == names
     assert found[("p001",)]["Parameters"]["note"] == "theirs" and found[("far",)]["StorageDescriptor"]["Location"] == "s3://elsewhere/far/"
+
+
+def test_a_sleeper_does_not_undo_partitions(on_moto):
+    """It holds an update of older figures, or a removal by an older log, and makes it after another has made better ones."""
+    scene = on_moto
+    register(scene)
+    scene.put(part(1, "a"))
+    scene.run()
+    scene.update(lambda table: table["Parameters"].update({"numFiles": "1"}))
+    partition = scene.partitions()[("a",)]
+    older = {**partition["Parameters"], "numRows": "77"}
+    scene.glue.update_partition(DatabaseName=scene.database, TableName="tiny", PartitionValueList=["a"], PartitionInput={
+        "Values": ["a"], "StorageDescriptor": partition["StorageDescriptor"], "Parameters": older})
+    scene.update(lambda table: table["Parameters"].pop("numRows"))  # so that it looks at all figures
+    gone = {**partition["StorageDescriptor"], "Location": scene.bucket.url("lake/part=b/")}
+    scene.glue.batch_create_partition(DatabaseName=scene.database, TableName="tiny",
+                                      PartitionInputList=[{"Values": ["b"], "StorageDescriptor": gone}])
+    with held(scene, "BatchUpdatePartition") as sleeper:
+        scene.put(part(2, "a"), part(3, "b"))
+        scene.run(env=scene.environment(scene.server.url))
+        assert scene.partitions()[("a",)]["Parameters"]["numRows"] == "2"
+    found = scene.partitions()
+    assert set(found) == {("a",), ("b",)} and found[("a",)]["Parameters"]["numRows"] == "2", sleeper.result
+    assert sleeper.result.json["partitions_removed"] == 1 and sleeper.result.json["partitions_created"] == 1
 
 
 def test_a_partition_that_somebody_registered_elsewhere(scene):

@@ -97,6 +97,8 @@ static enum gm_code code_of(const char *name, enum gm_code by_status)
 	    {"ConcurrentModificationException", GM_CHANGED},
 	    {"VersionMismatchException", GM_CHANGED},
 	    {"OperationTimeoutException", GM_TRANSIENT},
+	    {"ResourceNotReadyException", GM_TRANSIENT},
+	    {"FederationSourceRetryableException", GM_TRANSIENT},
 	};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strcmp(name, known[i].name) == 0) return known[i].code;

@@ -14,8 +14,8 @@ struct gm_entry {
 	bool rows;       /* the shape has them counted */
 };
 
-/* The TableInput of an entry as one makes it where there is none. UNSUPPORTED: partitions are to be computed, and cannot
- * be. USAGE: the location is no text that a catalog can hold. json_decref it. */
+/* The TableInput of an entry as one makes it where there is none. UNSUPPORTED: partitions are to be computed, and
+ * cannot be. USAGE: the location is no text that a catalog can hold. json_decref it. */
 enum gm_code gm_entry_table(const struct gm_entry *entry, const struct gm_shape *shape, json_t **input,
                             struct gm_error *err) GM_CHECK;
 /* The PartitionInput of a folder, with the columns that partitions of the table have. UNSUPPORTED: a value is no UTF-8,

@@ -66,8 +66,8 @@ enum gm_code gm_glue_check_partition(json_t *partition, size_t values, struct gm
 typedef enum gm_code gm_glue_partition_fn(void *context, json_t *partition, struct gm_error *err);
 enum gm_code gm_glue_list_partitions(struct gm_glue *glue, const char *table, size_t values, gm_glue_partition_fn *each,
                                      void *context, struct gm_error *err) GM_CHECK;
-/* One request for up to a batch of partitions: an array of PartitionInput, or of Values for delete. Those that are there
- * already (create) or not there (update, delete) are left out of *done: others were quicker. */
+/* One request for up to a batch of partitions: an array of PartitionInput, or of Values for delete. Those that are
+ * there already (create) or not there (update, delete) are left out of *done: others were quicker. */
 enum gm_code gm_glue_create_partitions(struct gm_glue *glue, const char *table, const json_t *inputs, size_t *done,
                                        struct gm_glue_refusal *refusal, struct gm_error *err) GM_CHECK;
 enum gm_code gm_glue_update_partitions(struct gm_glue *glue, const char *table, const json_t *inputs, size_t *done,

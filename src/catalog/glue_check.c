@@ -8,8 +8,8 @@
  *     SerdeInfo   Name, SerializationLibrary: string; Parameters
  *     Partition   Values: [string]; StorageDescriptor; Parameters; LastAccessTime, LastAnalyzedTime
  *
- * All are optional but the names and the values. Services that stand in for Glue give null for what is not there, or for
- * times a text: those members go. */
+ * All are optional but the names and the values. Services that stand in for Glue give null for what is not there, or
+ * for times a text: those members go. */
 #include "catalog/glue.h"
 
 #include <string.h>

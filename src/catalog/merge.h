@@ -24,7 +24,7 @@ static inline bool gm_differences_any(const struct gm_differences *differences)
 	return differences->count > 0;
 }
 
-/* May the entry be ours: a table, not a view or a link, of a kind that we make, at this location? USAGE: no, and why. */
+/* May the entry be ours: a table, no view or link, of a kind that we make, at this location? USAGE: no, and why. */
 enum gm_code gm_merge_check(const json_t *found, const char *location, struct gm_error *err) GM_CHECK;
 /* found: as gm_glue_check_table left it; may be changed. wanted: by gm_entry_table. *input: the TableInput that makes
  * the entry right, to be written if there are differences. USAGE: it is none of ours. UNSUPPORTED: a column has another

@@ -6,17 +6,17 @@
  *     2  read the log
  *     3  write what differs, if the entry has still that version; else start over
  *
- * What is written never falls behind what was written before it. Say A writes from its log L(A) over version v, which A
- * read in step 1, before it read L(A). Whoever wrote v had read its log before it wrote v, so before A read v, so before
- * A read L(A): and a log that is read later knows at least as much. Whoever writes after v and before A makes A's version
- * stale, and A starts over. Had A read the log first, it could have slept through another's run and sync, then read the
- * newer entry and put its old ranges over it, with the newest version in its hand.
+ * What is written never falls behind what was written before it. Say A writes from its log L(A) over version v, which
+ * A read in step 1, before it read L(A). Whoever wrote v had read its log before it wrote v, so before A read v, so
+ * before A read L(A): and a log that is read later knows at least as much. Whoever writes after v and before A makes
+ * A's version stale, and A starts over. Had A read the log first, it could have slept through another's run and sync,
+ * then read the newer entry and put its old ranges over it, with the newest version in its hand.
  *
- * Registered partitions have no version. Creating and updating are harmless by the same order: a partition that is in an
- * older log is in a newer one, but for removals, which no run makes. Deleting is not: A may have listed p, and not found
- * it in its log; then B commits p, finds it registered, and A deletes it. So after it has deleted anything a runner
- * starts over, and then its step 2 comes after its deletions: B had committed p before it listed it, which was before
- * the deletion, so A now finds p in the log and registers it.
+ * Registered partitions have no version, and nothing keeps a sleeper from putting its older columns and figures over
+ * newer ones, or from deleting what it has listed and not found in its log, and what another has committed since and
+ * found registered. So a runner that has updated or deleted any starts over, and its step 2 comes after what it did:
+ * who was overwritten had committed before it listed or wrote, which was before that, so its commit is now in the log,
+ * and what is wrong is seen and made right. Creating needs none of this: what is there is not created.
  *
  * A runner that dies leaves the entry as it was or as it should be, partitions in between; the next run finds what
  * differs. The statistics follow from the log, so where nothing was committed nothing differs. */
@@ -30,6 +30,7 @@
 
 enum {
 	ROUNDS = 8,           /* how often the entry may move under our hands */
+	LOOKS_MOST = 2,       /* how often what was done to partitions is looked at again: a service may not keep it */
 	DELAY_FIRST_MS = 100, /* before the second round at most so long; twice as long before each further one */
 	DELAY_MOST_MS = 5000,
 };
@@ -177,9 +178,9 @@ static enum gm_code sync_partitions(struct sync *sync, struct gm_work *work, con
 	if (done.foreign > 0)
 		notice(sync, "partitions of %s that somebody has registered with folders elsewhere are left alone: %" PRIu64,
 		       work->name, done.foreign);
-	if (done.extra == 0) return GM_OK;
-	refusal->again = true; /* the log must be read after what was deleted */
-	GM_FAIL(err, GM_CHANGED, "partitions were removed from the catalog while others registered them");
+	if (done.extra + done.stale == 0 || ++work->looks > LOOKS_MOST) return GM_OK;
+	refusal->again = true;
+	GM_FAIL(err, GM_CHANGED, "partitions in the catalog were changed by others at the same time");
 }
 
 static enum gm_code write_entry(struct sync *sync, struct gm_work *work, struct gm_glue_refusal *refusal,
@@ -201,6 +202,13 @@ static enum gm_code write_entry(struct sync *sync, struct gm_work *work, struct 
 
 /* --- Rounds ------------------------------------------------------------------------------------------------------- */
 
+static void name_entry(const struct sync *sync, const struct gm_work *work, struct gm_error *err)
+{
+	char name[sizeof err->object];
+	int n = snprintf(name, sizeof name, "%s.%s", sync->env->job->table.database, work->name);
+	if (n > 0) (void)gm_error_object(err, err->code, name, strlen(name));
+}
+
 /* An entry that cannot be mended is given up, and the other one is not. */
 static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool last, struct gm_error *err)
 {
@@ -208,6 +216,7 @@ static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool l
 	enum gm_code rc = write_entry(sync, work, &refusal, err);
 	bool again = rc != GM_OK && refusal.again && !last;
 	if (rc == GM_NOMEM || rc == GM_INTERRUPTED) return rc;
+	if (rc != GM_OK) name_entry(sync, work, err);
 	work->done = !again;
 	if (rc != GM_OK && !again && sync->first.code == GM_OK) sync->first = *err;
 	return GM_OK;

@@ -1,4 +1,4 @@
-/* work.h - the entries that a job's catalog has of its table, while they are looked at: what sync, read and drop share. */
+/* work.h - a job's entries in its catalog while they are looked at: what sync, read and drop share. */
 #ifndef GM_CATALOG_WORK_H
 #define GM_CATALOG_WORK_H
 
@@ -18,6 +18,7 @@ struct gm_work {
 	char version[GM_GLUE_VERSION_BYTES]; /* of it; "" if Glue did not say */
 	struct gm_registered *registered;    /* NULL unless partitions are registered */
 	bool done;
+	unsigned looks; /* at what was done to its partitions */
 	enum gm_work_outcome outcome;
 };
 /* The entries of a job, by its format; returns how many. */

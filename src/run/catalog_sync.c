@@ -149,7 +149,7 @@ void gm_run_catalog_after(const struct gm_job *job, const struct gm_run_env *env
 		err->code = GM_OK;
 		return;
 	}
-	notice(options, "the table is as it should be, but the catalog was not brought up to date: %s%s%s", err->message,
-	       err->hint[0] != '\0' ? "; " : "", err->hint);
+	notice(options, "the table is as it should be, but the catalog was not brought up to date: %s%s%s%s%s", err->object,
+	       err->object[0] != '\0' ? ": " : "", err->message, err->hint[0] != '\0' ? "; " : "", err->hint);
 	notice(options, "the next run tries again; at once: gristmill catalog %s sync", job->path);
 }
