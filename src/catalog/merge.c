@@ -324,7 +324,7 @@ static enum gm_code copy_input(const json_t *found, json_t **input, struct gm_er
 	static const char *const names[] = {
 	    "Name",      "Description",       "Owner",         "Retention",  "LastAccessTime",   "LastAnalyzedTime",
 	    "TableType", "StorageDescriptor", "PartitionKeys", "Parameters", "ViewOriginalText", "ViewExpandedText"};
-	json_t *made = json_object();
+	json_t *made = json_pack("{s:s}", "Name", name);
 	for (size_t i = 0; made != NULL && i < sizeof names / sizeof names[0]; i++) {
 		json_t *value = json_object_get(found, names[i]);
 		bool empty = json_is_string(value) && json_string_length(value) == 0;
@@ -347,5 +347,5 @@ enum gm_code gm_merge_table(json_t *found, const json_t *wanted, const struct gm
 	GM_TRY(merge_text(found, wanted, "TableType", "the table's type", differences, err));
 	GM_TRY(merge_text(found, wanted, "Description", "the description", differences, err));
 	GM_TRY(merge_parameters(found, json_object_get(wanted, "Parameters"), entry, shape, differences, err));
-	return copy_input(found, input, err);
+	return copy_input(found, entry->name, input, err);
 }
