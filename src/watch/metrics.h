@@ -79,7 +79,7 @@ enum gm_code gm_metrics_new(const char *job_id, int64_t now_us, struct gm_metric
 void gm_metrics_free(struct gm_metrics *metrics); /* NULL is allowed */
 
 /* A run goes on from now. */
-void gm_metrics_begin_run(struct gm_metrics *metrics, int64_t now_us);
+void gm_metrics_begin_run(struct gm_metrics *metrics);
 /* It has ended like that. What it asked of S3 is in its result and is not told again. */
 void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *result, enum gm_code code,
                         int64_t started_us, int64_t ended_us);

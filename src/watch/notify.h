@@ -8,13 +8,18 @@
 
 #include "base/error.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 struct gm_notify {
 	int socket;          /* -1: nobody is told */
 	int64_t watchdog_us; /* a sign of life is wanted at least this often; 0: none is */
+	struct sockaddr_un address;
+	socklen_t address_bytes;
 };
 
-/* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. The environment is left as it is. USAGE, IO: there is a
- * NOTIFY_SOCKET, and it cannot be used. gm_notify_close also after a failure. */
+/* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. The environment is left as it is. USAGE: NOTIFY_SOCKET is no
+ * address. gm_notify_close also after a failure. */
 enum gm_code gm_notify_open(struct gm_notify *notify, struct gm_error *err) GM_CHECK;
 void gm_notify_close(struct gm_notify *notify);
 /* The service has started: the manager has waited for this. */
