@@ -4,8 +4,8 @@
  *
  *     # HELP name what it is          '\' and line breaks are escaped, of which our texts have none
  *     # TYPE name counter             or gauge, or histogram; once, before the first sample
- *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the number:
- *                                     it is as of now, and the textfile collector would refuse it
+ *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the
+ *                                     number: it is as of now, and the textfile collector would refuse it
  *
  * A histogram has samples name_bucket{le="bound"}, which each count what is not above the bound, up to le="+Inf";
  * name_sum; and name_count. Names follow "Metric and label naming": base units, _total behind a counter, one meaning
