@@ -1,0 +1,31 @@
+-- Question: Who touched one entity, and how?
+-- Columns:
+--   user_id     the user; 273950: those who have not signed in; null: not known
+--   call        method and URL with ids replaced by #
+--   calls       how often
+--   refused     of these, answered by status 401 or 403
+--   clients     the kinds of client used
+--   addresses   addresses that the calls came from
+--   first_call  the first call, UTC
+--   last_call   the last call, UTC
+-- Parameters:
+--   first day, last day: the period, both included, UTC
+--   entity: its number, without syn
+WITH calls AS (
+    SELECT *
+    FROM access_record
+    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+        AND entity_id = 51234567 -- parameter: entity
+)
+SELECT
+    user_id,
+    normalized_method_signature AS call,
+    count(*) AS calls,
+    count_if(response_status IN (401, 403)) AS refused,
+    array_sort(array_agg(DISTINCT client)) AS clients,
+    count(DISTINCT trim(split_part(x_forwarded_for, ',', 1))) AS addresses,
+    CAST(min("timestamp") AS timestamp(3)) AS first_call,
+    CAST(max("timestamp") AS timestamp(3)) AS last_call
+FROM calls
+GROUP BY user_id, normalized_method_signature
+ORDER BY user_id, call

@@ -1,0 +1,35 @@
+-- Question: Who calls most?
+-- Columns:
+--   user_id         the user; those who have not signed in are left out
+--   calls           calls made
+--   calls_percent   share of all calls of the period, those of users who have not signed in included
+--   active_days     days on which the user called
+--   calls_kinds     how many different calls were made
+--   clients         the kinds of client used
+--   failed_percent  share of calls with a status of 400 or more
+--   last_call       the last call, UTC
+-- Parameters:
+--   first day, last day: the period, both included, UTC
+--   most rows: how many users are shown
+WITH calls AS (
+    SELECT *
+    FROM access_record
+    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+), users AS (
+    SELECT
+        user_id,
+        count(*) AS calls,
+        round(1e2 * count(*) / sum(count(*)) OVER (), 2) AS calls_percent,
+        count(DISTINCT year || month || day) AS active_days,
+        count(DISTINCT normalized_method_signature) AS calls_kinds,
+        array_sort(array_agg(DISTINCT client)) AS clients,
+        round(1e2 * count_if(response_status >= 400) / count(*), 2) AS failed_percent,
+        CAST(max("timestamp") AS timestamp(3)) AS last_call
+    FROM calls
+    GROUP BY user_id
+)
+SELECT *
+FROM users
+WHERE user_id <> 273950
+ORDER BY calls DESC, user_id
+LIMIT 25 -- parameter: most rows

@@ -1,0 +1,26 @@
+-- Question: From the pages of which portals do calls come?
+-- Columns:
+--   origin             the portal, as the browser's Origin header names it; null: no browser, or a page of the server
+--                      itself
+--   calls              calls made
+--   users              users who signed in and called from there
+--   anonymous_percent  share of calls by nobody in particular
+--   calls_kinds        how many different calls were made
+--   failed_percent     share of calls with a status of 400 or more
+-- Parameters:
+--   first day, last day: the period, both included, UTC
+WITH calls AS (
+    SELECT *
+    FROM access_record
+    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+)
+SELECT
+    origin,
+    count(*) AS calls,
+    count(DISTINCT user_id) FILTER (WHERE user_id <> 273950) AS users,
+    round(1e2 * count_if(coalesce(user_id, 273950) = 273950) / count(*), 2) AS anonymous_percent,
+    count(DISTINCT normalized_method_signature) AS calls_kinds,
+    round(1e2 * count_if(response_status >= 400) / count(*), 2) AS failed_percent
+FROM calls
+GROUP BY origin
+ORDER BY calls DESC, origin
