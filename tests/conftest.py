@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 import harness
+import lake as lakes
 import s3_servers
 
 
@@ -92,6 +93,13 @@ def versitygw(tmp_path_factory):
 def minio(tmp_path_factory):
     with s3_servers.Minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory):
+    """S3, Glue and Trino."""
+    with lakes.Lake(tmp_path_factory.mktemp("lake")) as lake:
+        yield lake
 
 
 @pytest.fixture
