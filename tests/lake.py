@@ -212,7 +212,7 @@ class Lake:
     program under test, and what else understands AWS's variables."""
 
     def __init__(self, folder):
-        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw")
+        self.moto, self.versitygw = Moto(folder / "moto"), s3_servers.Versitygw(folder / "versitygw", keeps_requests=True)
         self.trino = Trino(folder / "trino", self.moto, self.versitygw)
         self.servers = []
 

@@ -1,0 +1,408 @@
+"""queries/*.sql, run by a Trino on the lake of lake.py, as they are. Each answer is compared with what plain Python makes of the records that
+the table was made of (weeks.py); what a query reads is taken from the S3 server's own log. Percentiles are approximate: what Trino says must
+lie between the values that stand two of a hundred places, and one more, before and behind the exact place."""
+import collections
+import datetime
+import functools
+import json
+import math
+import re
+
+import pytest
+
+import harness
+import weeks
+from weeks import ANONYMOUS
+
+pytestmark = pytest.mark.trino
+
+QUERIES = {path.stem: path for path in sorted((harness.ROOT / "queries").glob("*.sql"))}
+DOC = harness.ROOT / "docs/queries.md"
+HIVE, DELTA = ("hive", "review"), ("delta", "review_delta")  # catalog and database: the same table, by either connector
+YEARS = (2020, 2026)  # of the partition projection
+BEFORE = (datetime.date(2023, 12, 16), datetime.date(2023, 12, 29))
+# --- Answers, by Python -----------------------------------------------------------------------------------------------------
+
+
+class About:
+    """Equal to any number between two."""
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def __eq__(self, value):
+        return value is not None and self.low <= value <= self.high
+
+    def __repr__(self):
+        return f"{self.low}..{self.high}"
+
+
+def rounded(value, digits):
+    half = 0.5 * 10**-digits + 1e-9
+    return About(value - half, value + half)
+
+
+def percent(part, whole):
+    """Of whole, the rows; of part, those that count. Two digits."""
+    return rounded(100 * len(part) / len(whole), 2) if whole else None
+
+
+def percentile(share, rows):
+    values = sorted(row["elapse_ms"] for row in rows)
+    last = len(values) - 1
+    return About(values[max(0, math.floor((share - 0.02) * last) - 1)], values[min(last, math.ceil((share + 0.02) * last) + 1)]) if values else None
+
+
+def group(rows, *by):
+    """Groups of rows: their values of some columns -> the rows. by: names of columns, or functions of a row."""
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[tuple(column(row) if callable(column) else row[column] for column in by)].append(row)
+    return groups
+
+
+def nulls_last(*values):
+    """A key to sort by."""
+    return [(value is None, value) for value in values]
+
+
+def with_status(rows, low, high=599):
+    return [row for row in rows if low <= row["response_status"] <= high]
+
+
+def refused(rows):
+    return [row for row in rows if row["response_status"] in (401, 403)]
+
+
+def anonymous(rows):
+    return [row for row in rows if row["user_id"] in (None, ANONYMOUS)]
+
+
+def users(rows):
+    return len({row["user_id"] for row in rows} - {None, ANONYMOUS})
+
+
+def different(rows, column):
+    """How many values a column has, or which, in order, with null at the end."""
+    return sorted({row[column] for row in rows}, key=nulls_last)
+
+
+def kinds(rows):
+    return len(set(different(rows, "normalized_method_signature")) - {None})
+
+
+def address(row):
+    return row["x_forwarded_for"].split(",")[0].strip()
+
+
+def addresses(rows):
+    return len({address(row) for row in rows})
+
+
+def text(time):
+    """A time as Trino writes it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time.microsecond // 1000:03}"
+
+
+def first(rows):
+    return text(min(row["timestamp"] for row in rows))
+
+
+def last(rows):
+    return text(max(row["timestamp"] for row in rows))
+
+
+def counted(rows, column):
+    """A histogram as JSON has it."""
+    return {str(value): number for value, number in collections.Counter(row[column] for row in rows).items()}
+
+
+def overview_by_day(now, _):
+    return [[day.isoformat(), len(rows), users(rows), percent(anonymous(rows), rows), len(with_status(rows, 400, 499)), len(with_status(rows, 500)),
+             percentile(0.95, rows)] for (day,), rows in sorted(group(now, "date").items())]
+
+
+def traffic_by_client(now, _):
+    groups = sorted(group(now, "client", "client_version").items(), key=lambda of: nulls_last(-len(of[1]), *of[0]))
+    return [[*key, len(rows), percent(rows, now), users(rows), percent(with_status(rows, 400), rows)] for key, rows in groups]
+
+
+def traffic_by_portal(now, _):
+    groups = sorted(group(now, "origin").items(), key=lambda of: nulls_last(-len(of[1]), *of[0]))
+    return [[origin, len(rows), users(rows), percent(anonymous(rows), rows), kinds(rows), percent(with_status(rows, 400), rows)]
+            for (origin,), rows in groups]
+
+
+def slowest_calls(now, _):
+    """All of them: which ones are shown, and in which order, is as approximate as the percentiles."""
+    return [[call, len(rows), percentile(0.5, rows), percentile(0.95, rows), percentile(0.99, rows), max(row["elapse_ms"] for row in rows),
+             rounded(sum(row["elapse_ms"] for row in rows) / 1000, 1)]
+            for (call,), rows in group(now, "normalized_method_signature").items() if len(rows) >= 20]
+
+
+def errors_by_call_and_client(now, _):
+    answer = []
+    for key, rows in group(now, "normalized_method_signature", "client").items():
+        if failed := with_status(rows, 400):
+            answer.append([*key, len(rows), len(with_status(rows, 400, 499)), len(with_status(rows, 500)), percent(failed, rows),
+                           counted(failed, "response_status")])
+    assert len(answer) > 100
+    return sorted(answer, key=lambda row: nulls_last(-row[4], -row[3], row[0], row[1]))[:100]
+
+
+def errors_by_server(now, _):
+    def worst_first(of):
+        return -math.floor(10000 * len(with_status(of[1], 500)) / len(of[1]) + 0.5), of[0]
+
+    return [[*key, len(rows), len(with_status(rows, 500)), percent(with_status(rows, 500), rows), percentile(0.95, rows), first(rows), last(rows)]
+            for key, rows in sorted(group(now, "vm_id", "instance").items(), key=worst_first)]
+
+
+def instance_against_last(now, _):
+    """Without the ratio, and in any order, as slowest_calls()."""
+    answer = []
+    for (call,), rows in group(now, "normalized_method_signature").items():
+        sides = [[row for row in rows if row["instance"] == instance] for instance in ("491", "490")]
+        answer.append([call, *map(len, sides), *(percent(with_status(side, 500), side) for side in sides),
+                       *(percentile(0.5, side) for side in sides), *(percentile(0.95, side) for side in sides)])
+    return answer
+
+
+def busiest_hours(now, _):
+    def hour(row):
+        return row["timestamp"].replace(minute=0, second=0, microsecond=0)
+
+    answer = []
+    for (begin,), rows in group(now, hour).items():
+        minutes = collections.Counter(row["timestamp"].minute for row in rows)
+        answer.append([text(begin), len(rows), max(minutes.values()), rounded(sum(row["elapse_ms"] for row in rows) / len(rows), 1),
+                       len(with_status(rows, 429, 429)), len(with_status(rows, 500))])
+    return sorted(answer, key=lambda row: (-row[1], row[0]))[:24]
+
+
+def rate_limited(now, _):
+    answer = []
+    for key, rows in group(now, "user_id", "client", "client_version").items():
+        if limited := with_status(rows, 429, 429):
+            answer.append([*key, len(rows), len(limited), percent(limited, rows), kinds(limited), first(limited), last(limited)])
+    return sorted(answer, key=lambda row: nulls_last(-row[4], *row[:3]))
+
+
+def top_users(now, _):
+    groups = [(user, rows) for (user,), rows in group(now, "user_id").items() if user not in (None, ANONYMOUS)]
+    groups.sort(key=lambda of: (-len(of[1]), of[0]))
+    assert len(groups) > 25
+    return [[user, len(rows), percent(rows, now), len(different(rows, "date")), kinds(rows), different(rows, "client"),
+             percent(with_status(rows, 400), rows), last(rows)] for user, rows in groups[:25]]
+
+
+def top_entities(now, _):
+    answer = []
+    for (entity,), rows in group(now, "entity_id").items():
+        if entity is not None:
+            methods = counted([row for row in rows if row["method"] is not None], "method")
+            answer.append([f"syn{entity}", len(rows), users(rows), percent(anonymous(rows), rows), len(refused(rows)), methods])
+    assert len(answer) > 25
+    return sorted(answer, key=lambda row: (-row[1], row[0]))[:25]
+
+
+def anonymous_share(now, _):
+    def line(client, rows):
+        return [client, len(rows), len(anonymous(rows)), percent(anonymous(rows), rows), addresses(anonymous(rows))]
+
+    lines = [line(client, rows) for (client,), rows in group(now, "client").items()]
+    return [line("all", now), *sorted(lines, key=lambda row: (-row[1], row[0]))]
+
+
+def unused_endpoints(now, before):
+    used = set(different(now, "normalized_method_signature"))
+    answer = [[call, len(rows), users(rows), different(rows, "client"), last(rows)]
+              for (call,), rows in group(before, "normalized_method_signature").items() if call not in used]
+    return sorted(answer, key=lambda row: (-row[1], row[0]))
+
+
+def new_clients(now, before):
+    known = set(group(before, "client", "client_version"))
+    answer = [[*key, min(row["user_agent"] for row in rows), len(rows), users(rows), first(rows), percent(with_status(rows, 400), rows)]
+              for key, rows in group(now, "client", "client_version").items() if key not in known]
+    return sorted(answer, key=lambda row: nulls_last(-row[3], row[0], row[1]))
+
+
+def logins_by_method(now, _):
+    answer = [[*key, len(rows), percent(rows, now), users(rows), len(with_status(rows, 401, 401))]
+              for key, rows in group(now, lambda row: row["auth_method"] or "none", "client").items()]
+    return sorted(answer, key=lambda row: (row[0], -row[2], row[1]))
+
+
+def oauth_clients(now, _):
+    answer = [[client, len(rows), users(rows), kinds(rows), len(set(different(rows, "entity_id")) - {None}), percent(with_status(rows, 400), rows),
+               first(rows), last(rows)] for (client,), rows in group(now, "oauth_client_id").items() if client is not None]
+    return sorted(answer, key=lambda row: (-row[1], row[0]))
+
+
+def access_refused(now, _):
+    answer = []
+    for key, rows in group(now, "user_id", address).items():
+        if no := refused(rows):
+            answer.append([*key, len(no), len(set(different(no, "entity_id")) - {None}), len(rows), first(no), last(no)])
+    assert len(answer) > 50
+    return sorted(answer, key=lambda row: nulls_last(-row[2], row[0], row[1]))[:50]
+
+
+def addresses_by_user(now, _):
+    answer = [[user, addresses(rows), len(rows), different(rows, "auth_method"), len(refused(rows))]
+              for (user,), rows in group(now, "user_id").items() if user not in (None, ANONYMOUS) and addresses(rows) >= 3]
+    return sorted(answer, key=lambda row: (-row[1], row[0]))
+
+
+def entity_audit(now, _):
+    wanted = [row for row in now if row["entity_id"] == weeks.WANTED]
+    answer = [[*key, len(rows), len(refused(rows)), different(rows, "client"), addresses(rows), first(rows), last(rows)]
+              for key, rows in group(wanted, "user_id", "normalized_method_signature").items()]
+    return sorted(answer, key=lambda row: nulls_last(row[0], row[1]))
+
+
+def user_audit(now, _):
+    names = ["method", "request_url", "query_string", "response_status", "entity_id", "client", "client_version", "auth_method", "oauth_client_id"]
+    return sorted(([text(row["timestamp"]), *(row[name] for name in names), address(row), row["session_id"]]
+                   for row in now if row["user_id"] == weeks.THIEF), key=lambda row: (row[0], row[-1]))
+
+
+def duplicates(now, _):
+    return [[key, len(rows), [day.isoformat() for day in different(rows, "date")], len(group(rows, "user_id", "method", "request_url")) == 1,
+             first(rows), last(rows)] for (key,), rows in sorted(group(filter(lambda row: row["session_id"], now), "session_id").items()) if len(rows) > 1]
+
+
+def quality(now, _):
+    def line(day, rows):
+        odd = [[row for row in rows if not row["session_id"]], [row for row in rows if row["normalized_method_signature"] is None],
+               [row for row in rows if "INVALID URL" in (row["normalized_method_signature"] or "")], [row for row in rows if row["client"] == "UNKNOWN"],
+               [row for row in rows if row["user_id"] is None], [row for row in rows if row["elapse_ms"] < 0]]
+        assert all(odd), "nothing of a kind to find"
+        return [day.isoformat(), len(rows), 0, 0, *map(len, odd)]
+
+    return [line(day, rows) for (day,), rows in sorted(group(now, "date").items())]
+
+
+# --- The table, and what Trino says -----------------------------------------------------------------------------------------
+
+PARQUET = {"InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+           "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"}
+SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+
+def enter(lake, prefix):
+    """The table below this prefix, as access_record: a Hive table with partition projection, a Delta table."""
+    log = lake.s3.get_object(Bucket=lake.bucket.name, Key=f"{prefix}_delta_log/{0:020}.json")["Body"].read()
+    schema = json.loads(next(action["metaData"] for action in map(json.loads, log.splitlines()) if "metaData" in action)["schemaString"])
+    columns = [{"Name": field["name"], "Type": field["type"].replace("long", "bigint")} for field in schema["fields"]]
+    keys = [column for column in columns if column["Name"] in ("year", "month", "day")]
+    ranges = {"year.range": f"{YEARS[0]},{YEARS[1]}", "month.range": "1,12", "month.digits": "2", "day.range": "1,31", "day.digits": "2",
+              **{f"{key['Name']}.type": "integer" for key in keys}}
+    hive = {"projection.enabled": "true", **{f"projection.{name}": value for name, value in ranges.items()}}
+    for (_, database), columns, keys, more, serde in (
+            (HIVE, [column for column in columns if column not in keys], keys, hive, {}),
+            (DELTA, columns, [], {"spark.sql.sources.provider": "delta"}, {"path": lake.bucket.url(prefix)})):
+        lake.glue.create_database(DatabaseInput={"Name": database})
+        storage = {**PARQUET, "Columns": columns, "Location": lake.bucket.url(prefix),
+                   "SerdeInfo": {"SerializationLibrary": SERDE, "Parameters": {"serialization.format": "1", **serde}}}
+        lake.glue.create_table(DatabaseName=database, TableInput={
+            "Name": "access_record", "TableType": "EXTERNAL_TABLE", "PartitionKeys": keys, "StorageDescriptor": storage,
+            "Parameters": {"EXTERNAL": "TRUE", **more}})
+
+
+class Scene:
+    """The table of the weeks' records in the lake, and the same records as rows."""
+
+    def __init__(self, lake, folder):
+        self.lake, objects = lake, weeks.objects()
+        self.rows = weeks.rows(objects)
+        for name, data in objects.items():
+            harness.write(folder / name, data)
+        summary = harness.run(harness.MAIN_JOB, folder, lake.bucket.url("weeks/"), env=lake.env).json
+        assert summary["rows_written"] == len(self.rows) and summary["duplicates"] > 0 and summary["quarantined"] > 0
+        enter(lake, "weeks/")
+
+    def between(self, days):
+        return [row for row in self.rows if days[0] <= row["date"] <= days[1]]
+
+    def ask(self, statement, where):
+        """The answer, and the days whose folders were listed or whose files were read for it."""
+        with self.lake.versitygw.requests() as requests:
+            answer = self.lake.query(statement, *where)
+        found = [re.search(r"year=(\d{4})/month=(\d\d)/day=(\d\d)", url) for _, url in requests]
+        return answer, {"-".join(day.groups()) for day in found if day}
+
+    @functools.cache
+    def answer(self, name, where):
+        """To one of the files, as it is."""
+        return self.ask(QUERIES[name].read_text(), where)
+
+
+@pytest.fixture(scope="module")
+def scene(lake, tmp_path_factory):
+    return Scene(lake, tmp_path_factory.mktemp("weeks") / "input")
+
+
+def days_between(first, last):
+    return {day.isoformat() for day in weeks.DAYS if first <= day <= last}
+
+
+def in_any_order(rows):
+    return sorted(rows, key=lambda row: row[0] or "")
+
+
+def check_rows(name, rows, now, before):
+    """Of an answer to a file, for these rows of the table."""
+    expected = globals()[name.replace("-", "_")](now, before)
+    assert expected, "a question without an answer tests nothing"
+    if name == "slowest-calls":
+        p95 = {row[0]: row[3] for row in expected}
+        assert len(expected) > len(rows) == 15 and [row[3] for row in rows] == sorted((row[3] for row in rows), reverse=True)
+        shown = {row[0] for row in rows}
+        assert all(p95[call].low <= rows[-1][3] for call in p95 if call not in shown)
+        expected = [row for row in expected if row[0] in shown]
+    if name == "instance-against-last":
+        ratios = [row[-1] for row in rows]
+        assert ratios == sorted(ratios, key=lambda ratio: -math.inf if ratio is None else -ratio) and None not in ratios[:10]
+        assert ratios == [row[-3] and row[-2] and rounded(row[-3] / row[-2], 2) for row in rows]
+        rows = [row[:-1] for row in rows]
+    if name in ("slowest-calls", "instance-against-last"):
+        rows, expected = in_any_order(rows), in_any_order(expected)
+    for got, want in zip(rows, expected):
+        assert want == got
+    assert len(rows) == len(expected)
+
+
+@pytest.mark.parametrize("where", [HIVE, DELTA], ids=["hive", "delta"])
+@pytest.mark.parametrize("name", QUERIES)
+def test_answer(scene, name, where):
+    answer, _ = scene.answer(name, where)
+    check_rows(name, answer.rows, scene.between(weeks.WEEK), scene.between(BEFORE))
+
+
+@pytest.mark.parametrize("where", [HIVE, DELTA], ids=["hive", "delta"])
+@pytest.mark.parametrize("name", QUERIES)
+def test_reads_no_day_but_those_asked_for(scene, name, where):
+    """Neither lists its folder nor opens a file of it. The days are taken from the file, which checks that test_answer() has the same."""
+    asked = re.findall(r"BETWEEN '(\d{4}-\d\d-\d\d)' AND '(\d{4}-\d\d-\d\d)'", QUERIES[name].read_text())
+    ranges = [tuple(map(datetime.date.fromisoformat, pair)) for pair in asked]
+    assert ranges in ([weeks.WEEK], [weeks.WEEK, BEFORE])
+    _, read = scene.answer(name, where)
+    assert read == set().union(*(days_between(*pair) for pair in ranges))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_head(scene, name):
+    """Each file says what is asked, what each column of the answer is, in their order, and what to edit; and is one statement."""
+    text = QUERIES[name].read_text()
+    head = re.match(r"-- Question: .+\?\n-- Columns:\n((?:--   .+\n)+)-- Parameters:\n((?:--   .+\n)+)WITH calls AS \(\n", text)
+    assert head and ";" not in text[head.end():] and "--" not in re.sub(r" -- parameters?: .+| -- 273950 stands for .+", "", text[head.end():])
+    columns = re.findall(r"^--   (\w+) ", head[1], re.M)
+    assert columns == [column["name"] for column in scene.answer(name, HIVE)[0].columns]
+    told = [name for line in re.findall(r"^--   (.+?):", head[2], re.M) for name in line.split(", ")]
+    marked = [name for line in re.findall(r" -- parameters?: (.+)", text) for name in line.split(", ")]
+    assert sorted(told) == sorted(marked), "the parameters of the head are those that stand in the statement"
+    assert max(map(len, text.splitlines())) <= 140
+
+
