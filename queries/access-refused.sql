@@ -7,13 +7,15 @@
 --   calls             all calls of this user from this address
 --   first_refused     the first refusal, UTC
 --   last_refused      the last refusal, UTC
--- Parameters:
---   first day, last day: the period, both included, UTC
---   most rows: how many pairs of user and address are shown
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 )
 SELECT
     user_id,
@@ -27,4 +29,4 @@ FROM calls
 GROUP BY user_id, trim(split_part(x_forwarded_for, ',', 1))
 HAVING count_if(response_status IN (401, 403)) > 0
 ORDER BY refused DESC, user_id, address
-LIMIT 50 -- parameter: most rows
+LIMIT 50

@@ -5,13 +5,16 @@
 --   calls         calls made
 --   auth_methods  how the calls were authenticated
 --   refused       calls answered by status 401 or 403
--- Parameters:
---   first day, last day: the period, both included, UTC
---   least addresses: users of fewer are left out
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day,
+        3 AS least_addresses -- users of fewer are left out
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 )
 SELECT
     user_id,
@@ -22,5 +25,5 @@ SELECT
 FROM calls
 WHERE user_id <> 273950
 GROUP BY user_id
-HAVING count(DISTINCT trim(split_part(x_forwarded_for, ',', 1))) >= 3 -- parameter: least addresses
+HAVING count(DISTINCT trim(split_part(x_forwarded_for, ',', 1))) >= (SELECT least_addresses FROM parameters)
 ORDER BY addresses DESC, user_id

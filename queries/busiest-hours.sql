@@ -6,13 +6,15 @@
 --   mean_ms         mean time to serve a call, in milliseconds
 --   rate_limited    calls turned away with status 429
 --   server_errors   calls with a status of 500 or more
--- Parameters:
---   first day, last day: the period, both included, UTC
---   most rows: how many hours are shown
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 ), minutes AS (
     SELECT
         CAST(date_trunc('minute', "timestamp") AS timestamp(3)) AS minute,
@@ -34,4 +36,4 @@ SELECT
 FROM minutes
 GROUP BY 1
 ORDER BY calls DESC, hour
-LIMIT 24 -- parameter: most rows
+LIMIT 24

@@ -7,13 +7,15 @@
 --   server_errors   of these, with a status of 500 or more
 --   failed_percent  share of calls with a status of 400 or more
 --   statuses        each status of 400 or more, and how often it was answered
--- Parameters:
---   first day, last day: the period, both included, UTC
---   most rows: how many pairs of call and client are shown
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 )
 SELECT
     normalized_method_signature AS call,
@@ -27,4 +29,4 @@ FROM calls
 GROUP BY normalized_method_signature, client
 HAVING count_if(response_status >= 400) > 0
 ORDER BY server_errors DESC, client_errors DESC, call, client
-LIMIT 100 -- parameter: most rows
+LIMIT 100

@@ -10,13 +10,17 @@
 --   new_p95_ms          95 of 100 calls took no longer on the new instance
 --   old_p95_ms          the same of the old one
 --   p95_ratio           new_p95_ms by old_p95_ms: 2 is twice as slow
--- Parameters:
---   first day, last day: the period, both included, UTC; days on which either instance served
---   new instance, old instance: the releases to compare
-WITH calls AS (
-    SELECT *, CASE instance WHEN '491' THEN 'new' WHEN '490' THEN 'old' END AS side -- parameters: new instance, old instance
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day,
+        '491' AS new_instance, -- the releases to compare
+        '490' AS old_instance
+), calls AS (
+    SELECT access_record.*, CASE instance WHEN new_instance THEN 'new' WHEN old_instance THEN 'old' END AS side
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 ), sides AS (
     SELECT
         normalized_method_signature AS call,

@@ -7,17 +7,22 @@
 --   users           users who signed in and called with it
 --   first_call      when it was first seen, UTC
 --   failed_percent  share of calls with a status of 400 or more
--- Parameters:
---   first day, last day: the period, both included, UTC
---   first day before, last day before: the time that the period is compared with
-WITH calls AS (
-    SELECT *, true AS recent
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day,
+        '2023-12-16' AS first_day_before, -- what it is compared with
+        '2023-12-29' AS last_day_before
+), calls AS (
+    SELECT access_record.*, true AS recent
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
     UNION ALL
-    SELECT *, false AS recent
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-16' AND '2023-12-29' -- parameters: first day before, last day before
+    SELECT access_record.*, false AS recent
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day_before, 1, 4) AND substr(last_day_before, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day_before AND last_day_before
 )
 SELECT
     client,

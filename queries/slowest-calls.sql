@@ -7,14 +7,16 @@
 --   p99_ms   99 of 100 calls took no longer
 --   max_ms   the slowest one
 --   total_s  seconds that servers spent on all of them
--- Parameters:
---   first day, last day: the period, both included, UTC
---   least calls: rarer ones are left out, since their percentiles say little
---   most rows: how many calls are shown
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day,
+        20 AS least_calls -- rarer calls are left out: their percentiles say little
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 )
 SELECT
     normalized_method_signature AS call,
@@ -26,6 +28,6 @@ SELECT
     round(sum(elapse_ms) / 1e3, 1) AS total_s
 FROM calls
 GROUP BY normalized_method_signature
-HAVING count(*) >= 20 -- parameter: least calls
+HAVING count(*) >= (SELECT least_calls FROM parameters)
 ORDER BY p95_ms DESC, call
-LIMIT 15 -- parameter: most rows
+LIMIT 15

@@ -6,13 +6,15 @@
 --   anonymous_percent  share of calls by nobody in particular
 --   refused            calls answered by status 401 or 403
 --   methods            each HTTP method, and how often it was used
--- Parameters:
---   first day, last day: the period, both included, UTC
---   most rows: how many entities are shown
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
 )
 SELECT
     'syn' || CAST(entity_id AS varchar) AS entity,
@@ -25,4 +27,4 @@ FROM calls
 WHERE entity_id IS NOT NULL
 GROUP BY entity_id
 ORDER BY calls DESC, entity
-LIMIT 25 -- parameter: most rows
+LIMIT 25

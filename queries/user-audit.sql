@@ -12,14 +12,17 @@
 --   oauth_client_id  OAuth client that acted for the user
 --   address          where the call came from, as the first proxy saw it
 --   session_id       unique id of the call
--- Parameters:
---   first day, last day: the period, both included, UTC
---   user: the id of the user
-WITH calls AS (
-    SELECT *
-    FROM access_record
-    WHERE year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05' -- parameters: first day, last day
-        AND user_id = 3350002 -- parameter: user
+WITH parameters AS (
+    SELECT
+        '2023-12-30' AS first_day, -- the period, both days included, UTC
+        '2024-01-05' AS last_day,
+        3350002 AS wanted_user -- the id of the user
+), calls AS (
+    SELECT access_record.*
+    FROM access_record CROSS JOIN parameters
+    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
+        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
+        AND user_id = wanted_user
 )
 SELECT
     CAST("timestamp" AS timestamp(3)) AS time,

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.trino
 QUERIES = {path.stem: path for path in sorted((harness.ROOT / "queries").glob("*.sql"))}
 DOC = harness.ROOT / "docs/queries.md"
 HIVE, DELTA = ("hive", "review"), ("delta", "review_delta")  # catalog and database: the same table, by either connector
-YEARS = (2020, 2026)  # of the partition projection
+PARAMETER = re.compile(r"^        (\S+) AS (\w+),?(?: -- .+)?$", re.M)  # its value, its name
+YEARS = (2023, 2024)  # of the partition projection: 744 days that may be
 BEFORE = (datetime.date(2023, 12, 16), datetime.date(2023, 12, 29))
 # --- Answers, by Python -----------------------------------------------------------------------------------------------------
 
@@ -385,8 +386,9 @@ def test_answer(scene, name, where):
 @pytest.mark.parametrize("name", QUERIES)
 def test_reads_no_day_but_those_asked_for(scene, name, where):
     """Neither lists its folder nor opens a file of it. The days are taken from the file, which checks that test_answer() has the same."""
-    asked = re.findall(r"BETWEEN '(\d{4}-\d\d-\d\d)' AND '(\d{4}-\d\d-\d\d)'", QUERIES[name].read_text())
-    ranges = [tuple(map(datetime.date.fromisoformat, pair)) for pair in asked]
+    values = {parameter: value for value, parameter in PARAMETER.findall(QUERIES[name].read_text())}
+    ranges = [tuple(datetime.date.fromisoformat(values[f"{end}_day{suffix}"].strip("'")) for end in ("first", "last"))
+              for suffix in ("", "_before") if f"first_day{suffix}" in values]
     assert ranges in ([weeks.WEEK], [weeks.WEEK, BEFORE])
     _, read = scene.answer(name, where)
     assert read == set().union(*(days_between(*pair) for pair in ranges))
@@ -394,15 +396,75 @@ def test_reads_no_day_but_those_asked_for(scene, name, where):
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_head(scene, name):
-    """Each file says what is asked, what each column of the answer is, in their order, and what to edit; and is one statement."""
+    """Each file is one statement, says what is asked and what each column of the answer is, in their order; and has its parameters, each of which
+    is used, at its top."""
     text = QUERIES[name].read_text()
-    head = re.match(r"-- Question: .+\?\n-- Columns:\n((?:--   .+\n)+)-- Parameters:\n((?:--   .+\n)+)WITH calls AS \(\n", text)
-    assert head and ";" not in text[head.end():] and "--" not in re.sub(r" -- parameters?: .+| -- 273950 stands for .+", "", text[head.end():])
-    columns = re.findall(r"^--   (\w+) ", head[1], re.M)
-    assert columns == [column["name"] for column in scene.answer(name, HIVE)[0].columns]
-    told = [name for line in re.findall(r"^--   (.+?):", head[2], re.M) for name in line.split(", ")]
-    marked = [name for line in re.findall(r" -- parameters?: (.+)", text) for name in line.split(", ")]
-    assert sorted(told) == sorted(marked), "the parameters of the head are those that stand in the statement"
-    assert max(map(len, text.splitlines())) <= 140
+    head = re.match(r"-- Question: .+\?\n-- Columns:\n((?:--   .+\n)+)WITH parameters AS \(\n    SELECT\n((?:        .+\n)+)\), calls AS \(\n", text)
+    assert head and ";" not in text[head.start(2):] and max(map(len, text.splitlines())) <= 140
+    assert re.findall(r"^--   (\w+) ", head[1], re.M) == [column["name"] for column in scene.answer(name, HIVE)[0].columns]
+    parameters = [parameter for _, parameter in PARAMETER.findall(head[2])]
+    assert len(parameters) == head[2].count("\n") and parameters[:2] == ["first_day", "last_day"]
+    assert all(re.search(rf"\b{parameter}\b", text[head.end():]) for parameter in parameters)
 
 
+# --- Parameters -------------------------------------------------------------------------------------------------------------
+
+OTHER = (datetime.date(2023, 12, 20), datetime.date(2023, 12, 31))
+
+
+def edited(name, **values):
+    """The text of a file with other values of its parameters, as SQL has them."""
+    return PARAMETER.sub(lambda found: found[0].replace(found[1], values.get(found[2], found[1]), 1), QUERIES[name].read_text())
+
+
+@pytest.mark.parametrize("where", [HIVE, DELTA], ids=["hive", "delta"])
+def test_parameters_are_edited_or_given(scene, where):
+    """The two ways that docs/queries.md tells: by text, as people and Redash do it, and by question marks, as Athena and JDBC do it."""
+    first, last = (f"'{day.isoformat()}'" for day in OTHER)
+    asked = edited("slowest-calls", first_day="?", last_day="?", least_calls="?").replace("'", "''")
+    for statement in (edited("slowest-calls", first_day=first, last_day=last, least_calls="25"),
+                      f"EXECUTE IMMEDIATE '{asked}' USING {first}, {last}, 25"):
+        answer, read = scene.ask(statement, where)
+        assert read == days_between(*OTHER)
+        calls = {call: len(rows) for (call,), rows in group(scene.between(OTHER), "normalized_method_signature").items() if len(rows) >= 25}
+        assert min(calls.values()) < 30 and {row[0]: row[1] for row in answer.rows}.items() <= calls.items() and len(answer.rows) == min(15, len(calls))
+
+
+# --- What prunes, and what does not -----------------------------------------------------------------------------------------
+
+CASES = {  # condition -> days listed, of the 744 that the projection has, of which 24 exist
+    "year BETWEEN '2023' AND '2024' AND year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05'": 7,
+    "year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05'": 7,
+    "year = '2023' AND month = '12' AND day >= '30' OR year = '2024' AND month = '01' AND day <= '05'": 7,
+    "(year, month, day) BETWEEN ('2023', '12', '30') AND ('2024', '01', '05')": 7,
+    "date(year || '-' || month || '-' || day) BETWEEN DATE '2023-12-30' AND DATE '2024-01-05'": 20,
+    "try(date(year || '-' || month || '-' || day)) BETWEEN DATE '2023-12-30' AND DATE '2024-01-05'": 744,
+    "\"timestamp\" >= TIMESTAMP '2023-12-30' AND \"timestamp\" < TIMESTAMP '2024-01-06'": 744,
+}
+
+
+@pytest.mark.parametrize("condition", CASES)
+def test_what_prunes(scene, condition):
+    """All conditions ask for the same rows. What is listed is what docs/queries.md says."""
+    answer, read = scene.ask(f"SELECT count(*) FROM access_record WHERE {condition}", HIVE)
+    assert answer.rows == [[len(scene.between(weeks.WEEK))]]
+    assert len(read) == CASES[condition]
+    assert f"| `{condition}` | {CASES[condition]} |" in DOC.read_text()
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------------
+
+
+def test_page_lists_every_file():
+    text = DOC.read_text()
+    listed = dict(re.findall(r"^\| \[([\w-]+)\.sql\]\(\.\./queries/\1\.sql\) \| (.+) \|$", text, re.M))
+    assert listed == {name: re.search("-- Question: (.+)", path.read_text())[1] for name, path in QUERIES.items()}
+
+
+def test_page_shows_an_answer(scene):
+    """That of traffic-by-client.sql, to the letter."""
+    answer, _ = scene.answer("traffic-by-client", HIVE)
+    lines = [[column["name"] for column in answer.columns]] + [["" if value is None else str(value) for value in row] for row in answer.rows]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    shown = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    assert f"```\n{shown}\n```" in DOC.read_text(), shown
