@@ -107,6 +107,11 @@ static char *rules_text(struct gm_arena *arena, const struct gm_column *column)
 	char *text = gm_arena_printf(arena, "%s", column->required ? "required" : "");
 	if (text != NULL && column->fallback != NULL)
 		text = gm_arena_printf(arena, "default %s", gm_load_quote(column->fallback, column->fallback_bytes).text);
+	if (text != NULL && column->not_after_us > 0) {
+		char beyond[24];
+		gm_load_duration_text(column->not_after_us, beyond);
+		text = gm_arena_printf(arena, "%s%snot after: run + %s", text, *text == '\0' ? "" : ", ", beyond);
+	}
 	if (text != NULL && column->on_error != GM_ON_ERROR_NULL)
 		text = gm_arena_printf(arena, "%s%serror: %s", text, *text == '\0' ? "" : ", ",
 		                       gm_load_word(GM_SECTION_COLUMN, "on_error", column->on_error));
@@ -207,8 +212,10 @@ static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const
 	if (job->table.name[0] != '\0' || job->table.database[0] != '\0')
 		GM_TRY(gm_buf_printf(out, err, "name       %s%s%s\n", job->table.database,
 		                     job->table.database[0] != '\0' && job->table.name[0] != '\0' ? "." : "", job->table.name));
-	if (job->catalog_requested != 0)
-		GM_TRY(gm_buf_printf(out, err, "catalog    glue (catalog sync is not part of this version)\n"));
+	if (job->catalog.type != GM_CATALOG_NONE)
+		GM_TRY(gm_buf_printf(out, err, "catalog    glue (%s, %s)\n",
+		                     gm_load_word(GM_SECTION_CATALOG, "format", job->catalog.format),
+		                     gm_load_word(GM_SECTION_CATALOG, "partitions", job->catalog.partitions)));
 	GM_TRY(print_names(out, "partition", job, false, err));
 	GM_TRY(print_names(out, "unique by", job, true, err));
 	if (job->where != NULL) {
@@ -264,7 +271,8 @@ static bool add_all(const struct gm_job *job, json_t *object)
 	return add_columns(job, json_object_get(object, "columns")) && add_table(job, json_object_get(object, "table")) &&
 	       add_source(job, json_object_get(object, "source")) &&
 	       json_object_set_new(object, "hash", json_string(hash)) == 0 &&
-	       json_object_set_new(object, "catalog", json_string(job->catalog_requested != 0 ? "glue" : "none")) == 0;
+	       json_object_set_new(object, "catalog",
+	                           json_string(gm_load_word(GM_SECTION_CATALOG, "type", job->catalog.type))) == 0;
 }
 
 static enum gm_code describe_json(const struct gm_job *job, char **text, struct gm_error *err)

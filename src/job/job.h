@@ -29,6 +29,7 @@ struct gm_column {
 	enum gm_time_unit unit;
 	bool required;
 	enum gm_on_error on_error;
+	int64_t not_after_us; /* a value further beyond the run's time goes to quarantine; 0: any will do */
 	const char *fallback; /* `default:` as text, NULL: none; it fits the type, and the next two hold its value */
 	size_t fallback_bytes;
 	union {
@@ -57,6 +58,10 @@ struct gm_job_access {
 	bool single_writer; /* nobody else writes to it: put-if-absent need not hold */
 };
 
+enum gm_catalog_type { GM_CATALOG_NONE, GM_CATALOG_GLUE };
+enum gm_catalog_format { GM_CATALOG_HIVE, GM_CATALOG_DELTA, GM_CATALOG_BOTH };
+enum gm_catalog_partitions { GM_CATALOG_PROJECTION, GM_CATALOG_REGISTER };
+
 struct gm_job {
 	struct gm_arena arena;
 	const char *path; /* of the job file, for messages */
@@ -83,8 +88,24 @@ struct gm_job {
 		uint64_t file_bytes; /* target size, 128 MiB */
 		struct gm_job_access access;
 	} table;
-	unsigned int catalog_requested; /* 1: `catalog.type: glue`; this version has no catalog sync and says so */
-	const char *where;              /* NULL: none */
+	struct { /* how the table is described to those who query it; with glue, table.database and table.name are given */
+		enum gm_catalog_type type;
+		enum gm_catalog_format format;
+		enum gm_catalog_partitions partitions;
+		const char *delta_name; /* of the second entry where format is both; NULL: the table's with "_delta" */
+		const char *id;         /* of the AWS account; NULL: the caller's */
+		struct gm_job_access access;
+	} catalog;
+	struct {                              /* what `watch` waits for; flags go before it */
+		const char *queue;                /* URL; NULL: none */
+		int64_t every_us;                 /* 0: not given */
+		int batch_objects;                /* as many events, */
+		uint64_t batch_bytes;             /* or events of objects of so many bytes, */
+		int64_t batch_age_us;             /* or one so old: then a run begins */
+		const char *metrics, *on_failure; /* NULL: not given */
+		struct gm_job_access access;      /* of the queue */
+	} watch;
+	const char *where; /* NULL: none */
 	struct gm_place where_place;
 	struct gm_column *columns;
 	size_t column_count;

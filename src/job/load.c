@@ -220,9 +220,17 @@ static enum gm_code finish_section(struct gm_loader *loader, enum gm_key_section
 		loader->on_change = gm_seen_get(seen, section, "on_change");
 		return gm_load_check_access(loader, section, job->source.location, &job->source.access, seen);
 	}
+	if (section == GM_SECTION_CATALOG) loader->catalog = gm_seen_get(seen, section, "type");
+	if (section == GM_SECTION_CATALOG || section == GM_SECTION_WATCH) {
+		gm_load_drop_empty(section == GM_SECTION_CATALOG ? &job->catalog.access : &job->watch.access);
+		return GM_OK;
+	}
 	if (section == GM_SECTION_JOB) {
+		static const struct gm_node nothing = {.kind = GM_NODE_MAPPING};
 		loader->id = gm_seen_get(seen, section, "id");
 		if (loader->id == NULL) loader->id = gm_seen_get(seen, section, "job");
+		/* Its defaults are of use without it. */
+		if (gm_seen_get(seen, section, "watch") == NULL) return read_section(loader, GM_SECTION_WATCH, &nothing, base);
 	}
 	if (section != GM_SECTION_COLUMN && section != GM_SECTION_PARTITION) return GM_OK;
 	struct gm_column *column = (struct gm_column *)(void *)base;

@@ -52,7 +52,7 @@ struct gm_loader {
 	struct gm_error *err;
 	struct gm_load_name *names;
 	size_t expanded_bytes;
-	const struct gm_node *unique_by, *id, *on_change; /* NULL: not given */
+	const struct gm_node *unique_by, *id, *on_change, *catalog; /* NULL: not given */
 };
 
 /* JOB at a place of the file: fills the error and is the code. */
@@ -92,6 +92,7 @@ enum gm_key_section {
 	GM_SECTION_PARTITION,
 	GM_SECTION_COLUMN,
 	GM_SECTION_CATALOG,
+	GM_SECTION_WATCH,
 	GM_SECTION_COUNT
 };
 /* Where a value goes: the C type at `offset` in brackets. */
@@ -128,7 +129,7 @@ enum { GM_KEY_NOWHERE = -1 }; /* offset of a value that is checked and, having o
 
 extern const struct gm_key gm_keys[];
 extern const size_t gm_key_count;
-enum { GM_KEYS_MAX = 96 }; /* gm_key_count is smaller */
+enum { GM_KEYS_MAX = 128 }; /* gm_key_count is smaller */
 /* "source", "columns[]", ...; "" for the top level. */
 const char *gm_section_name(enum gm_key_section section);
 
@@ -167,9 +168,11 @@ const struct gm_node *gm_seen_get(const struct gm_seen *seen, enum gm_key_sectio
 enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section section, struct gm_column *column,
                                   const struct gm_seen *seen) GM_CHECK;
 /* Keys that only say how S3 is reached, where the location is a directory, are a mistake; where an option replaces the
- * location, they are not asked. Leaves NULL where a text is empty. */
+ * location, they are not asked. */
 enum gm_code gm_load_check_access(struct gm_loader *loader, enum gm_key_section section, const char *location,
                                   struct gm_job_access *access, const struct gm_seen *seen) GM_CHECK;
+/* Leaves NULL where a text is empty. */
+void gm_load_drop_empty(struct gm_job_access *access);
 enum gm_code gm_load_check_table(struct gm_loader *loader, const struct gm_seen *seen) GM_CHECK;
 enum gm_code gm_load_check_job(struct gm_loader *loader) GM_CHECK;
 

@@ -27,6 +27,14 @@ static enum gm_code check_unit(struct gm_loader *loader, const struct gm_column 
 	                    quoted(column->name).text);
 }
 
+static enum gm_code check_not_after(struct gm_loader *loader, const struct gm_column *column,
+                                    const struct gm_node *not_after)
+{
+	if (not_after == NULL || column->type == GM_TYPE_TIMESTAMP) return GM_OK;
+	return gm_load_fail(loader, not_after->place, "column %s is a %s: only a timestamp has a 'not_after'",
+	                    quoted(column->name).text, gm_type_name(column->type));
+}
+
 static enum gm_code check_fallback(struct gm_loader *loader, struct gm_column *column, const struct gm_node *fallback)
 {
 	if (fallback == NULL) return GM_OK;
@@ -71,6 +79,7 @@ enum gm_code gm_load_check_column(struct gm_loader *loader, enum gm_key_section 
 		return gm_error_hint(loader->err, rc, "from: a path in the document; expr: an expression; or both");
 	}
 	GM_TRY(check_unit(loader, column, gm_seen_get(seen, section, "unit")));
+	GM_TRY(check_not_after(loader, column, gm_seen_get(seen, section, "not_after")));
 	return check_fallback(loader, column, gm_seen_get(seen, section, "default"));
 }
 
@@ -81,16 +90,21 @@ static void drop_empty(const char **text)
 	if (*text != NULL && (*text)[0] == '\0') *text = NULL;
 }
 
+void gm_load_drop_empty(struct gm_job_access *access)
+{
+	const char **texts[] = {&access->profile, &access->region, &access->endpoint, &access->ca_file, &access->kms_key};
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) drop_empty(texts[i]);
+}
+
 enum gm_code gm_load_check_access(struct gm_loader *loader, enum gm_key_section section, const char *location,
                                   struct gm_job_access *access, const struct gm_seen *seen)
 {
 	static const char *const keys[] = {"profile",    "region",  "endpoint",       "path_style",
 	                                   "ca_file",    "timeout", "requester_pays", "version_ids",
 	                                   "encryption", "kms_key", "single_writer"};
-	const char **texts[] = {&access->profile, &access->region, &access->endpoint, &access->ca_file, &access->kms_key};
 	const char *option = section == GM_SECTION_SOURCE ? loader->options->source : loader->options->table;
 	bool directory = strstr(location, "://") == NULL || strncmp(location, "file://", 7) == 0;
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) drop_empty(texts[i]);
+	gm_load_drop_empty(access);
 	for (size_t i = 0; directory && option == NULL && i < sizeof keys / sizeof keys[0]; i++) {
 		const struct gm_node *value = gm_seen_get(seen, section, keys[i]);
 		if (value == NULL) continue;
@@ -202,6 +216,44 @@ static enum gm_code check_on_change(struct gm_loader *loader)
 	return gm_error_hint(loader->err, rc, "name the columns in table.unique_by, or write on_change: ignore");
 }
 
+/* --- The catalog ------------------------------------------------------------------------------------------------ */
+
+/* Athena takes no other names without quotes, and some of its statements none at all. */
+static bool is_catalog_name(const char *name)
+{
+	return name[0] != '\0' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
+}
+
+static enum gm_code check_catalog_name(struct gm_loader *loader, const char *key, const char *name)
+{
+	if (is_catalog_name(name)) return GM_OK;
+	struct gm_place place = loader->catalog->place;
+	if (name[0] == '\0') {
+		enum gm_code rc = gm_load_fail(loader, place, "the catalog needs '%s', which is missing", key);
+		return gm_error_hint(loader->err, rc, "give it, or write catalog: {type: none}");
+	}
+	enum gm_code rc =
+	    gm_load_fail(loader, place, "the catalog cannot take the name %s of '%s'", quoted(name).text, key);
+	return gm_error_hint(loader->err, rc, "use lower-case letters, digits and underscores");
+}
+
+static enum gm_code check_catalog(struct gm_loader *loader)
+{
+	const struct gm_job *job = loader->job;
+	drop_empty(&loader->job->catalog.id);
+	drop_empty(&loader->job->catalog.delta_name);
+	if (job->catalog.type == GM_CATALOG_NONE) return GM_OK;
+	GM_TRY(check_catalog_name(loader, "table.database", job->table.database));
+	GM_TRY(check_catalog_name(loader, "table.name", job->table.name));
+	if (job->catalog.delta_name == NULL) return GM_OK;
+	GM_TRY(check_catalog_name(loader, "catalog.delta_name", job->catalog.delta_name));
+	if (job->catalog.format != GM_CATALOG_BOTH)
+		return gm_load_fail(loader, loader->catalog->place, "'delta_name' is of no use without format: both");
+	if (strcmp(job->catalog.delta_name, job->table.name) == 0)
+		return gm_load_fail(loader, loader->catalog->place, "'delta_name' is the table's name, which is taken");
+	return GM_OK;
+}
+
 enum gm_code gm_load_check_job(struct gm_loader *loader)
 {
 	struct gm_job *job = loader->job;
@@ -210,5 +262,6 @@ enum gm_code gm_load_check_job(struct gm_loader *loader)
 		return gm_load_fail(loader, loader->id->place, "the job id %s is reserved", quoted(job->id).text);
 	GM_TRY(check_names(loader));
 	GM_TRY(resolve_unique(loader));
+	GM_TRY(check_catalog(loader));
 	return check_on_change(loader);
 }

@@ -28,12 +28,12 @@ static const char *const changes[] = {"fail", "ignore", "reprocess", NULL};     
 static const char *const path_styles[] = {"auto", "true", "false", NULL};               /* enum gm_path_style */
 static const char *const encryptions[] = {"bucket", "none", "AES256", "aws:kms", NULL}; /* enum gm_encryption */
 static const char *const policies[] = {"null", "quarantine", "fail", NULL};             /* enum gm_on_error */
-static const char *const catalogs[] = {"none", "glue", NULL};
+static const char *const catalogs[] = {"none", "glue", NULL};                           /* enum gm_catalog_type */
 static const char *const later_catalogs[] = {"hive", "unity", "rest", NULL};
-static const char *const catalog_formats[] = {"hive", NULL};
-static const char *const later_catalog_formats[] = {"delta", "iceberg", NULL};
-static const char *const listings[] = {"projection", NULL};
-static const char *const later_listings[] = {"register", "crawl", NULL};
+static const char *const catalog_formats[] = {"hive", "delta", "both", NULL}; /* enum gm_catalog_format */
+static const char *const later_catalog_formats[] = {"iceberg", NULL};
+static const char *const listings[] = {"projection", "register", NULL}; /* enum gm_catalog_partitions */
+static const char *const later_listings[] = {"crawl", NULL};
 
 /* How a location in S3 is reached: of source and table alike. */
 /* clang-format off */ /* NOLINTBEGIN(bugprone-macro-parentheses): the name of a member takes none */
@@ -51,6 +51,18 @@ static const char *const later_listings[] = {"register", "crawl", NULL};
      .help = "S3: a PEM file of the certificates to trust, in place of the system's."}, \
     {section, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR, \
      IN_JOB(place.access.timeout_us), .help = "S3: a transfer that stands still for so long is begun again."}
+/* How a service of AWS is reached. */
+#define SERVICE_KEYS(section, place) \
+    {section, "profile", GM_KEY_TEXT, IN_JOB(place.access.profile), \
+     .help = "The profile of ~/.aws/config and ~/.aws/credentials. Without it: as for every AWS tool."}, \
+    {section, "region", GM_KEY_TEXT, IN_JOB(place.access.region), \
+     .help = "The service's region. Without it: what environment and profile say."}, \
+    {section, "endpoint", GM_KEY_TEXT, IN_JOB(place.access.endpoint), \
+     .help = "The URL of another service that speaks the same protocol, such as http://127.0.0.1:4566."}, \
+    {section, "ca_file", GM_KEY_TEXT, IN_JOB(place.access.ca_file), \
+     .help = "A PEM file of the certificates to trust, in place of the system's."}, \
+    {section, "timeout", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = GM_US_PER_HOUR, \
+     IN_JOB(place.access.timeout_us), .help = "A request whose answer stands still for so long is made again."}
 /* NOLINTEND(bugprone-macro-parentheses) */ /* clang-format on */
 
 const struct gm_key gm_keys[] = {
@@ -68,7 +80,9 @@ const struct gm_key gm_keys[] = {
     {GM_SECTION_JOB, "columns", GM_KEY_LIST, GM_SECTION_COLUMN, .required = true, .min = 1, .max = GM_LOAD_COLUMNS_MAX,
      IN_JOB(columns), .help = "The table's columns, in order."},
     {GM_SECTION_JOB, "catalog", GM_KEY_SECTION, GM_SECTION_CATALOG,
-     .help = "The catalog to keep up to date. Checked, but not acted on by this version."},
+     .help = "The catalog that describes the table to those who query it."},
+    {GM_SECTION_JOB, "watch", GM_KEY_SECTION, GM_SECTION_WATCH,
+     .help = "What 'gristmill watch' waits for, and how it is looked after. Flags of the command go before it."},
 
     {GM_SECTION_SOURCE, "location", GM_KEY_TEXT, .required = true, IN_JOB(source.location),
      .help = "A directory or s3://bucket/prefix/. --source overrides it."},
@@ -146,6 +160,11 @@ const struct gm_key gm_keys[] = {
      .help = "What a number since 1970 counts that is read into a timestamp."},
     {GM_SECTION_COLUMN, "required", GM_KEY_BOOLEAN, .fallback = "false", IN_COLUMN(required),
      .help = "A record without this value goes to quarantine."},
+    {GM_SECTION_COLUMN, "not_after", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = 36500 * GM_US_PER_DAY,
+     IN_COLUMN(not_after_us),
+     .help = "A record whose timestamp lies further than this beyond the time of the run goes to quarantine, such as "
+             "2d: one "
+             "bad clock must not make partitions of years to come."},
     {GM_SECTION_COLUMN, "default", GM_KEY_VALUE, IN_COLUMN(fallback),
      .help = "The value in place of null; dates as 2024-03-10, timestamps as 2024-03-10T12:00:00Z."},
     {GM_SECTION_COLUMN, "on_error", GM_KEY_WORD, .fallback = "null", .words = policies, .later = no_words,
@@ -154,12 +173,36 @@ const struct gm_key gm_keys[] = {
     {GM_SECTION_COLUMN, "comment", GM_KEY_TEXT, IN_COLUMN(comment), .help = "What it holds, for the catalog."},
 
     {GM_SECTION_CATALOG, "type", GM_KEY_WORD, .required = true, .words = catalogs, .later = later_catalogs,
-     IN_JOB(catalog_requested), .help = "Which catalog."},
+     IN_JOB(catalog.type),
+     .help = "Which catalog. glue: AWS's, of Athena; the table needs a database and a name then."},
     {GM_SECTION_CATALOG, "format", GM_KEY_WORD, .fallback = "hive", .words = catalog_formats,
-     .later = later_catalog_formats, NOWHERE, .help = "How the catalog describes the table."},
+     .later = later_catalog_formats, IN_JOB(catalog.format),
+     .help = "How the catalog describes the table: as Parquet files in Hive's folders, as a Delta table, or both."},
     {GM_SECTION_CATALOG, "partitions", GM_KEY_WORD, .fallback = "projection", .words = listings,
-     .later = later_listings, NOWHERE,
-     .help = "How readers find partitions: computed from the table's properties, nothing to register."},
+     .later = later_listings, IN_JOB(catalog.partitions),
+     .help = "How readers find partitions. projection: computed, from ranges in the table's entry; register: each is "
+             "registered."},
+    {GM_SECTION_CATALOG, "delta_name", GM_KEY_ID, IN_JOB(catalog.delta_name),
+     .help = "With format: both, the name of the Delta table's entry. Without it: the table's name and _delta."},
+    {GM_SECTION_CATALOG, "catalog_id", GM_KEY_TEXT, IN_JOB(catalog.id),
+     .help = "The AWS account whose catalog it is. Without it: the account of the credentials."},
+    SERVICE_KEYS(GM_SECTION_CATALOG, catalog),
+
+    {GM_SECTION_WATCH, "queue", GM_KEY_TEXT, IN_JOB(watch.queue),
+     .help = "The URL of the SQS queue to which S3 tells of new objects."},
+    {GM_SECTION_WATCH, "every", GM_KEY_DURATION, .min = GM_US_PER_SECOND, .max = 365 * GM_US_PER_DAY,
+     IN_JOB(watch.every_us), .help = "Run that often, whatever is told. Without it: 1h; with a queue, 6h."},
+    {GM_SECTION_WATCH, "batch_objects", GM_KEY_INTEGER, .fallback = "1000", .min = 1, .max = 100000,
+     IN_JOB(watch.batch_objects), .help = "A run begins when so many new objects have been told of,"},
+    {GM_SECTION_WATCH, "batch_bytes", GM_KEY_SIZE, .fallback = "1GiB", .min = 1, .max = INT64_C(16) << 40,
+     IN_JOB(watch.batch_bytes), .help = "or objects of so many bytes together,"},
+    {GM_SECTION_WATCH, "batch_age", GM_KEY_DURATION, .fallback = "60s", .min = GM_US_PER_SECOND, .max = GM_US_PER_DAY,
+     IN_JOB(watch.batch_age_us), .help = "or when the first of them was told of so long ago."},
+    {GM_SECTION_WATCH, "metrics", GM_KEY_TEXT, IN_JOB(watch.metrics),
+     .help = "Where metrics and health are served: HOST:PORT, or off. Without it: 127.0.0.1:9847."},
+    {GM_SECTION_WATCH, "on_failure", GM_KEY_TEXT, IN_JOB(watch.on_failure),
+     .help = "A command for the shell when a run has failed; of 'run' too. It finds what happened in GRISTMILL_*."},
+    SERVICE_KEYS(GM_SECTION_WATCH, watch),
 };
 const size_t gm_key_count = sizeof gm_keys / sizeof gm_keys[0];
 _Static_assert(sizeof gm_keys / sizeof gm_keys[0] <= GM_KEYS_MAX, "struct gm_seen has room for every key");
@@ -173,6 +216,7 @@ const char *gm_section_name(enum gm_key_section section)
 	    [GM_SECTION_PARTITION] = "table.partition_by[]",
 	    [GM_SECTION_COLUMN] = "columns[]",
 	    [GM_SECTION_CATALOG] = "catalog",
+	    [GM_SECTION_WATCH] = "watch",
 	};
 	return names[section];
 }

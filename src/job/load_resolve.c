@@ -6,11 +6,12 @@
  * decides which objects a plan takes (on_change, lookback, plan_objects, plan_bytes): the plan names them. Objects have
  * their keys in byte order, no white space; lists keep their order.
  *
- *   {"columns":[{"expr":..,"from":[..],"name":..,"on_error":..,"required":..,"type":..,"unit":..,"default":..}],
+ *   {"columns":[{"expr":..,"from":[..],"name":..,"on_error":..,"required":..,"type":..,"unit":..,"default":..,
+ *    "not_after_us":..}],
  *    "id":..,"job":..,"resolved":1,"source":{"format":..,"max_record":..},
  *    "table":{"compression":..,"compression_level":..,"file_size":..,"layout":..,"partition_by":[..],"unique_by":[..],
  *             "unique_within":..},"where":..}
- * `expr`, `from`, `unit`, `default` and `where` stand there only if they apply. `resolved` is the version of this form.
+ * `expr`, `from`, `unit`, `default`, `not_after_us` and `where` stand there only if they apply. `resolved` is the version of this form.
  */
 #include "base/json_text.h"
 #include "job/load.h"
@@ -56,6 +57,7 @@ static json_t *json_column(const struct gm_column *c)
 	if (ok && c->from_len > 0) ok = set(object, "from", gm_load_json_path(c));
 	if (ok && gm_load_has_unit(c))
 		ok = set(object, "unit", json_string(gm_load_word(GM_SECTION_COLUMN, "unit", c->unit)));
+	if (ok && c->not_after_us > 0) ok = set(object, "not_after_us", json_integer(c->not_after_us));
 	if (ok && c->expr != NULL) ok = set(object, "expr", json_string(c->expr));
 	if (ok && c->fallback != NULL) ok = set(object, "default", json_stringn(c->fallback, c->fallback_bytes));
 	if (ok) return object;

@@ -28,6 +28,7 @@ enum {
  * failure. */
 enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, const struct gm_run_options *options,
                          unsigned wanted, struct gm_error *err) GM_CHECK;
+int64_t gm_env_wall_clock_us(void *unused);
 /* One store alone. access: NULL for a location that no job describes. */
 enum gm_code gm_env_open_store(const char *location, const struct gm_job_access *access,
                                const struct gm_run_options *options, bool create, struct gm_store **out,

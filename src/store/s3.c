@@ -182,9 +182,7 @@ static void s3_close(struct gm_store *store)
 	struct gm_s3 *s3 = gm_s3_of(store);
 	gm_s3_forget_uploads(s3);
 	gm_client_free(s3->client);
-	gm_provider_free(s3->provider);
-	gm_http_free(s3->http);
-	gm_aws_config_free(s3->config);
+	gm_aws_disconnect(&s3->connection);
 	(void)pthread_mutex_destroy(&s3->reading);
 	(void)pthread_mutex_destroy(&s3->staging);
 	(void)pthread_cond_destroy(&s3->room);
@@ -266,14 +264,14 @@ static enum gm_code move(void *context, const char *region, char endpoint[GM_END
 {
 	struct gm_s3 *s3 = context;
 	struct gm_aws_endpoint there;
-	GM_TRY(gm_aws_endpoint(s3->config, "s3", region, s3->given_endpoint, &there, err));
+	GM_TRY(gm_aws_endpoint(s3->connection.config, "s3", region, s3->given_endpoint, &there, err));
 	memcpy(endpoint, there.url, GM_ENDPOINT_BYTES);
 	return GM_OK;
 }
 
 static enum gm_code choose_endpoint(struct gm_s3 *s3, const char *region, int path_style, struct gm_error *err)
 {
-	GM_TRY(gm_aws_endpoint(s3->config, "s3", region, s3->given_endpoint, &s3->endpoint, err));
+	GM_TRY(gm_aws_endpoint(s3->connection.config, "s3", region, s3->given_endpoint, &s3->endpoint, err));
 	if (path_style >= 0) s3->endpoint.path_style = path_style > 0;
 	/* A wildcard certificate holds one label: "a.b.s3.amazonaws.com" would not be good for it. */
 	bool https = strncmp(s3->endpoint.url, "https:", 6) == 0;
@@ -281,37 +279,25 @@ static enum gm_code choose_endpoint(struct gm_s3 *s3, const char *region, int pa
 	return GM_OK;
 }
 
-static unsigned attempts_of(const struct gm_s3 *s3)
-{
-	const char *text = gm_aws_config_env(s3->config, "AWS_MAX_ATTEMPTS");
-	if (text == NULL) text = gm_aws_config_get(s3->config, gm_aws_config_profile(s3->config), "max_attempts");
-	unsigned long n = text != NULL ? strtoul(text, NULL, 10) : 0;
-	return n > 100 ? 100 : (unsigned)n;
-}
-
+/* Where no region is named and the one assumed is not right, the service says which is. */
 static enum gm_code connect_to(struct gm_s3 *s3, const struct gm_store_options *options, struct gm_error *err)
 {
-	struct gm_aws_config_options files = {.profile = options->profile};
-	GM_TRY(gm_aws_config_load(&files, &s3->config, err));
-	const char *region = options->region != NULL ? options->region : gm_aws_config_region(s3->config);
-	const char *ca_file = options->ca_file;
-	if (ca_file == NULL) ca_file = gm_aws_config_env(s3->config, "AWS_CA_BUNDLE");
-	if (ca_file == NULL) ca_file = gm_aws_config_get(s3->config, gm_aws_config_profile(s3->config), "ca_bundle");
-	if (region == NULL) region = "us-east-1"; /* where it is not right, the service says which is */
-	GM_TRY(choose_endpoint(s3, region, options->path_style, err));
+	const struct gm_aws_options aws = {.profile = options->profile,
+	                                   .region = options->region,
+	                                   .ca_file = options->ca_file,
+	                                   .timeout_us = options->timeout_us};
+	struct gm_aws_connection *connection = &s3->connection;
+	GM_TRY(gm_aws_connect(&aws, connection, err));
+	GM_TRY(choose_endpoint(s3, connection->region, options->path_style, err));
 	s3->etags_are_md5 = strncmp(s3->endpoint.url, "http:", 5) == 0;
-	struct gm_http_options http = {.ca_file = ca_file, .stall_us = options->timeout_us};
-	GM_TRY(gm_http_new(&http, &s3->http, err));
-	struct gm_provider_options credentials = {.config = s3->config, .http = s3->http, .region = region};
-	GM_TRY(gm_provider_new(&credentials, &s3->provider, err));
 	struct gm_client_options client = {.service = "s3",
-	                                   .region = region,
+	                                   .region = connection->region,
 	                                   .endpoint = s3->endpoint.url,
 	                                   .move = move,
 	                                   .move_context = s3,
-	                                   .http = s3->http,
-	                                   .provider = s3->provider,
-	                                   .max_attempts = attempts_of(s3)};
+	                                   .http = connection->http,
+	                                   .provider = connection->provider,
+	                                   .max_attempts = connection->max_attempts};
 	return gm_client_new(&client, &s3->client, err);
 }
 

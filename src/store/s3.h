@@ -18,7 +18,7 @@
 #ifndef GM_STORE_S3_H
 #define GM_STORE_S3_H
 
-#include "aws/call.h"
+#include "aws/connection.h"
 #include "store/s3_answers.h"
 #include "store/store.h"
 
@@ -40,9 +40,7 @@ struct gm_s3_upload; /* of a staged object */
 
 struct gm_s3 {
 	struct gm_store store; /* first: a struct gm_store * of ours is a struct gm_s3 * */
-	struct gm_aws_config *config;
-	struct gm_http *http;
-	struct gm_provider *provider;
+	struct gm_aws_connection connection;
 	struct gm_client *client;
 	struct gm_aws_endpoint endpoint;
 	char *bucket, *prefix; /* the prefix is "" or ends in '/' */

@@ -40,9 +40,9 @@ static bool check_credentials(struct doctor *doctor)
 {
 	struct gm_credentials credentials;
 	struct gm_error err;
-	enum gm_code rc = gm_provider_get(doctor->s3->provider, false, &credentials, &err);
+	enum gm_code rc = gm_provider_get(doctor->s3->connection.provider, false, &credentials, &err);
 	if (rc == GM_OK) gm_credentials_wipe(&credentials);
-	tell_call(doctor, rc, &err, "credentials", gm_provider_describe(doctor->s3->provider),
+	tell_call(doctor, rc, &err, "credentials", gm_provider_describe(doctor->s3->connection.provider),
 	          "say whose requests these are: AWS_PROFILE, 'profile' in the job file, or a role of the machine");
 	return rc == GM_OK;
 }

@@ -97,7 +97,7 @@ static void all_keys(void **state)
 	assert_string_equal(job->where, "n > 1");
 	assert_int_equal(job->where_place.line, 18);
 	assert_int_equal(job->where_place.column, 8);
-	assert_int_equal(job->catalog_requested, 1);
+	assert_int_equal(job->catalog.type, GM_CATALOG_GLUE);
 	assert_int_equal(job->column_count, 3);
 	gm_job_free(job);
 }
@@ -151,7 +151,7 @@ static void defaults(void **state)
 	assert_int_equal(job->table.partition_count, 0);
 	assert_int_equal(job->table.unique_count, 0);
 	assert_null(job->where);
-	assert_int_equal(job->catalog_requested, 0);
+	assert_int_equal(job->catalog.type, GM_CATALOG_NONE);
 	assert_int_equal(job->columns[0].unit, GM_UNIT_MS);
 	assert_int_equal(job->columns[0].on_error, GM_ON_ERROR_NULL);
 	assert_false(job->columns[0].required);
@@ -538,7 +538,8 @@ static void hash_follows_meaning(void **state)
 	                            "table: {location: too, name: x, database: y, comment: z, compression: zstd}\n"
 	                            "columns:\n- name: 'a'\n  type: timestamp\n  unit: ms\n  comment: c\n  from: [a]\n"
 	                            "  on_error: null\n"
-	                            "catalog: {type: glue}\n"));
+	                            "catalog: {type: glue, format: delta, partitions: register, catalog_id: '1'}\n"
+	                            "watch: {every: 5m, on_failure: mail}\n"));
 	assert_true(same_hash(base, "job: t\nsource: {location: in, on_change: ignore, lookback: 7d, plan_objects: 1, "
 	                            "plan_bytes: 1G}\ntable: {location: out}\ncolumns:\n"
 	                            "  - {name: a, type: timestamp, from: a}\n"));
@@ -548,6 +549,7 @@ static void hash_follows_meaning(void **state)
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, unit: s}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, required: true}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, on_error: fail}\n")));
+	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, not_after: 2d}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a, default: 2024-01-01}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: a}\nwhere: a is not null\n")));
 	static const char *const date = JOB_WITH("  - {name: a, type: date, from: a, expr: date(a)}\n");
