@@ -14,14 +14,13 @@ Nobody waits for Trino before the first question to it. It is fetched by scripts
 
 What is not set as Athena has it, and why: timestamps of Hive tables have microseconds (Athena shows milliseconds); statistics of tables
 are not asked for, since moto has none of partitions and its errors cost seconds."""
+import contextlib
 import dataclasses
 import functools
 import json
 import os
-import pathlib
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -93,6 +92,13 @@ delta.metadata.cache-ttl=0s
 """
 
 
+@functools.cache
+def _stubs():
+    """None, or why there is no moto."""
+    done = subprocess.run([harness.ROOT / "scripts/aws-stubs"], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"scripts/aws-stubs: {done.stderr.strip()[-300:]}"
+
+
 class Moto(s3_servers.Server):
     """Glue. It checks no signature, and keeps what it is told in memory."""
 
@@ -100,10 +106,9 @@ class Moto(s3_servers.Server):
     ready_path = "/moto-api/"
 
     def find(self):
-        path = pathlib.Path(sys.executable).parent / "moto_server"
-        if not path.exists():
-            pytest.skip("moto_server is not there: scripts/venv test installs it")
-        return path
+        if why := _stubs():
+            pytest.skip(why)
+        return harness.ROOT / ".cache/aws-stubs/bin/moto_server"
 
     def command(self):
         return [self.program, "-H", "127.0.0.1", "-p", str(self.port)]
@@ -228,7 +233,12 @@ class Lake:
 
     def __exit__(self, *_):
         while self.servers:
-            self.servers.pop().__exit__()
+            self.servers.pop().__exit__(None, None, None)
+
+    def keep(self, engine):
+        """Of what reads the lake and is to live as long: it will be closed at the end."""
+        self.servers.append(contextlib.closing(engine))
+        return engine
 
     def _connect(self):
         import boto3
