@@ -8,7 +8,8 @@ Everything that queries/*.sql ask about happens here, and happens to somebody in
     ALICE, who works by script       is rate-limited, and comes from two addresses
     THIEF                            uses a personal access token from twelve addresses, and is refused
     the entity WANTED                is read, changed and, by anonymous callers, asked for in vain
-    endpoints, clients, OAuth ids    some end before the week under review, some begin in it
+    endpoints, clients               some end before the week under review, some begin in it; on the first and the last day of each period, and on
+                                     the day before and behind, there are some that are seen on no other day but one
     one server                       fails more often than the others
     deliveries                       twice within a day, with one key on two days, without a key, and documents that are broken
 """
@@ -23,6 +24,8 @@ import harness
 FIRST, LAST = datetime.date(2023, 12, 15), datetime.date(2024, 1, 6)
 DAYS = [FIRST + datetime.timedelta(days) for days in range((LAST - FIRST).days + 1)]
 WEEK = (datetime.date(2023, 12, 30), datetime.date(2024, 1, 5))
+BEFORE = (datetime.date(2023, 12, 16), datetime.date(2023, 12, 29))
+EDGES = [FIRST, *BEFORE, *WEEK, LAST]  # the day before, and behind, and what lies between
 TAKEN_OVER = datetime.datetime(2024, 1, 2, 3, 30, tzinfo=datetime.timezone.utc)
 ANONYMOUS, ALICE, THIEF, WANTED = 273950, 3350001, 3350002, 51234567
 A_DAY, A_DAY_BEFORE = 700, 160  # records of a day: under review, and of another
@@ -30,25 +33,28 @@ A_DAY, A_DAY_BEFORE = 700, 160  # records of a day: under review, and of another
 # Method, path, how often, typical milliseconds.
 CALLS = [
     ("GET", "/repo/v1/entity/{entity}", 30, 20), ("POST", "/repo/v1/entity/{entity}/bundle2", 22, 90), ("PUT", "/repo/v1/entity/{entity}", 5, 140),
-    ("POST", "/repo/v1/entity/children", 9, 60), ("GET", "/repo/v1/entity/{entity}/version/{number}", 5, 25), ("DELETE", "/repo/v1/entity/{entity}", 1, 200),
+    ("POST", "/repo/v1/entity/children", 9, 60), ("GET", "/repo/v1/entity/{entity}/version/{number}", 5, 25),
+    ("DELETE", "/repo/v1/entity/{entity}", 1, 200),
     ("POST", "/file/v1/fileHandle/batch", 11, 70), ("GET", "/file/v1/file/{number}", 6, 30), ("POST", "/file/v1/file/multipart", 3, 350),
     ("PUT", "/file/v1/file/multipart/{number}/add/{number}", 4, 500), ("GET", "/repo/v1/userProfile/{number}", 8, 12),
     ("POST", "/repo/v1/entity/{entity}/table/query/async/start", 4, 40), ("GET", "/repo/v1/entity/{entity}/table/query/async/get/{number}", 9, 1800),
     ("GET", "/repo/v1/evaluation/{number}/submission/all", 2, 2500), ("POST", "/repo/v1/search", 3, 240), ("GET", "/repo/v1/entity/md5/{hex}", 2, 45),
-    ("GET", "/auth/v1/oauth2/userinfo", 3, 15), ("POST", "/auth/v1/oauth2/token", 2, 55), ("POST", "/auth/v1/login", 2, 130), ("GET", "/repo/v1/version", 6, 2),
+    ("GET", "/auth/v1/oauth2/userinfo", 3, 15), ("POST", "/auth/v1/oauth2/token", 2, 55), ("POST", "/auth/v1/login", 2, 130),
+    ("GET", "/repo/v1/version", 6, 2),
     ("GET", "/repo/v1/team/{number}/members", 2, 33), ("GET", "/repo/v1/entity/alias/caf%C3%A9%20{number}", 1, 22), ("GET", "/favicon.ico", 1, 1),
 ]
-BEFORE = [("GET", "/repo/v1/storageReport/async/get/{number}", 2, 900), ("POST", "/repo/v1/doi/async/start", 1, 300), ("GET", "/repo/v1/entity/{entity}/wiki2", 3, 35)]
-SINCE = [("POST", "/repo/v1/agent/chat/async/start", 2, 75), ("GET", "/repo/v1/drs/objects/syn{number}.{number}", 2, 28)]
+CALLS_BEFORE = [("GET", "/repo/v1/storageReport/async/get/{number}", 2, 900), ("POST", "/repo/v1/doi/async/start", 1, 300),
+                ("GET", "/repo/v1/entity/{entity}/wiki2", 3, 35)]
+CALLS_SINCE = [("POST", "/repo/v1/agent/chat/async/start", 2, 75), ("GET", "/repo/v1/drs/objects/syn{number}.{number}", 2, 28)]
 CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.{}.0 Safari/537.36"
-AGENTS = [(CHROME.format("Windows NT 10.0; Win64; x64", 6099), 26), (CHROME.format("X11; Linux x86_64", 6045), 6), ("synapseclient/3.2.0 python-requests/2.31.0", 14),
-          ("synapseclient/4.0.0 python-requests/2.31.0", 12), ("synapsecommandlineclient/3.2.0 synapseclient/3.2.0 python-requests/2.28.1", 4),
+AGENTS = [(CHROME.format("Windows NT 10.0; Win64; x64", 6099), 26), (CHROME.format("X11; Linux x86_64", 6045), 6),
+          ("synapseclient/3.2.0 python-requests/2.31.0", 14), ("synapseclient/4.0.0 python-requests/2.31.0", 12), ("synapsecommandlineclient/3.2.0 synapseclient/3.2.0 python-requests/2.28.1", 4),
           ("synapser/1.0.59 synapseclient/3.1.0 python-requests/2.22.0", 5), ("synapseRClient/1.15-0", 1), ("Synapse-Java-Client/480.0", 6),
           ("Synapse-Java-Client/480.0  Synapse-Web-Client/473.0", 8), ("Synpase-Java-Client/29.0-SNAPSHOT", 1), ("ELB-HealthChecker/2.0", 3),
           ("SynapseRepositoryStack/490.0", 1), ("curl/8.4.0", 2), ("", 1), (None, 1)]
 AGENTS_BEFORE = [("synapseclient/2.7.2 python-requests/2.28.1", 5), ("Lynx/2.8.9rel.1 libwww-FM/2.14", 1)]
 AGENTS_SINCE = [("synapseclient/4.1.0 python-requests/2.31.0", 6), ("Synapse-Java-Client/491.0", 3), ("Go-http-client/2.0", 2)]
-STATUSES = [(200, 800), (201, 90), (204, 20), (400, 15), (401, 12), (403, 22), (404, 30), (409, 4), (412, 3), (500, 5), (503, 2)]
+STATUSES = [(200, 800), (201, 90), (204, 20), (400, 15), (401, 12), (403, 22), (404, 30), (409, 4), (412, 3), (499, 2), (500, 5), (503, 2)]
 AUTHENTICATED = [("SESSIONTOKEN", 45), ("PERSONALACCESSTOKEN", 35), ("BEARERTOKEN", 14), ("APIKEY", 4), ("BASICAUTH", 2)]
 ORIGINS = [(None, 6), ("https://www.synapse.org", 5), ("https://adknowledgeportal.synapse.org", 2), ("https://nf.synapse.org", 1)]
 HOURS = [2, 1, 1, 1, 2, 3, 5, 8, 11, 14, 16, 15, 14, 17, 19, 18, 15, 12, 9, 7, 6, 5, 4, 3]
@@ -100,7 +106,7 @@ class Weeks:
 
     def document(self, day, **fixed):
         t, recent = self.time(day), day >= WEEK[0]
-        method, template, _, typical = self.random.choices(*zip(*((c, c[2]) for c in CALLS + (SINCE if recent else BEFORE))))[0]
+        method, template, _, typical = self.random.choices(*zip(*((c, c[2]) for c in CALLS + (CALLS_SINCE if recent else CALLS_BEFORE))))[0]
         status, elapse = self.pick(STATUSES), int(self.random.lognormvariate(0, 0.7) * typical)
         instance = "000000491" if t >= TAKEN_OVER.timestamp() * 1000 else "000000490"
         server = self.random.choice(SERVERS)
@@ -135,25 +141,35 @@ class Weeks:
         return self.document(day, requestURL=f"/repo/v1/entity/syn{WANTED}", method="GET", userId=ANONYMOUS, authenticationMethod=None,
                              oauthClientId=None, responseStatus=403, success=False)
 
+    def edges(self, day):
+        """A client of each edge, seen on that day and on the third of the week; an endpoint, called on that day and on the sixth before the week."""
+        for number, edge in enumerate(EDGES):
+            if day in (edge, WEEK[0] + datetime.timedelta(2)):
+                yield self.document(day, userAgent=f"synapseclient/0.{number}")
+            if day in (edge, BEFORE[0] + datetime.timedelta(5)):
+                yield self.document(day, requestURL=f"/repo/v1/edge{'abcdef'[number]}")
+
     def day(self, day):
         """Documents, and lines that are none."""
         recent = day >= WEEK[0]
         made = [self.document(day) for _ in range(A_DAY if recent else A_DAY_BEFORE)]
-        made += [self.alice(day) for _ in range(40 if recent else 5)] + [self.thief(day) for _ in range(5)] + [self.anybody_wants(day) for _ in range(3)]
-        made += [self.document(day, responseStatus=429, success=False) for _ in range(4)]
-        made += [self.document(day, sessionId=None), self.document(day, sessionId=""), self.document(day, method=None), self.document(day, elapseMS=-1)]
+        made += [self.alice(day) for _ in range(40 if recent else 5)] + [self.thief(day) for _ in range(5)]
+        made += [self.anybody_wants(day) for _ in range(3)] + [self.document(day, responseStatus=429, success=False) for _ in range(4)]
+        made += [self.document(day, requestURL="/repo/v1/seldom", elapseMS=30000) for _ in range(2)] + list(self.edges(day))
+        made += [self.document(day, userId=ANONYMOUS, oauthClientId="100000", authenticationMethod="BEARERTOKEN")]
+        made += [self.document(day, **odd) for odd in ({"sessionId": None}, {"sessionId": ""}, {"method": None}, {"elapseMS": -1})]
         self.random.shuffle(made)
         again = [made[7], made[8], made[-1]]  # one more delivery of each
         key = {"sessionId": made[9]["payload"]["sessionId"] or "once more"}  # of one more row, on the next day
         tomorrow = self.document(day, **{**(made[9]["payload"] if day.day % 2 else {}), **key})
         tomorrow["payload"]["timestamp"] += harness.DAY_MS
-        return [harness.dump(document) for document in made + again + [tomorrow]] + [b'{"stack":"prod","payload":{"timestamp":', b'{"payload":{"timestamp":null}}']
+        return [*map(harness.dump, [*made, *again, tomorrow]), b'{"stack":"prod","payload":{"timestamp":', b'{"payload":{"timestamp":null}}']
 
 
 def objects(seed=7):
     """Key -> bytes of each object of the source."""
     weeks = Weeks(seed)
-    return {f"year={day:%Y}/month={day:%m}/day={day:%d}/prodAccessRecord-1-{day}-23-59-00-{day:%Y%m%d}": b"\n".join(weeks.day(day)) + b"\n" for day in DAYS}
+    return {f"{day:year=%Y/month=%m/day=%d}/prodAccessRecord-1-{day}-23-59-00-{day:%Y%m%d}": b"\n".join(weeks.day(day)) + b"\n" for day in DAYS}
 
 
 COLUMNS = {  # the table's columns, where nothing is derived -> payload's keys
