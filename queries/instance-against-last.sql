@@ -12,15 +12,15 @@
 --   p95_ratio           new_p95_ms by old_p95_ms: 2 is twice as slow
 WITH parameters AS (
     SELECT
-        '2023-12-30' AS first_day, -- the period, both days included, UTC
-        '2024-01-05' AS last_day,
+        DATE '2023-12-30' AS first_day, -- the period, both days included, UTC
+        DATE '2024-01-05' AS last_day,
         '491' AS new_instance, -- the releases to compare
         '490' AS old_instance
 ), calls AS (
     SELECT access_record.*, CASE instance WHEN new_instance THEN 'new' WHEN old_instance THEN 'old' END AS side
     FROM access_record CROSS JOIN parameters
-    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
-        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
+    WHERE year BETWEEN date_format(first_day, '%Y') AND date_format(last_day, '%Y')
+        AND year || '-' || month || '-' || day BETWEEN CAST(first_day AS varchar) AND CAST(last_day AS varchar)
 ), sides AS (
     SELECT
         normalized_method_signature AS call,

@@ -9,14 +9,14 @@
 --   total_s  seconds that servers spent on all of them
 WITH parameters AS (
     SELECT
-        '2023-12-30' AS first_day, -- the period, both days included, UTC
-        '2024-01-05' AS last_day,
+        DATE '2023-12-30' AS first_day, -- the period, both days included, UTC
+        DATE '2024-01-05' AS last_day,
         20 AS least_calls -- rarer calls are left out: their percentiles say little
 ), calls AS (
     SELECT access_record.*
     FROM access_record CROSS JOIN parameters
-    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
-        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
+    WHERE year BETWEEN date_format(first_day, '%Y') AND date_format(last_day, '%Y')
+        AND year || '-' || month || '-' || day BETWEEN CAST(first_day AS varchar) AND CAST(last_day AS varchar)
 )
 SELECT
     normalized_method_signature AS call,

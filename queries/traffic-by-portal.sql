@@ -9,13 +9,13 @@
 --   failed_percent     share of calls with a status of 400 or more
 WITH parameters AS (
     SELECT
-        '2023-12-30' AS first_day, -- the period, both days included, UTC
-        '2024-01-05' AS last_day
+        DATE '2023-12-30' AS first_day, -- the period, both days included, UTC
+        DATE '2024-01-05' AS last_day
 ), calls AS (
     SELECT access_record.*
     FROM access_record CROSS JOIN parameters
-    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
-        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
+    WHERE year BETWEEN date_format(first_day, '%Y') AND date_format(last_day, '%Y')
+        AND year || '-' || month || '-' || day BETWEEN CAST(first_day AS varchar) AND CAST(last_day AS varchar)
 )
 SELECT
     origin,

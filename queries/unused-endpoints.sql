@@ -7,20 +7,20 @@
 --   last_call       when it was made last, UTC
 WITH parameters AS (
     SELECT
-        '2023-12-30' AS first_day, -- the period, both days included, UTC
-        '2024-01-05' AS last_day,
-        '2023-12-16' AS first_day_before, -- what it is compared with
-        '2023-12-29' AS last_day_before
+        DATE '2023-12-30' AS first_day, -- the period, both days included, UTC
+        DATE '2024-01-05' AS last_day,
+        DATE '2023-12-16' AS first_day_before, -- what it is compared with
+        DATE '2023-12-29' AS last_day_before
 ), calls AS (
     SELECT access_record.*, true AS recent
     FROM access_record CROSS JOIN parameters
-    WHERE year BETWEEN substr(first_day, 1, 4) AND substr(last_day, 1, 4)
-        AND year || '-' || month || '-' || day BETWEEN first_day AND last_day
+    WHERE year BETWEEN date_format(first_day, '%Y') AND date_format(last_day, '%Y')
+        AND year || '-' || month || '-' || day BETWEEN CAST(first_day AS varchar) AND CAST(last_day AS varchar)
     UNION ALL
     SELECT access_record.*, false AS recent
     FROM access_record CROSS JOIN parameters
-    WHERE year BETWEEN substr(first_day_before, 1, 4) AND substr(last_day_before, 1, 4)
-        AND year || '-' || month || '-' || day BETWEEN first_day_before AND last_day_before
+    WHERE year BETWEEN date_format(first_day_before, '%Y') AND date_format(last_day_before, '%Y')
+        AND year || '-' || month || '-' || day BETWEEN CAST(first_day_before AS varchar) AND CAST(last_day_before AS varchar)
 )
 SELECT
     normalized_method_signature AS call,

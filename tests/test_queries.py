@@ -20,7 +20,7 @@ pytestmark = pytest.mark.trino
 QUERIES = {path.stem: path for path in sorted((harness.ROOT / "queries").glob("*.sql"))}
 DOC = harness.ROOT / "docs/queries.md"
 HIVE, DELTA = ("hive", "review"), ("delta", "review_delta")  # catalog and database: the same table, by either connector
-PARAMETER = re.compile(r"^        (\S+) AS (\w+),?(?: -- .+)?$", re.M)  # its value, its name
+PARAMETER = re.compile(r"^        (.+?) AS (\w+),?(?: -- .+)?$", re.M)  # its value, its name
 YEARS = (2023, 2024)  # of the partition projection: 744 days that may be
 # --- Answers, by Python -----------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,8 @@ def quality(now, _):
     def line(day, rows):
         odd = [[row for row in rows if not row["session_id"]], [row for row in rows if row["normalized_method_signature"] is None],
                [row for row in rows if "INVALID URL" in (row["normalized_method_signature"] or "")],
-               [row for row in rows if row["client"] == "UNKNOWN"], [row for row in rows if row["user_id"] is None], [row for row in rows if row["elapse_ms"] < 0]]
+               [row for row in rows if row["client"] == "UNKNOWN"], [row for row in rows if row["user_id"] is None],
+               [row for row in rows if row["elapse_ms"] < 0]]
         assert all(odd), "nothing of a kind to find"
         return [day.isoformat(), len(rows), 0, 0, *map(len, odd)]
 
@@ -382,7 +383,7 @@ def test_answer(scene, name, where):
 def test_reads_no_day_but_those_asked_for(scene, name, where):
     """Neither lists its folder nor opens a file of it. The days are taken from the file, which checks that test_answer() has the same."""
     values = {parameter: value for value, parameter in PARAMETER.findall(QUERIES[name].read_text())}
-    ranges = [tuple(datetime.date.fromisoformat(values[f"{end}_day{suffix}"].strip("'")) for end in ("first", "last"))
+    ranges = [tuple(datetime.date.fromisoformat(values[f"{end}_day{suffix}"][6:-1]) for end in ("first", "last"))
               for suffix in ("", "_before") if f"first_day{suffix}" in values]
     assert ranges in ([WEEK], [WEEK, BEFORE])
     _, read = scene.answer(name, where)
@@ -423,17 +424,31 @@ def edited(name, **values):
 
 
 @pytest.mark.parametrize("where", [HIVE, DELTA], ids=["hive", "delta"])
-def test_parameters_are_edited_or_given(scene, where):
-    """The two ways that docs/queries.md tells: by text, as people and Redash do it, and by question marks, as Athena and JDBC do it."""
-    first, last = (f"'{day.isoformat()}'" for day in OTHER)
-    asked = edited("slowest-calls", first_day="?", last_day="?", least_calls="?").replace("'", "''")
-    for statement in (edited("slowest-calls", first_day=first, last_day=last, least_calls="25"),
-                      f"EXECUTE IMMEDIATE '{asked}' USING {first}, {last}, 25"):
-        answer, read = scene.ask(statement, where)
-        assert read == days_between(*OTHER)
-        calls = {call: len(rows) for (call,), rows in group(scene.between(OTHER), "normalized_method_signature").items() if len(rows) >= 25}
-        shown = {row[0]: row[1] for row in answer.rows}
-        assert shown.items() <= calls.items() and len(shown) == min(15, len(calls))
+@pytest.mark.parametrize("how", ["edited", "given", "relative"])
+def test_parameters(scene, where, how):
+    """The ways that docs/queries.md tells: by text, as people and Redash do it; by question marks, as Athena and JDBC do it; counted from today."""
+    first, last = (day.isoformat() for day in OTHER)
+    if how == "edited":
+        statement = edited("slowest-calls", first_day=f"DATE '{first}'", last_day=f"DATE '{last}'", least_calls="25")
+    elif how == "given":
+        text = edited("slowest-calls", first_day="date(?)", last_day="date(?)", least_calls="?").replace("'", "''")
+        statement = f"EXECUTE IMMEDIATE '{text}' USING '{first}', '{last}', 25"
+    else:
+        today = datetime.date.fromisoformat(scene.lake.sql("SELECT CAST(current_date AS varchar)")[0][0])
+        ago = [f"current_date - INTERVAL '{(today - day).days}' DAY" for day in OTHER]
+        statement = edited("slowest-calls", first_day=ago[0], last_day=ago[1], least_calls="25")
+    answer, read = scene.ask(statement, where)
+    assert read == days_between(*OTHER)
+    calls = {call: len(rows) for (call,), rows in group(scene.between(OTHER), "normalized_method_signature").items() if len(rows) >= 25}
+    shown = {row[0]: row[1] for row in answer.rows}
+    assert shown.items() <= calls.items() and len(shown) == min(15, len(calls))
+
+
+@pytest.mark.parametrize("day", ["2024-02-30", "2024-13-01", "1.2.2024", ""])
+def test_a_day_that_is_none_is_refused(scene, day):
+    """Instead of comparing as text in some way."""
+    with pytest.raises(RuntimeError):
+        scene.lake.query(edited("overview-by-day", last_day=f"DATE '{day}'"), *HIVE)
 
 
 # --- What prunes, and what does not -----------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ CALLS_BEFORE = [("GET", "/repo/v1/storageReport/async/get/{number}", 2, 900), ("
 CALLS_SINCE = [("POST", "/repo/v1/agent/chat/async/start", 2, 75), ("GET", "/repo/v1/drs/objects/syn{number}.{number}", 2, 28)]
 CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.{}.0 Safari/537.36"
 AGENTS = [(CHROME.format("Windows NT 10.0; Win64; x64", 6099), 26), (CHROME.format("X11; Linux x86_64", 6045), 6),
-          ("synapseclient/3.2.0 python-requests/2.31.0", 14), ("synapseclient/4.0.0 python-requests/2.31.0", 12), ("synapsecommandlineclient/3.2.0 synapseclient/3.2.0 python-requests/2.28.1", 4),
+          ("synapseclient/3.2.0 python-requests/2.31.0", 14), ("synapseclient/4.0.0 python-requests/2.31.0", 12),
+          ("synapsecommandlineclient/3.2.0 synapseclient/3.2.0 python-requests/2.28.1", 4),
           ("synapser/1.0.59 synapseclient/3.1.0 python-requests/2.22.0", 5), ("synapseRClient/1.15-0", 1), ("Synapse-Java-Client/480.0", 6),
           ("Synapse-Java-Client/480.0  Synapse-Web-Client/473.0", 8), ("Synpase-Java-Client/29.0-SNAPSHOT", 1), ("ELB-HealthChecker/2.0", 3),
           ("SynapseRepositoryStack/490.0", 1), ("curl/8.4.0", 2), ("", 1), (None, 1)]
