@@ -46,15 +46,15 @@ class Where:
 
 
 class Engine:
-    """name and version: for the matrix. way: how it finds the table's files, and where. near: it is to read the folder in which the
-    server keeps them."""
+    """name and version: for the matrix. way: how it finds the table's files. ask: gives a fixture of conftest.py by its name, for those that
+    have a process of their own. near: it is to read the folder in which the server keeps the objects."""
 
     name = version = way = None
     time_travel = False
     time = "timestamp '{}'"
 
-    def __init__(self, lake, near=False):
-        self.lake, self.near = lake, near
+    def __init__(self, lake, ask, near=False):
+        self.lake, self.ask, self.near = lake, ask, near
 
     def place(self, table):
         return f"{table.folder}/" if self.near else table.url
@@ -209,18 +209,13 @@ def reference(table, files):
     return in_order(duckdb.connect().execute(query).fetchall())
 
 
-@functools.cache
-def _duckdb(lake):
-    engine = lake.keep(delta_engines.DuckDB(lake.trino.folder))
-    engine.use_s3(lake.versitygw)
-    return engine
-
-
 class DuckDB(Engine):
     name, version, time = "DuckDB", fetched("delta-engines", "duckdb"), "timestamptz '{}+00'"
 
     def rows(self, table, version=None, where=None):
-        return in_order(_duckdb(self.lake).query(f"select {duckdb_columns(table)} from {self.source(table, version)}{self.where(where)}"))
+        duckdb = self.ask("duckdb")
+        duckdb.use_s3(self.lake.versitygw)
+        return in_order(duckdb.query(f"select {duckdb_columns(table)} from {self.source(table, version)}{self.where(where)}"))
 
 
 class DuckDBHive(DuckDB):
@@ -240,23 +235,18 @@ class DuckDBDelta(DuckDB):
 
 # --- Spark, ClickHouse ------------------------------------------------------------------------------------------------------
 
-@functools.cache
-def _spark(lake):
-    return lake.keep(delta_engines.Spark(lake.trino.folder))
-
-
 class SparkDelta(Engine):
     """From the folder alone: what would tell it of S3 is larger than all the rest."""
 
     name, version, time_travel = "Spark", f"{pinned('pyspark')}, Delta {fetched('delta-engines', 'delta_spark')}", True
     way = "Delta log, in a folder"
 
-    def __init__(self, lake, near=True):
-        super().__init__(lake, near)
+    def __init__(self, lake, ask, near=True):
+        super().__init__(lake, ask, near)
 
     def rows(self, table, version=None, where=None):
         condition = self.where(where).removeprefix(" where ") if where else None
-        return in_order(_spark(self.lake).rows(table.folder, list(table.types), version, condition))
+        return in_order(self.ask("spark").rows(table.folder, list(table.types), version, condition))
 
 
 class ClickHouse(Engine):

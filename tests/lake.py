@@ -14,7 +14,6 @@ Nobody waits for Trino before the first question to it. It is fetched by scripts
 
 What is not set as Athena has it, and why: timestamps of Hive tables have microseconds (Athena shows milliseconds); statistics of tables
 are not asked for, since moto has none of partitions and its errors cost seconds."""
-import contextlib
 import dataclasses
 import functools
 import json
@@ -234,11 +233,6 @@ class Lake:
     def __exit__(self, *_):
         while self.servers:
             self.servers.pop().__exit__(None, None, None)
-
-    def keep(self, engine):
-        """Of what reads the lake and is to live as long: it will be closed at the end."""
-        self.servers.append(contextlib.closing(engine))
-        return engine
 
     def _connect(self):
         import boto3

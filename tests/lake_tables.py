@@ -5,8 +5,6 @@
 
 Of each the catalog has three entries: NAME, a Hive table with partition projection; NAME_registered, a Hive table whose partitions are
 registered; NAME_delta, a Delta table."""
-import functools
-
 import harness
 from lake import DATABASE
 
@@ -17,18 +15,22 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Table:
-    """A table in the lake's bucket. columns and partitions: name -> type of the job file. projection: of each partition column, what the
-    catalog is told of its values."""
+    """A job's table in the lake's bucket. columns, partitions, types of both: name -> type. projection: of each partition column, what
+    the catalog is told of its values."""
 
-    def __init__(self, lake, name, columns, partitions, projection):
-        self.lake, self.name, self.columns, self.partitions, self.projection = lake, name, columns, partitions, projection
-        self.types = {**columns, **partitions}
-        self.url = lake.bucket.url(f"{name}/")
-        self.folder = lake.bucket.path(name)  # the same objects, as the server keeps them
-        self.glob = "/".join([*(f"{column}=*" for column in partitions), "*.parquet"])
+    def __init__(self, lake, job, projection):
+        self.lake, self.job, self.projection = lake, job, projection
+        described = harness.gristmill("check", job, "--json").json
+        self.name = described["table"]["name"]
+        self.columns = {column["name"]: column["type"] for column in described["columns"]}
+        self.partitions = {column["name"]: column["type"] for column in described["table"]["partition_by"]}
+        self.types = {**self.columns, **self.partitions}
+        self.url = lake.bucket.url(f"{self.name}/")
+        self.folder = lake.bucket.path(self.name)  # the same objects, as the server keeps them
+        self.glob = "/".join([*(f"{column}=*" for column in self.partitions), "*.parquet"])
 
-    def run(self, job, source):
-        return harness.run(job, source, self.url, env=self.lake.env).json
+    def run(self, source):
+        assert harness.run(self.job, source, self.url, env=self.lake.env).json["committed"]
 
     def files(self):
         """Of the newest version: there is no other file, since nothing is ever removed."""
@@ -39,14 +41,9 @@ class Table:
         folders = {path.parent: harness.partition_of(self.folder, path) for path in self.files()}
         return [list(values.values()) for _, values in sorted(folders.items())]
 
-    @functools.cache
-    def versions(self):
-        """Version -> the names of its files, as delta-rs reads the log."""
-        import deltalake
-
-        storage = self.lake.versitygw.storage_options()
-        last = deltalake.DeltaTable(self.url, storage_options=storage).version()
-        return {version: deltalake.DeltaTable(self.url, version=version, storage_options=storage).file_uris() for version in range(last + 1)}
+    def files_of(self, version):
+        """Those that were there at a version: a file is named by its run, and each run here makes the next version."""
+        return [path for path in self.files() if int(path.name.split("-")[1]) <= version + 1]
 
 
 # --- The main job -----------------------------------------------------------------------------------------------------------
@@ -59,16 +56,12 @@ def two_digits(last):
 
 
 def make_access(lake, folder):
-    import yaml
-
-    job = yaml.safe_load(harness.MAIN_JOB.read_text())
-    partitions = {column["name"]: column["type"] for column in job["table"]["partition_by"]}
-    table = Table(lake, job["table"]["name"], {column["name"]: column["type"] for column in job["columns"]}, partitions,
-                  {"year": {"type": "integer", "range": "2024,2025", "digits": "4"}, "month": two_digits(12), "day": two_digits(31)})
+    table = Table(lake, harness.MAIN_JOB, {"year": {"type": "integer", "range": "2024,2025", "digits": "4"}, "month": two_digits(12),
+                                           "day": two_digits(31)})
     for seed, (start, hours, records) in enumerate(ACCESS_RUNS, 1):
         harness.gristmill("generate", folder, "--start", start, "--hours", str(hours), "--records", str(records), "--seed", str(seed),
                           "--per-object", "250", "--bad", "0.002", "--quiet")
-        assert table.run(harness.MAIN_JOB, folder)["committed"]
+        table.run(folder)
     return table
 
 
@@ -99,9 +92,6 @@ columns:
   - {{name: area, type: string, from: area}}
   - {{name: extent, type: int, from: extent}}
 """
-KINDS = {"id": "bigint", "flag": "boolean", "small": "int", "big": "bigint", "ratio": "double", "word": "string", "born": "date", "noted": "date",
-         "moment": "timestamp", "area": "string", "extent": "int"}
-KINDS_PARTITIONS = {"region": "string", "size": "int", "day": "date"}
 HARD = {
     "flag": [True, False, None],
     "small": [0, -1, 2**31 - 1, -2**31, None],
@@ -109,9 +99,10 @@ HARD = {
     "ratio": [0.0, -0.0, 0.1, -1 / 3, 5e-324, 1.7976931348623157e308, -2.2250738585072014e-308, 1e22, None],
     "word": ["", "plain", "é☃𝄞", "Ａ\u0301", "say \"it's\"", "a,b\tc\nd\\n", "\u0000nul", "NULL", "x" * 300, " ", None],
     "noted": ["1970-01-01", "1969-12-31", "2024-02-29", "1900-01-01", "1582-10-04", "1582-10-15", "0001-01-01", "9999-12-31", None],
-    "moment": [0, -1, -1_000_000, 1_710_108_000_084_123, -2_208_988_800_000_001, -62_135_596_800_000_000, 253_402_300_799_999_999, None],
+    "moment": [0, -1, -1_000_000, 1_710_108_000_084_123, -2_208_988_800_000_001, 1_500, -1_500, -62_135_596_800_000_000,
+               253_402_300_799_999_999, None],
 }
-AREAS = ["north", "süd west", "a/b=c", "100%", "'q'", None, ""]
+AREAS = ["north-1.2_b", "süd west", "a/b=c", "100%", "'q'", None, ""]
 DAYS = ["1969-12-31", "1970-01-01", "1970-01-02", None]
 SIZES = [2, -5]
 
@@ -125,7 +116,8 @@ def kinds_documents(numbers):
 
 def kinds_rows(numbers):
     """What was put in, as rows of the table: its columns, then its partition columns."""
-    return [(*(document[name] for name in KINDS), document["area"] or None, document["extent"], document["born"])
+    columns = ["id", "flag", "small", "big", "ratio", "word", "born", "noted", "moment", "area", "extent"]
+    return [(*(document[name] for name in columns), document["area"] or None, document["extent"], document["born"])
             for document in kinds_documents(numbers)]
 
 
@@ -134,12 +126,12 @@ KINDS_RUNS = [range(120), range(120, 200)]
 
 def make_kinds(lake, folder):
     job = harness.write(folder / "kinds.yaml", KINDS_JOB.encode())
-    table = Table(lake, "kinds", KINDS, KINDS_PARTITIONS, {
+    table = Table(lake, job, {
         "region": {"type": "enum", "values": ",".join([*(area for area in AREAS if area), NO_VALUE])}, "size": {"type": "integer", "range": "-5,2"},
         "day": {"type": "date", "range": "1969-12-31,1970-01-02", "format": "yyyy-MM-dd"}})
     for number, ids in enumerate(KINDS_RUNS):
         harness.write(folder / f"input/{number}.json", harness.lines(kinds_documents(ids)))
-        assert table.run(job, folder / "input")["committed"]
+        table.run(folder / "input")
     return table
 
 
