@@ -4,14 +4,12 @@ lie between the values that stand two of a hundred places, and one more, before 
 import collections
 import datetime
 import functools
-import json
 import math
 import re
 
 import pytest
 
 import harness
-import lake_tables
 import weeks
 from weeks import ANONYMOUS, BEFORE, WEEK
 
@@ -21,7 +19,6 @@ QUERIES = {path.stem: path for path in sorted((harness.ROOT / "queries").glob("*
 DOC = harness.ROOT / "docs/queries.md"
 HIVE, DELTA = ("hive", "review"), ("delta", "review_delta")  # catalog and database: the same table, by either connector
 PARAMETER = re.compile(r"^        (.+?) AS (\w+),?(?: -- .+)?$", re.M)  # its value, its name
-YEARS = (2023, 2024)  # of the partition projection: 744 days that may be
 # --- Answers, by Python -----------------------------------------------------------------------------------------------------
 
 
@@ -289,25 +286,6 @@ def quality(now, _):
 
 # --- The table, and what Trino says -----------------------------------------------------------------------------------------
 
-def enter(lake, prefix):
-    """The table below this prefix, as access_record: a Hive table with partition projection, a Delta table."""
-    log = lake.s3.get_object(Bucket=lake.bucket.name, Key=f"{prefix}_delta_log/{0:020}.json")["Body"].read()
-    schema = json.loads(next(action["metaData"] for action in map(json.loads, log.splitlines()) if "metaData" in action)["schemaString"])
-    columns = [{"Name": field["name"], "Type": field["type"].replace("long", "bigint")} for field in schema["fields"]]
-    keys = [column for column in columns if column["Name"] in ("year", "month", "day")]
-    ranges = {"year.range": f"{YEARS[0]},{YEARS[1]}", "month.range": "1,12", "month.digits": "2", "day.range": "1,31", "day.digits": "2",
-              **{f"{key['Name']}.type": "integer" for key in keys}}
-    hive = {"projection.enabled": "true", **{f"projection.{name}": value for name, value in ranges.items()}}
-    for (_, database), columns, keys, more, serde in (
-            (HIVE, [column for column in columns if column not in keys], keys, hive, {"serialization.format": "1"}),
-            (DELTA, columns, [], {"spark.sql.sources.provider": "delta"}, {"path": lake.bucket.url(prefix)})):
-        lake.glue.create_database(DatabaseInput={"Name": database})
-        storage = lake_tables.storage(columns, lake.bucket.url(prefix), **serde)
-        lake.glue.create_table(DatabaseName=database, TableInput={
-            "Name": "access_record", "TableType": "EXTERNAL_TABLE", "PartitionKeys": keys, "StorageDescriptor": storage,
-            "Parameters": {"EXTERNAL": "TRUE", **more}})
-
-
 class Scene:
     """The table of the weeks' records in the lake, and the same records as rows."""
 
@@ -316,9 +294,12 @@ class Scene:
         self.rows = weeks.rows(objects)
         for name, data in objects.items():
             harness.write(folder / name, data)
-        summary = harness.run(harness.MAIN_JOB, folder, lake.bucket.url("weeks/"), env=lake.env).json
+        url, job = lake.bucket.url("weeks/"), harness.MAIN_JOB.read_text()
+        summary = harness.run(harness.MAIN_JOB, folder, url, env=lake.env).json
         assert summary["rows_written"] == len(self.rows) and summary["duplicates"] > 0 and summary["quarantined"] > 0
-        enter(lake, "weeks/")
+        for connector, database in (HIVE, DELTA):
+            path = harness.write(folder.parent / f"{connector}.yaml", job.replace("format: hive", f"format: {connector}").encode())
+            harness.gristmill("catalog", path, "sync", "--table", url, "--quiet", env={**lake.env, "CATALOG": "glue", "DATABASE": database})
 
     def between(self, days):
         return [row for row in self.rows if days[0] <= row["date"] <= days[1]]
@@ -453,7 +434,7 @@ def test_a_day_that_is_none_is_refused(scene, day):
 
 # --- What prunes, and what does not -----------------------------------------------------------------------------------------
 
-CASES = {  # condition -> days listed, of the 744 that the projection has, of which 24 exist
+CASES = {  # condition -> days listed, of the 744 of two years that the program's projection has; 24 exist
     "year BETWEEN '2023' AND '2024' AND year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05'": 7,
     "year || '-' || month || '-' || day BETWEEN '2023-12-30' AND '2024-01-05'": 7,
     "year = '2023' AND month = '12' AND day >= '30' OR year = '2024' AND month = '01' AND day <= '05'": 7,

@@ -156,7 +156,7 @@ class Weeks:
         made = [self.document(day) for _ in range(A_DAY if recent else A_DAY_BEFORE)]
         made += [self.alice(day) for _ in range(40 if recent else 5)] + [self.thief(day) for _ in range(5)]
         made += [self.anybody_wants(day) for _ in range(3)] + [self.document(day, responseStatus=429, success=False) for _ in range(4)]
-        made += [self.document(day, requestURL="/repo/v1/seldom", elapseMS=30000) for _ in range(2)] + list(self.edges(day))
+        made += [self.document(day, method="GET", requestURL="/repo/v1/seldom", elapseMS=30000) for _ in range(2)] + list(self.edges(day))
         made += [self.document(day, userId=ANONYMOUS, oauthClientId="100000", authenticationMethod="BEARERTOKEN")]
         made += [self.document(day, **odd) for odd in ({"sessionId": None}, {"sessionId": ""}, {"method": None}, {"elapseMS": -1})]
         self.random.shuffle(made)
