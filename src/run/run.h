@@ -54,6 +54,11 @@ enum gm_code gm_run_commit_on(const struct gm_job *job, const struct gm_run_env 
                               const struct gm_run_options *options, uint64_t plan, enum gm_step *step,
                               struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 
+/* Brings the job's catalog up to date with the table of env, and notes in result what came of it: a failure is told by a
+ * notice and fails nothing. Does nothing where the job has no catalog or nothing was to be stored. After all else. */
+void gm_run_catalog_after(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
+                          struct gm_run_result *result);
+
 /* The same of gm_bookmark_change; env->source may be NULL. */
 enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run_env *env,
                                    const struct gm_bookmark_edit *edit, const struct gm_run_options *options,
