@@ -42,10 +42,12 @@ class Table:
         assert summary["committed"] and summary["catalog"]["state"] == "synced", summary
 
     def enter(self, kind, format, partitions, status=0):
-        """A further entry, by hand; what the program says."""
+        """A further entry, by hand."""
         job = harness.write(self.folder_of_jobs / f"{kind}.yaml", with_catalog(self.text, format, partitions, f"{self.name}_{kind}").encode())
-        self.entries[kind] = f"{self.name}_{kind}"
-        return harness.gristmill("catalog", job, "sync", "--table", self.url, env=self.lake.env, status=status)
+        result = harness.gristmill("catalog", job, "sync", "--table", self.url, env=self.lake.env, status=status)
+        if result.status == 0:
+            self.entries[kind] = f"{self.name}_{kind}"
+        return result
 
     def files(self):
         """Of the newest version: there is no other file, since nothing is ever removed."""
