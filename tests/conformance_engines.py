@@ -261,14 +261,15 @@ class ClickHouse(Engine):
         words = ["'" + word.replace("'", "\\'") + "'" for word in words]
         shown = {"timestamp": "toUnixTimestamp64Micro({0})", "date": "toString({0})"}
         columns = ", ".join(shown.get(kind, "{0}").format(name) + f" as c{place}" for place, (name, kind) in enumerate(table.types.items()))
-        answer = query(f"select {columns} from {function}({', '.join(words)}){self.where(where)} "
-                       "settings session_timezone = 'UTC', output_format_arrow_string_as_string = 1", "ArrowStream")
+        settings = "session_timezone = 'UTC', output_format_arrow_string_as_string = 1"
+        settings += "" if version is None else f", delta_lake_snapshot_version = {version}"
+        answer = query(f"select {columns} from {function}({', '.join(words)}){self.where(where)} settings {settings}", "ArrowStream")
         arrow = pa.ipc.open_stream(pa.py_buffer(answer.bytes())).read_all()
         return from_arrow(arrow.rename_columns(list(table.types)), table)
 
 
 class ClickHouseDelta(ClickHouse):
-    way = "Delta log"
+    way, time_travel = "Delta log", True
 
     def source(self, table):
         return "deltaLake", ""

@@ -28,9 +28,10 @@ class Table:
         self.lake, self.folder_of_jobs, self.text = lake, folder, text
         self.job = harness.write(folder / "job.yaml", text.encode())
         described = harness.gristmill("check", self.job, "--json").json
-        self.name = described["table"]["name"]
-        self.columns = {column["name"]: column["type"] for column in described["columns"]}
-        self.partitions = {column["name"]: column["type"] for column in described["table"]["partition_by"]}
+        self.name, columns, partitions = described["table"]["name"], described["columns"], described["table"]["partition_by"]
+        self.columns = {column["name"]: column["type"] for column in columns}
+        self.partitions = {column["name"]: column["type"] for column in partitions}
+        self.comments = {column["name"]: column.get("comment") or "" for column in [*columns, *partitions]}
         self.types = {**self.columns, **self.partitions}
         self.url = lake.bucket.url(f"{self.name}/")
         self.folder = lake.bucket.path(self.name)  # the same objects, as the server keeps them

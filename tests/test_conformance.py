@@ -185,7 +185,7 @@ def test_engine(scene, engine, check):
 
 @pytest.mark.parametrize("engine", [engines.TrinoProjection, engines.TrinoRegistered, engines.TrinoDelta], ids=lambda engine: engine.__name__)
 def test_trino_prunes(scene, engine):
-    """By partition it opens that partition alone. By time alone a Hive table is opened whole, a Delta table where the log's bounds say so."""
+    """By partition it opens that partition alone. By time alone it opens a Hive table whole, a Delta table where the log's bounds say so."""
     files = scene.access.files()
     month = [path for path in files if "/year=2025/month=02/" in str(path)]
     assert 0 < len(month) < len(files)
@@ -201,6 +201,21 @@ def test_trino_lists_every_partition_that_may_be(scene):
         return {url for operation, url in requests if operation == "ListObjectsV2"}
 
     assert len(lists(SINCE)) >= 2 * 12 * 31 and len(lists(MONTH)) <= 2 * 31
+
+
+TRINO_TYPES = {"boolean": "boolean", "int": "integer", "bigint": "bigint", "double": "double", "string": "varchar", "date": "date"}
+
+
+@pytest.mark.parametrize("entry", ["projected", "registered", "delta"])
+def test_trino_shows_types_and_comments(scene, entry):
+    """By its Hive connector, which hands Delta tables on to the other."""
+    types = {**TRINO_TYPES, "timestamp": "timestamp(3) with time zone" if entry == "delta" else "timestamp(6)"}
+    for table in (scene.access, scene.plain if entry == "projected" else scene.kinds):
+        shown = scene.lake.sql(f"show columns from {table.entries[entry]}")
+        assert [row[:2] for row in shown] == [[name, types[kind]] for name, kind in table.types.items()]
+        assert {row[0]: row[3] for row in shown} == table.comments
+    count = f"select count(*) from {scene.access.entries[entry]}"
+    assert scene.lake.sql(count) == [[len(scene.want(scene.access, scene.last))]]
 
 
 @pytest.mark.parametrize("name", ["access", "kinds", "plain"])
