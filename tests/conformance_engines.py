@@ -82,25 +82,25 @@ def micros(text):
 
 class Trino(Engine):
     name, version = "Trino", fetched("trino-server", "version")
-    suffix, catalog = "", "hive"
+    entry, catalog = None, "hive"
 
     def rows(self, table, version=None, where=None):
         of = "" if version is None else f" for version as of {version}"
-        answer = self.lake.query(f"select {', '.join(table.types)} from {table.name}{self.suffix}{of}{self.where(where)}", self.catalog)
+        answer = self.lake.query(f"select {', '.join(table.types)} from {table.entries[self.entry]}{of}{self.where(where)}", self.catalog)
         read = [{"timestamp": micros, "double": float}.get(kind, lambda value: value) for kind in table.types.values()]
         return in_order([value if value is None else of(value) for of, value in zip(read, row)] for row in answer.rows)
 
 
 class TrinoProjection(Trino):
-    way = "Glue: Hive table, partition projection"
+    way, entry = "Glue: Hive table, partition projection", "projected"
 
 
 class TrinoRegistered(Trino):
-    way, suffix = "Glue: Hive table, registered partitions", "_registered"
+    way, entry = "Glue: Hive table, registered partitions", "registered"
 
 
 class TrinoDelta(Trino):
-    way, suffix, catalog, time_travel, time = "Glue: Delta table", "_delta", "delta", True, "timestamp '{} UTC'"
+    way, entry, catalog, time_travel, time = "Glue: Delta table", "delta", "delta", True, "timestamp '{} UTC'"
 
 
 # --- Arrow: delta-rs, Polars, pyarrow ---------------------------------------------------------------------------------------
@@ -261,14 +261,15 @@ class ClickHouse(Engine):
         words = ["'" + word.replace("'", "\\'") + "'" for word in words]
         shown = {"timestamp": "toUnixTimestamp64Micro({0})", "date": "toString({0})"}
         columns = ", ".join(shown.get(kind, "{0}").format(name) + f" as c{place}" for place, (name, kind) in enumerate(table.types.items()))
-        answer = query(f"select {columns} from {function}({', '.join(words)}){self.where(where)} "
-                       "settings session_timezone = 'UTC', output_format_arrow_string_as_string = 1", "ArrowStream")
+        settings = "session_timezone = 'UTC', output_format_arrow_string_as_string = 1"
+        settings += "" if version is None else f", delta_lake_snapshot_version = {version}"
+        answer = query(f"select {columns} from {function}({', '.join(words)}){self.where(where)} settings {settings}", "ArrowStream")
         arrow = pa.ipc.open_stream(pa.py_buffer(answer.bytes())).read_all()
         return from_arrow(arrow.rename_columns(list(table.types)), table)
 
 
 class ClickHouseDelta(ClickHouse):
-    way = "Delta log"
+    way, time_travel = "Delta log", True
 
     def source(self, table):
         return "deltaLake", ""

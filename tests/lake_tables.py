@@ -1,36 +1,54 @@
-"""Tables of the lake (lake.py), made by the program, and their entries in the catalog:
+"""Tables of the lake (lake.py), made by the program, which also makes their entries in the catalog:
 
     access  jobs/access-record.yaml on generated records of two years and three months; three runs, so three versions
     kinds   all types, with what is hard to carry in each; partition columns of all types, some of them null
+    plain   the rows of `kinds` whose partitions can be projected
 
-Of each the catalog has three entries: NAME, a Hive table with partition projection; NAME_registered, a Hive table whose partitions are
-registered; NAME_delta, a Delta table."""
+`entries` of a table says by what name the catalog has it: as a Hive table whose partitions are projected, as one whose partitions are
+registered, as a Delta table."""
+import re
+
 import harness
 from lake import DATABASE
 
-PARQUET = {"InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-           "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"}
-SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
-class Table:
-    """A job's table in the lake's bucket. columns, partitions, types of both: name -> type. projection: of each partition column, what
-    the catalog is told of its values."""
+def with_catalog(job, format, partitions, name=None):
+    """The text of a job file with another catalog section, and perhaps another name in the catalog."""
+    job = re.sub(r"^catalog:.*\n(?:  .*\n)*", "", job, flags=re.MULTILINE)
+    job += f"catalog: {{type: glue, format: {format}, partitions: {partitions}}}\n"
+    return re.sub(r"^  name: .*$", f"  name: {name}", job, count=1, flags=re.MULTILINE) if name else job
 
-    def __init__(self, lake, job, projection):
-        self.lake, self.job, self.projection = lake, job, projection
-        described = harness.gristmill("check", job, "--json").json
-        self.name = described["table"]["name"]
-        self.columns = {column["name"]: column["type"] for column in described["columns"]}
-        self.partitions = {column["name"]: column["type"] for column in described["table"]["partition_by"]}
+
+class Table:
+    """A job's table in the lake's bucket. columns, partitions, types of both: name -> type."""
+
+    def __init__(self, lake, folder, text):
+        self.lake, self.folder_of_jobs, self.text = lake, folder, text
+        self.job = harness.write(folder / "job.yaml", text.encode())
+        described = harness.gristmill("check", self.job, "--json").json
+        self.name, columns, partitions = described["table"]["name"], described["columns"], described["table"]["partition_by"]
+        self.columns = {column["name"]: column["type"] for column in columns}
+        self.partitions = {column["name"]: column["type"] for column in partitions}
+        self.comments = {column["name"]: column.get("comment") or "" for column in [*columns, *partitions]}
         self.types = {**self.columns, **self.partitions}
         self.url = lake.bucket.url(f"{self.name}/")
         self.folder = lake.bucket.path(self.name)  # the same objects, as the server keeps them
         self.glob = "/".join([*(f"{column}=*" for column in self.partitions), "*.parquet"])
+        self.entries = {}
 
     def run(self, source):
-        assert harness.run(self.job, source, self.url, env=self.lake.env).json["committed"]
+        summary = harness.run(self.job, source, self.url, env=self.lake.env).json
+        assert summary["committed"] and summary["catalog"]["state"] == "synced", summary
+
+    def enter(self, kind, format, partitions, status=0):
+        """A further entry, by hand."""
+        job = harness.write(self.folder_of_jobs / f"{kind}.yaml", with_catalog(self.text, format, partitions, f"{self.name}_{kind}").encode())
+        result = harness.gristmill("catalog", job, "sync", "--table", self.url, env=self.lake.env, status=status)
+        if result.status == 0:
+            self.entries[kind] = f"{self.name}_{kind}"
+        return result
 
     def files(self):
         """Of the newest version: there is no other file, since nothing is ever removed."""
@@ -51,17 +69,15 @@ class Table:
 ACCESS_RUNS = [("2024-12-30", 48, 2000), ("2024-12-31", 48, 1500), ("2025-02-03", 30, 1000)]  # start, hours, records
 
 
-def two_digits(last):
-    return {"type": "integer", "range": f"1,{last}", "digits": "2"}
-
-
 def make_access(lake, folder):
-    table = Table(lake, harness.MAIN_JOB, {"year": {"type": "integer", "range": "2024,2025", "digits": "4"}, "month": two_digits(12),
-                                           "day": two_digits(31)})
+    table = Table(lake, folder, with_catalog(harness.MAIN_JOB.read_text(), "both", "projection"))
+    table.entries = {"projected": table.name, "delta": f"{table.name}_delta"}
+    source = folder / "input"
     for seed, (start, hours, records) in enumerate(ACCESS_RUNS, 1):
-        harness.gristmill("generate", folder, "--start", start, "--hours", str(hours), "--records", str(records), "--seed", str(seed),
+        harness.gristmill("generate", source, "--start", start, "--hours", str(hours), "--records", str(records), "--seed", str(seed),
                           "--per-object", "250", "--bad", "0.002", "--quiet")
-        table.run(folder)
+        table.run(source)
+    table.enter("registered", "hive", "register")
     return table
 
 
@@ -102,7 +118,8 @@ HARD = {
     "moment": [0, -1, -1_000_000, 1_710_108_000_084_123, -2_208_988_800_000_001, 1_500, -1_500, -62_135_596_800_000_000,
                253_402_300_799_999_999, None],
 }
-AREAS = ["north-1.2_b", "süd west", "a/b=c", "100%", "'q'", None, ""]
+AREAS = ["north-1.2_b", "two words", "süd west", "a/b=c", "100%'s", None, ""]
+PLAIN = AREAS[:2]
 DAYS = ["1969-12-31", "1970-01-01", "1970-01-02", None]
 SIZES = [2, -5]
 
@@ -122,49 +139,24 @@ def kinds_rows(numbers):
 
 
 KINDS_RUNS = [range(120), range(120, 200)]
+KINDS_LAST = len(KINDS_RUNS) - 1
 
 
-def make_kinds(lake, folder):
-    job = harness.write(folder / "kinds.yaml", KINDS_JOB.encode())
-    table = Table(lake, job, {
-        "region": {"type": "enum", "values": ",".join([*(area for area in AREAS if area), NO_VALUE])}, "size": {"type": "integer", "range": "-5,2"},
-        "day": {"type": "date", "range": "1969-12-31,1970-01-02", "format": "yyyy-MM-dd"}})
+def runs_of_kinds(lake, folder, text, entries):
+    table = Table(lake, folder, text)
+    table.entries = entries
     for number, ids in enumerate(KINDS_RUNS):
         harness.write(folder / f"input/{number}.json", harness.lines(kinds_documents(ids)))
         table.run(folder / "input")
     return table
 
 
-# --- The catalog ------------------------------------------------------------------------------------------------------------
+def make_kinds(lake, folder):
+    text = with_catalog(KINDS_JOB, "both", "register")
+    return runs_of_kinds(lake, folder, text, {"registered": "kinds", "delta": "kinds_delta"})
 
-def storage(columns, location, **serde):
-    return {**PARQUET, "Columns": columns, "Location": location, "SerdeInfo": {"SerializationLibrary": SERDE, "Parameters": serde}}
 
-
-def enter(table):
-    """The three entries of a table."""
-    glue = table.lake.glue
-    if DATABASE not in [database["Name"] for database in glue.get_databases()["DatabaseList"]]:
-        glue.create_database(DatabaseInput={"Name": DATABASE})
-    columns = [{"Name": name, "Type": kind} for name, kind in table.columns.items()]
-    keys = [{"Name": name, "Type": kind} for name, kind in table.partitions.items()]
-    hive = {"TableType": "EXTERNAL_TABLE", "PartitionKeys": keys,
-            "StorageDescriptor": storage(columns, table.url, **{"serialization.format": "1"})}
-    projection = {f"projection.{name}.{key}": value for name, settings in table.projection.items() for key, value in settings.items()}
-    common = {"EXTERNAL": "TRUE", "classification": "parquet"}
-    glue.create_table(DatabaseName=DATABASE, TableInput={**hive, "Name": table.name, "Parameters": {
-        **common, "projection.enabled": "true", **projection}})  # no storage.location.template: its values would not be escaped
-    glue.create_table(DatabaseName=DATABASE, TableInput={**hive, "Name": f"{table.name}_registered", "Parameters": common})
-    folders = sorted({path.parent for path in table.files()})
-    values = table.partition_values()
-    partitions = [{"Values": [NO_VALUE if value is None else value for value in some],
-                   "StorageDescriptor": storage(columns, table.url + str(folder.relative_to(table.folder)) + "/")}
-                  for some, folder in zip(values, folders)]
-    for first in range(0, len(partitions), 100):
-        answer = glue.batch_create_partition(DatabaseName=DATABASE, TableName=f"{table.name}_registered",
-                                             PartitionInputList=partitions[first:first + 100])
-        assert not answer.get("Errors"), answer
-    glue.create_table(DatabaseName=DATABASE, TableInput={
-        "Name": f"{table.name}_delta", "TableType": "EXTERNAL_TABLE", "PartitionKeys": [],
-        "Parameters": {"EXTERNAL": "TRUE", "classification": "delta", "table_type": "delta", "spark.sql.sources.provider": "delta"},
-        "StorageDescriptor": storage(columns + keys, table.url, path=table.url)})
+def make_plain(lake, folder):
+    where = "where: \"born is not null and area in (" + ", ".join(f"'{area}'" for area in PLAIN) + ")\"\n"
+    text = with_catalog(KINDS_JOB.replace("columns:\n", where + "columns:\n", 1), "hive", "projection", "plain")
+    return runs_of_kinds(lake, folder, text, {"projected": "plain"})

@@ -206,7 +206,8 @@ static enum gm_code count_rows(void *context, const struct gm_delta_file *file, 
 	struct gm_shape_partition *partition =
 	    bsearch(&wanted, shape->partitions, shape->partition_count, sizeof *shape->partitions, compare_partitions);
 	json_t *stats = NULL;
-	enum gm_code rc = file->stats != NULL ? gm_json_parse(file->stats, strlen(file->stats), 0, &stats, err) : GM_OK;
+	enum gm_code rc =
+	    file->stats != NULL ? gm_json_parse(file->stats, strlen(file->stats), JSON_ALLOW_NUL, &stats, err) : GM_OK;
 	if (rc == GM_NOMEM) return rc;
 	const json_t *rows = json_object_get(stats, "numRecords");
 	bool known = partition != NULL && json_is_integer(rows) && json_integer_value(rows) >= 0;

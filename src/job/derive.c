@@ -2,8 +2,8 @@
  *
  * A row is judged once. `where` comes first: a row that it filters is never rejected, whatever its columns did; a row
  * for which `where` itself fails is rejected. Then columns in order, then partitions, then the path: the first one
- * whose policy (on_error, required, not_after) rejects the row does, or ends the run. Values that became null by policy count only in rows that are
- * kept. */
+ * whose policy (on_error, required, not_after) rejects the row does, or ends the run. Values that became null by policy
+ * count only in rows that are kept. */
 #include "job/derive.h"
 
 #include "base/time.h"
