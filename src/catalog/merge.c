@@ -319,11 +319,11 @@ static enum gm_code merge_parameters(json_t *found, const json_t *wanted, const 
 }
 
 /* What of a Table a TableInput may have. */
-static enum gm_code copy_input(const json_t *found, json_t **input, struct gm_error *err)
+static enum gm_code copy_input(const json_t *found, const char *name, json_t **input, struct gm_error *err)
 {
 	static const char *const names[] = {
-	    "Name",      "Description",       "Owner",         "Retention",  "LastAccessTime",   "LastAnalyzedTime",
-	    "TableType", "StorageDescriptor", "PartitionKeys", "Parameters", "ViewOriginalText", "ViewExpandedText"};
+	    "Description",       "Owner",         "Retention",  "LastAccessTime",   "LastAnalyzedTime", "TableType",
+	    "StorageDescriptor", "PartitionKeys", "Parameters", "ViewOriginalText", "ViewExpandedText"};
 	json_t *made = json_pack("{s:s}", "Name", name);
 	for (size_t i = 0; made != NULL && i < sizeof names / sizeof names[0]; i++) {
 		json_t *value = json_object_get(found, names[i]);
