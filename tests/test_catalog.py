@@ -572,6 +572,31 @@ def test_a_partition_that_somebody_registered_elsewhere(scene):
     assert scene.catalog("show").json["entries"][0]["partitions"]["foreign"] == 1
 
 
+def test_partitions_come_in_pages(on_moto):
+    """As AWS gives them: with an empty page in between, and a token on the last but one."""
+    scene = on_moto
+    register(scene)
+    scene.put(*(part(number, f"p{number}") for number in range(7)))
+    scene.run()
+    everything = [{"Values": p["Values"], "StorageDescriptor": p["StorageDescriptor"], "Parameters": p["Parameters"]}
+                  for p in scene.partitions().values()]
+    pages = {"": (everything[:3], "a"), "a": ([], "b"), "b": (everything[3:6], "c"), "c": (everything[6:], "d"), "d": ([], None)}
+    asked = []
+
+    def page(x):
+        if operation(x.request) != "GetPartitions":
+            return x.pass_on()
+        asked.append(body(x.request))
+        partitions, token = pages[asked[-1].get("NextToken", "")]
+        return answer({"Partitions": partitions, **({"NextToken": token} if token else {})})(x)
+    scene.proxy.clear()
+    scene.proxy.fail(page, times=None)
+    told = scene.run().json["catalog"]
+    assert told["unchanged"] == 1 and told["partitions_created"] + told["partitions_updated"] + told["partitions_removed"] == 0
+    assert [request.get("NextToken") for request in asked] == [None, "a", "b", "c", "d"]
+    assert all(1 <= request["MaxResults"] <= 1000 for request in asked)
+
+
 def test_refused_partitions_are_tried_again(on_moto):
     scene = on_moto
     register(scene)

@@ -62,9 +62,12 @@ enum gm_code gm_glue_check_table(json_t *table, struct gm_error *err) GM_CHECK;
 /* The same of a Partition with so many values. */
 enum gm_code gm_glue_check_partition(json_t *partition, size_t values, struct gm_error *err) GM_CHECK;
 
+/* How many partitions with such columns fit into a request or an answer; at most `most`, at least one. */
+enum gm_code gm_glue_fitting(const json_t *columns, size_t most, size_t *count, struct gm_error *err) GM_CHECK;
 /* Called for each partition of a table, checked; it is the callee's while it runs, who may keep references. */
 typedef enum gm_code gm_glue_partition_fn(void *context, json_t *partition, struct gm_error *err);
-enum gm_code gm_glue_list_partitions(struct gm_glue *glue, const char *table, size_t values, gm_glue_partition_fn *each,
+/* table: as it was found. */
+enum gm_code gm_glue_list_partitions(struct gm_glue *glue, const json_t *table, gm_glue_partition_fn *each,
                                      void *context, struct gm_error *err) GM_CHECK;
 /* One request for up to a batch of partitions: an array of PartitionInput, or of Values for delete. Those that are
  * there already (create) or not there (update, delete) are left out of *done: others were quicker. */

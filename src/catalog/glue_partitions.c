@@ -6,7 +6,11 @@
 #include <string.h>
 
 enum {
-	PAGE = 500,              /* partitions asked for at once: an answer has some KB for each */
+	PAGE = 500, /* partitions asked for at once */
+	/* Of requests and answers alike; half of what we take. A partition is its columns, and some more. */
+	FITTING_BYTES = 8 << 20,
+	REST_BYTES = 4096,
+	COLUMNS_BYTES_MAX = 16 << 20,
 	PARTITIONS_MAX = 200000, /* of a table that are listed */
 	/* A page may be empty though more follow; so many in a row are no answer. */
 	EMPTY_PAGES_MAX = 100,
@@ -14,8 +18,22 @@ enum {
 
 /* --- Listing ------------------------------------------------------------------------------------------------------ */
 
+enum gm_code gm_glue_fitting(const json_t *columns, size_t most, size_t *count, struct gm_error *err)
+{
+	struct gm_buf text;
+	*count = 1;
+	if (columns == NULL) return GM_OK;
+	gm_buf_init(&text, COLUMNS_BYTES_MAX);
+	enum gm_code rc = gm_json_text(columns, &text, err);
+	size_t fit = (size_t)FITTING_BYTES / (text.len + REST_BYTES);
+	if (rc == GM_OK) *count = fit > most ? most : fit < 1 ? 1 : fit;
+	gm_buf_release(&text);
+	return rc;
+}
+
 struct listing {
-	size_t values;
+	const char *table;
+	size_t values, page;
 	gm_glue_partition_fn *each;
 	void *context;
 	uint64_t count;
@@ -62,12 +80,11 @@ static enum gm_code next_token(const struct listing *listing, const json_t *answ
 	return GM_OK;
 }
 
-static enum gm_code list_page(struct gm_glue *glue, const char *table, struct listing *listing, char **token,
-                              struct gm_error *err)
+static enum gm_code list_page(struct gm_glue *glue, struct listing *listing, char **token, struct gm_error *err)
 {
 	json_t *answer = NULL;
-	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "TableName", json_string(table));
-	request = gm_glue_with(request, "MaxResults", json_integer(PAGE));
+	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "TableName", json_string(listing->table));
+	request = gm_glue_with(request, "MaxResults", json_integer((json_int_t)listing->page));
 	if (*token != NULL) request = gm_glue_with(request, "NextToken", json_string(*token));
 	GM_TRY(gm_glue_call(glue, "GetPartitions", request, &answer, "list the partitions in the catalog", NULL, err));
 	enum gm_code rc = take_page(listing, answer, err);
@@ -76,13 +93,18 @@ static enum gm_code list_page(struct gm_glue *glue, const char *table, struct li
 	return rc;
 }
 
-enum gm_code gm_glue_list_partitions(struct gm_glue *glue, const char *table, size_t values, gm_glue_partition_fn *each,
+enum gm_code gm_glue_list_partitions(struct gm_glue *glue, const json_t *table, gm_glue_partition_fn *each,
                                      void *context, struct gm_error *err)
 {
-	struct listing listing = {.values = values, .each = each, .context = context};
+	struct listing listing = {.table = json_string_value(json_object_get(table, "Name")),
+	                          .values = json_array_size(json_object_get(table, "PartitionKeys")),
+	                          .each = each,
+	                          .context = context};
 	char *token = NULL;
+	const json_t *columns = json_object_get(json_object_get(table, "StorageDescriptor"), "Columns");
+	GM_TRY(gm_glue_fitting(columns, PAGE, &listing.page, err));
 	enum gm_code rc;
-	do rc = list_page(glue, table, &listing, &token, err);
+	do rc = list_page(glue, &listing, &token, err);
 	while (rc == GM_OK && token != NULL);
 	free(token);
 	return rc;

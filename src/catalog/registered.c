@@ -146,12 +146,12 @@ enum gm_code gm_registered_none(struct gm_registered **out, struct gm_error *err
 	return GM_OK;
 }
 
-enum gm_code gm_registered_read(struct gm_glue *glue, const char *table, size_t values, struct gm_registered **out,
+enum gm_code gm_registered_read(struct gm_glue *glue, const json_t *table, struct gm_registered **out,
                                 struct gm_error *err)
 {
 	GM_TRY(gm_registered_none(out, err));
 	struct gm_registered *registered = *out;
-	enum gm_code rc = gm_glue_list_partitions(glue, table, values, note_partition, registered, err);
+	enum gm_code rc = gm_glue_list_partitions(glue, table, note_partition, registered, err);
 	if (rc == GM_OK && registered->count > 0)
 		qsort(registered->items, registered->count, sizeof *registered->items, by_key);
 	if (rc == GM_OK) return GM_OK;
@@ -246,6 +246,7 @@ struct walk {
 	const struct gm_entry *entry;
 	const struct gm_shape *shape;
 	json_t *columns;
+	size_t fitting; /* into one request */
 	struct gm_registered_counts *counts;
 	struct gm_glue *glue; /* NULL: count alone */
 	const volatile int *stop;
@@ -271,7 +272,7 @@ static enum gm_code send(struct walk *walk, int which, struct gm_error *err)
 /* Takes over the value. */
 static enum gm_code gather(struct walk *walk, int which, json_t *value, struct gm_error *err)
 {
-	size_t most = which == DELETE ? GM_GLUE_DELETE_BATCH : GM_GLUE_CREATE_BATCH;
+	size_t most = which == DELETE ? GM_GLUE_DELETE_BATCH : walk->fitting;
 	if (walk->batches[which] == NULL) walk->batches[which] = json_array();
 	if (json_array_append_new(walk->batches[which], value) != 0) return out_of_memory(err);
 	return json_array_size(walk->batches[which]) >= most ? send(walk, which, err) : GM_OK;
@@ -337,7 +338,8 @@ static enum gm_code walk_all(struct walk *walk, const json_t *columns, struct gm
 	walk->columns = gm_entry_partition_columns(columns);
 	if (walk->columns == NULL) return out_of_memory(err);
 	gm_buf_init(&key, KEY_BYTES_MAX);
-	enum gm_code rc = walk_log(walk, &key, err);
+	enum gm_code rc = gm_glue_fitting(walk->columns, GM_GLUE_CREATE_BATCH, &walk->fitting, err);
+	if (rc == GM_OK) rc = walk_log(walk, &key, err);
 	if (rc == GM_OK) rc = walk_rest(walk, err);
 	for (int i = 0; rc == GM_OK && i < BATCHES; i++) rc = send(walk, i, err);
 	for (int i = 0; i < BATCHES; i++) json_decref(walk->batches[i]);

@@ -5,8 +5,8 @@
 #include "catalog/entry.h"
 
 struct gm_registered;
-/* Lists those of a table with so many partition columns. */
-enum gm_code gm_registered_read(struct gm_glue *glue, const char *table, size_t values, struct gm_registered **out,
+/* Lists those of a table, which is as it was found. */
+enum gm_code gm_registered_read(struct gm_glue *glue, const json_t *table, struct gm_registered **out,
                                 struct gm_error *err) GM_CHECK;
 /* None: of a table that is to be created. */
 enum gm_code gm_registered_none(struct gm_registered **out, struct gm_error *err) GM_CHECK;

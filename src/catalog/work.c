@@ -42,15 +42,18 @@ void gm_work_release(struct gm_work *work)
 	work->version[0] = '\0';
 }
 
-/* Of a table with other partition columns than the job's nothing is listed: it will be refused. */
+/* Of an entry that will be refused, such as a view or a link to somebody's table, nothing is listed. */
 static enum gm_code find_partitions(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err)
 {
-	size_t keys = json_array_size(json_object_get(work->found, "PartitionKeys"));
+	struct gm_error refusal;
+	const char *own = json_string_value(json_object_get(json_object_get(work->found, "StorageDescriptor"), "Location"));
 	bool registers =
 	    work->entry.kind == GM_ENTRY_HIVE && !work->entry.projection && env->job->table.partition_count > 0;
 	if (!registers) return GM_OK;
-	if (work->found == NULL || keys == 0) return gm_registered_none(&work->registered, err);
-	return gm_registered_read(env->glue, work->name, keys, &work->registered, err);
+	bool listed = work->found != NULL && gm_merge_check(work->found, own != NULL ? own : "", &refusal) == GM_OK &&
+	              json_array_size(json_object_get(work->found, "PartitionKeys")) > 0;
+	if (!listed) return gm_registered_none(&work->registered, err);
+	return gm_registered_read(env->glue, work->found, &work->registered, err);
 }
 
 enum gm_code gm_work_find(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err)

@@ -364,6 +364,31 @@ static void many_differences_are_counted(void **state)
 	gm_differences_release(&differences);
 }
 
+static void requests_stay_small_with_many_columns(void **state)
+{
+	static const size_t counts[] = {0, 1, 40, 1000, 20000};
+	(void)state;
+	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		json_t *wide = json_array();
+		size_t fit;
+		for (size_t k = 0; k < counts[i]; k++)
+			(void)json_array_append_new(wide,
+			                            json_pack("{s:s, s:s}", "Name",
+			                                      "a name of two hundred bytes is not what a column mostly has, but "
+			                                      "it may have one, and then a thousand of them in a hundred "
+			                                      "partitions make a request that nobody takes, so there are fewer",
+			                                      "Type", "string"));
+		must(gm_glue_fitting(wide, 100, &fit, &failure));
+		struct gm_buf text;
+		gm_buf_init(&text, SIZE_MAX);
+		must(gm_json_text(wide, &text, &failure));
+		assert_true(fit >= 1 && fit <= 100 && (fit == 1 || fit * text.len <= 16 << 20));
+		assert_int_equal(fit == 100, counts[i] <= 40);
+		gm_buf_release(&text);
+		json_decref(wide);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +406,7 @@ int main(void)
 	    cmocka_unit_test(what_others_wrote_stays),
 	    cmocka_unit_test(rows_that_were_not_counted_stay),
 	    cmocka_unit_test(many_differences_are_counted),
+	    cmocka_unit_test(requests_stay_small_with_many_columns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
