@@ -23,15 +23,12 @@ enum gm_code gm_ddl_put_remarks(const struct gm_ddl *ddl, struct gm_error *err)
 	const struct gm_shape *shape = ddl->shape;
 	if (shape->note[0] != '\0' && ddl->projection) GM_TRY(gm_sql_remark(ddl->out, shape->note, err));
 	if (shape->misplaced > 0)
-		GM_TRY(gm_buf_printf(ddl->out, err,
-		                     "-- %" PRIu64
-		                     " files do not lie in the folder of their partition: only a Delta table shows "
-		                     "them\n",
-		                     shape->misplaced));
+		GM_TRY(gm_buf_printf(
+		    ddl->out, err, "-- %" PRIu64 " %s not lie in the folder of the partition: only a Delta table shows %s\n",
+		    shape->misplaced, shape->misplaced == 1 ? "file does" : "files do", shape->misplaced == 1 ? "it" : "them"));
 	if (shape->left_out > 0)
-		GM_TRY(gm_buf_printf(ddl->out, err,
-		                     "-- %" PRIu64 " columns are left out: another engine gave them a type that Hive has not\n",
-		                     shape->left_out));
+		GM_TRY(gm_buf_printf(ddl->out, err, "-- %" PRIu64 " column%s left out, of a type that Hive has not\n",
+		                     shape->left_out, shape->left_out == 1 ? " is" : "s are"));
 	return GM_OK;
 }
 
