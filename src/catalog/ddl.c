@@ -35,7 +35,10 @@ enum gm_code gm_ddl_put_remarks(const struct gm_ddl *ddl, struct gm_error *err)
 enum gm_code gm_ddl_put_registered(const struct gm_ddl *ddl, struct gm_error *err)
 {
 	if (!gm_ddl_has_folders(ddl) || ddl->projection) return GM_OK;
-	if (ddl->wants_projection) GM_TRY(gm_sql_remark(ddl->out, ddl->shape->unprojectable, err));
+	if (ddl->wants_projection && ddl->shape->unprojectable[0] != '\0')
+		GM_TRY(gm_sql_remark(ddl->out, ddl->shape->unprojectable, err));
+	else if (ddl->wants_projection)
+		GM_TRY(gm_ddl_put(ddl, "-- not projected: of a directory every projected folder would have to exist\n", err));
 	return gm_ddl_put(
 	    ddl, "-- partitions are registered: the last statement is to be repeated when there are new ones\n", err);
 }
@@ -84,6 +87,8 @@ enum gm_code gm_ddl_write(const struct gm_job *job, const struct gm_shape *shape
 	                     .directory = !gm_store_is_s3(shape->location),
 	                     .wants_projection = job->catalog.partitions == GM_CATALOG_PROJECTION};
 	ddl.projection = ddl.wants_projection && gm_ddl_has_folders(&ddl) && shape->unprojectable[0] == '\0';
+	/* In S3 there are no folders, and what is not there is empty. Athena's form stands for that of S3. */
+	if (ddl.directory && dialect == GM_DIALECT_TRINO) ddl.projection = false;
 	name_it(&ddl, job);
 	switch (dialect) {
 	case GM_DIALECT_ATHENA: return gm_ddl_athena(&ddl, err);
