@@ -436,7 +436,7 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
 enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
 /* What one step of gm_doctor found; texts live during the call. */
 struct gm_health_step {
-	const char *place, *location; /* "source" or "table", and where that is */
+	const char *place, *location; /* "source", "table" or "catalog", and where that is */
 	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
 	enum gm_health health;
 	const char *text;   /* one factual line */
@@ -445,8 +445,8 @@ struct gm_health_step {
 typedef void gm_health_fn(void *context, const struct gm_health_step *step);
 /* Tries what a run of the job needs of its source and its table, step by step: with whose credentials, to list, to
  * read; of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill
- * folder, where nothing is left. Makes no table. options (may be NULL): of these memory_bytes and scratch count.
- * *faults: how many steps failed. OK unless the looking itself was not possible. */
+ * folder, where nothing is left; of its catalog, to read the database and the entries. Makes no table. options (may be
+ * NULL): of these memory_bytes and scratch count. *faults: how many steps failed. OK unless the looking itself was not possible. */
 GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
                               void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
 
