@@ -7,6 +7,9 @@
  *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the
  *                                     number: it is as of now, and the textfile collector would refuse it
  *
+ * The node exporter refuses a metric that two files explain in different words, as two versions of gristmill on one
+ * machine may leave them: so the texts of the file form are part of the format, and a test pins them.
+ *
  * A histogram has samples name_bucket{le="bound"}, which each count what is not above the bound, up to le="+Inf";
  * name_sum; and name_count. Names follow "Metric and label naming": base units, _total behind a counter, one meaning
  * whatever the labels, so that a sum over them means something. */
@@ -125,10 +128,11 @@ static const struct family families[] = {
      NUMBER, AT(of.queue.extended), NULL, 0, false},
     {"gristmill_queue_messages_poison_total", NULL, "Messages that nobody can read, kept aside.", NUMBER,
      AT(of.queue.poison), NULL, 0, false},
-    {"gristmill_catalog_in_sync", NULL, "1 if the catalog was left right by the last synchronisation, 0 if it failed.",
-     SIGNED, AT(of.in_sync), NULL, 0, false},
-    {"gristmill_catalog_last_sync_timestamp_seconds", NULL, "When the catalog was last left right.", MICROSECONDS,
-     AT(of.catalog_us), NULL, 0, false},
+    {"gristmill_catalog_in_sync", "gristmill_catalog_in_sync",
+     "1 if the catalog was left right by the last synchronisation, 0 if it failed.", SIGNED, AT(of.in_sync), NULL, 0,
+     false},
+    {"gristmill_catalog_last_sync_timestamp_seconds", "gristmill_catalog_last_sync_timestamp_seconds",
+     "When the catalog was last left right.", MICROSECONDS, AT(of.catalog_us), NULL, 0, false},
     /* The process. */
     {NULL, "gristmill_last_run_cpu_seconds", "CPU time of the process that ran it, user and system.", MICROSECONDS,
      AT(process.cpu_us), NULL, 0, false},
