@@ -65,7 +65,7 @@ static const char *const outcomes[] = {
 };
 
 #define AT(member)    offsetof(struct view, member)
-#define LABELS(array) (array), sizeof(array) / sizeof(array)[0], false
+#define LABELS(array) (array), sizeof(array) / sizeof(array)[0]
 static const struct family families[] = {
     {"gristmill_build_info", "gristmill_build_info", "The version of gristmill, as a label; always 1.", BUILD, 0, NULL,
      0, false},
@@ -75,16 +75,16 @@ static const struct family families[] = {
     {"gristmill_waiting_objects", NULL, "Objects of the source that are known to wait.", SIGNED, AT(of.waiting), NULL,
      0, false},
     {"gristmill_wakeups_total", NULL, "Times that the process began to look for work, by reason.", NUMBER, AT(of.wakes),
-     LABELS(wakes)},
+     LABELS(wakes), false},
     /* Runs. */
-    {"gristmill_runs_total", NULL, "Runs that have ended, by how.", NUMBER, AT(of.runs), LABELS(results)},
+    {"gristmill_runs_total", NULL, "Runs that have ended, by how.", NUMBER, AT(of.runs), LABELS(results), false},
     {"gristmill_run_in_progress", NULL, "1 while a run goes on.", NUMBER, AT(of.running), NULL, 0, false},
     {"gristmill_run_duration_seconds", NULL, "How long runs took that had something to do.", HISTOGRAM, 0, NULL, 0,
      false},
     {"gristmill_last_run_success", "gristmill_last_run_success",
      "1 if the last run came to its end, 0 if it failed or was stopped.", NUMBER, AT(of.succeeded), NULL, 0, false},
     {"gristmill_last_run_result", "gristmill_last_run_result", "1 for how the last run ended.", NUMBER, AT(of.last),
-     LABELS(results)},
+     LABELS(results), false},
     {"gristmill_last_run_duration_seconds", "gristmill_last_run_duration_seconds", "How long the last run took.",
      MICROSECONDS, AT(of.last_duration_us), NULL, 0, false},
     {"gristmill_last_run_timestamp_seconds", "gristmill_last_run_timestamp_seconds", "When the last run ended.",
@@ -100,7 +100,7 @@ static const struct family families[] = {
      AT(of.objects), NULL, 0, false},
     {"gristmill_records_total", "gristmill_last_run_records",
      "Records that were read, by what became of them; a duplicate is not written again.", NUMBER, AT(of.records),
-     LABELS(outcomes)},
+     LABELS(outcomes), false},
     {"gristmill_record_conflicts_total", "gristmill_last_run_record_conflicts",
      "Duplicates that say something else than the row that was kept.", NUMBER, AT(of.conflicts), NULL, 0, false},
     {"gristmill_source_bytes_total", "gristmill_last_run_source_bytes",
@@ -113,9 +113,9 @@ static const struct family families[] = {
      NUMBER, AT(of.written_bytes), NULL, 0, false},
     /* Services. */
     {"gristmill_requests_total", "gristmill_last_run_requests",
-     "Requests to services, by kind; retries are among them.", NUMBER, AT(of.requests), LABELS(requests)},
+     "Requests to services, by kind; retries are among them.", NUMBER, AT(of.requests), LABELS(requests), false},
     {"gristmill_request_retries_total", "gristmill_last_run_request_retries",
-     "Requests that were made again after a fault.", NUMBER, AT(of.retries), LABELS(services)},
+     "Requests that were made again after a fault.", NUMBER, AT(of.retries), LABELS(services), false},
     {"gristmill_s3_received_bytes_total", "gristmill_last_run_s3_received_bytes", "Bodies that came from S3.", NUMBER,
      AT(of.received_bytes), NULL, 0, false},
     {"gristmill_s3_sent_bytes_total", "gristmill_last_run_s3_sent_bytes", "Bodies that went to S3.", NUMBER,
