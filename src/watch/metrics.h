@@ -34,8 +34,7 @@
 	X(SQS_DELETE, "sqs", "delete")            \
 	X(SQS_EXTEND, "sqs", "extend_visibility") \
 	X(SQS_OTHER, "sqs", "other")              \
-	X(GLUE_READ, "glue", "read")              \
-	X(GLUE_WRITE, "glue", "write")
+	X(GLUE_ANY, "glue", "any")
 
 /* X(NAME, label `service`) */
 #define GM_METRICS_SERVICES(X) X(S3, "s3") X(SQS, "sqs") X(GLUE, "glue")
@@ -102,8 +101,8 @@ enum { GM_METRICS_BYTES_MAX = 64 << 10 };
 enum gm_code gm_metrics_render(struct gm_metrics *metrics, enum gm_metrics_form form, int64_t now_us,
                                struct gm_buf *out, struct gm_error *err) GM_CHECK;
 /* Writes the file form, whole or not at all: under a hidden name in the same folder, flushed, renamed. What the file
- * has told before of the same job's last success and last commit is carried on where this process knows of none: a
- * run that fails must not take away when one last succeeded. */
+ * has told before of the same job's last success, last commit and last synchronisation of the catalog is carried on
+ * where this process knows of none: a run that fails must not take away when one last succeeded. */
 enum gm_code gm_metrics_write_file(struct gm_metrics *metrics, int64_t now_us, const char *path,
                                    struct gm_error *err) GM_CHECK;
 

@@ -444,6 +444,23 @@ static void test_a_failure_keeps_the_last_success(void **state)
 	assert_value("gristmill_last_run_success" J, 0);
 }
 
+static void test_a_failure_keeps_the_last_synchronisation(void **state)
+{
+	struct gm_metrics *metrics = fresh();
+	(void)state;
+	(void)unlink(path);
+	gm_metrics_set_catalog(metrics, true, T0);
+	must(gm_metrics_write_file(metrics, T0, path, &failure));
+	gm_metrics_free(metrics);
+	metrics = fresh();
+	gm_metrics_set_catalog(metrics, false, T0 + SECOND);
+	must(gm_metrics_write_file(metrics, T0 + SECOND, path, &failure));
+	gm_metrics_free(metrics);
+	read_back();
+	assert_value("gristmill_catalog_in_sync" J, 0);
+	assert_value("gristmill_catalog_last_sync_timestamp_seconds" J, 1710028800);
+}
+
 static void test_only_our_own_past_is_believed(void **state)
 {
 	static const char *const strange[] = {
@@ -540,6 +557,7 @@ int main(void)
 	    cmocka_unit_test(test_the_longest_label_fits),
 	    cmocka_unit_test(test_threads_count_and_read),
 	    cmocka_unit_test(test_a_failure_keeps_the_last_success),
+	    cmocka_unit_test(test_a_failure_keeps_the_last_synchronisation),
 	    cmocka_unit_test(test_only_our_own_past_is_believed),
 	    cmocka_unit_test(test_what_is_no_file_is_left_alone),
 	};
