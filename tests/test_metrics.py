@@ -386,3 +386,16 @@ def test_flags_of_units_are_flags_of_commands():
         help_text = gristmill("help", command).out
         for flag in re.findall(r"GRISTMILL_FLAGS=.*?(--[a-z-]+)", text):
             assert flag in help_text
+
+
+def test_the_command_of_the_job_file(tmp_path):
+    """watch.on_failure is of `run`, too; a flag goes before it."""
+    told = tmp_path / "told"
+    job = harness.write(tmp_path / "job.yaml", (harness.TINY_JOB + f"watch:\n  on_failure: 'echo \"$GRISTMILL_STATUS\" > {told}'\n").encode())
+    harness.write(tmp_path / "in" / "a.json", harness.dump(harness.tiny(1)))
+    harness.run(job, tmp_path / "missing", tmp_path / "out", status=1)
+    assert told.read_text().strip() == "NOT_FOUND"
+    told.unlink()
+    harness.run(job, tmp_path / "missing", tmp_path / "out", "--on-failure", "true", status=1)
+    harness.run(job, tmp_path / "in", tmp_path / "out")
+    assert not told.exists()
