@@ -372,6 +372,16 @@ def test_trino_reads_the_log(lake, on_s3):
     assert trino_rows(lake, "delta.sounds.log", ["word"]) == with_partitions(rows, text)
 
 
+def test_trino_is_not_told_to_compute_the_folders_of_a_directory(tmp_path):
+    """It would fail at the first that is not there."""
+    job(tmp_path, YEAR, MONTH, format="hive")
+    put(tmp_path)
+    run(tmp_path, tmp_path / "table")
+    made = ddl(tmp_path, tmp_path / "table", "trino")
+    assert "partition_projection" not in made and statements(made)[-1].startswith("CALL hive.system.sync_partition_metadata(")
+    assert "-- not projected: of a directory every projected folder would have to exist\n" in made
+
+
 # --- The command ----------------------------------------------------------------------------------------------------------
 
 def test_all_dialects_are_printed_below_their_names(tmp_path):

@@ -75,8 +75,8 @@ static void columns_of_others_have_types_in_each_dialect(void **state)
 	            "\"b\" varbinary,\n  \"f\" real,\n  \"d\" decimal(10, 2),\n"
 	            "  \"deep\" map(varchar, array(row(\"string\" integer, \"b\" timestamp(3))))\n)");
 	for (int i = GM_DIALECT_ATHENA; i <= GM_DIALECT_DUCKDB; i++) {
-		check_holds(job, store, (enum gm_dialect)i, "-- 1 columns are left out");
-		check_holds(job, store, (enum gm_dialect)i, "-- 1 files do not lie in the folder of their partition");
+		check_holds(job, store, (enum gm_dialect)i, "-- 1 column is left out");
+		check_holds(job, store, (enum gm_dialect)i, "-- 1 file does not lie in the folder of the partition");
 	}
 	gm_store_close(store);
 	gm_job_free(job);
