@@ -49,6 +49,8 @@ static int change(const struct options *o, const char *path, change_fn *doing)
 	if (code != GM_OK) gm_cli_print_error(&err);
 	if (o->json)
 		reported = gm_cli_json_print(stdout, gm_cli_json_catalog(&result, code != GM_OK ? &err : NULL));
+	else if (code == GM_OK && !o->quiet && doing == gm_catalog_drop)
+		printf("entries dropped: %llu; the table stays as it is\n", (unsigned long long)result.dropped);
 	else if (code == GM_OK && !o->quiet)
 		gm_cli_print_catalog(stdout, &result);
 	return gm_cli_finish(gm_cli_status_of(code), reported);

@@ -79,11 +79,10 @@ static void look_at_entry(struct visit *visit, const struct gm_catalog_entry *en
 		tell(visit, GM_HEALTHY, "entry", text, "");
 		return;
 	}
-	(void)snprintf(text, sizeof text, "%s (%s) %s", entry->name, entry->format,
-	               entry->has == NULL        ? "is not there yet"
-	               : entry->difference_count ? entry->differences[0]
-	               : partitions > 0          ? "has not all partitions as the table has them"
-	                                         : "differs");
+	const char *what = partitions > 0 ? "not all partitions are as the table has them" : "it differs";
+	if (entry->difference_count > 0) what = entry->differences[0];
+	if (entry->has == NULL) what = "it is not there yet";
+	(void)snprintf(text, sizeof text, "%s (%s): %s", entry->name, entry->format, what);
 	tell(visit, GM_HEALTH_HINT, "entry", text, "the next run mends it, or 'gristmill catalog JOB sync'");
 }
 
