@@ -220,11 +220,11 @@ GM_API enum gm_code gm_metrics_write(const struct gm_job *job, const struct gm_r
                                      const char *path, struct gm_error *err) GM_CHECK;
 
 /* Runs a command of the user's because a run has failed: `/bin/sh -c command` (NULL: watch.on_failure of the job, if it
- * has any), which finds in its environment what happened: GRISTMILL_JOB (the job's id), GRISTMILL_STATUS (the name of
- * why->code), GRISTMILL_MESSAGE (one line), GRISTMILL_TABLE (its location) and GRISTMILL_VERSION (the table's, "" if not
- * known). Returns when it has ended, at the latest after 60 seconds: then it is killed with all that it started, and
- * also when *stop is not 0. A code other than OK tells how the command failed, which changes nothing of how the run did.
- * job NULL: it could not be loaded, and job_file stands for it. result and stop may be NULL. */
+ * has any). It finds in its environment what happened: GRISTMILL_JOB (the job's id), GRISTMILL_STATUS (the name of
+ * why->code), GRISTMILL_MESSAGE (one line), GRISTMILL_TABLE (its location), GRISTMILL_VERSION (the table's, "" if
+ * not known). Returns when it has ended, at the latest after 60 seconds: then it is killed with all that it started;
+ * also when *stop is not 0. A code other than OK tells how the command failed, which changes nothing of how the run
+ * did. job NULL: it could not be loaded, and job_file stands for it. result and stop may be NULL. */
 GM_API enum gm_code gm_on_failure(const char *command, const struct gm_job *job, const char *job_file,
                                   const struct gm_run_result *result, const struct gm_error *why,
                                   const volatile int *stop, struct gm_error *err) GM_CHECK;
