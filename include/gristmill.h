@@ -176,6 +176,9 @@ struct gm_run_result {
 	uint64_t run_count;
 	uint64_t inputs;
 	struct gm_balance total;
+	/* Of these: what was read and then not published, since too much of it was rejected (QUARANTINE). */
+	uint64_t refused_inputs;
+	struct gm_balance refused;
 	const struct gm_object_balance *objects;
 	size_t object_count;
 	const struct gm_file *files;
@@ -190,6 +193,25 @@ struct gm_run_result {
 GM_API enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *options, struct gm_run_result *result,
                            struct gm_error *err) GM_CHECK;
 GM_API void gm_run_result_clear(struct gm_run_result *result);
+
+/* --- After a run -------------------------------------------------------------------------------------------------- */
+
+/* Writes what a run did, and how it ended, as metrics for the textfile collector of Prometheus's node exporter: path is
+ * a file of its folder, "/var/lib/.../NAME.prom", that is replaced whole. When the job last succeeded and last
+ * committed is taken over from the file as it was, where this run did not. code is what gm_run has returned. Not for a
+ * dry run, of which nothing is to be told. docs/metrics.md lists the metrics. */
+GM_API enum gm_code gm_metrics_write(const struct gm_job *job, const struct gm_run_result *result, enum gm_code code,
+                                     const char *path, struct gm_error *err) GM_CHECK;
+
+/* Runs a command of the user's because a run has failed: `/bin/sh -c command`, which finds in its environment what
+ * happened: GRISTMILL_JOB (the job's id), GRISTMILL_STATUS (the name of why->code), GRISTMILL_MESSAGE (one line),
+ * GRISTMILL_TABLE (its location) and GRISTMILL_VERSION (the table's, "" if not known). Returns when it has ended, at
+ * the latest after 60 seconds: then it is killed with all that it started, and also when *stop is not 0. A code other
+ * than OK tells how the command failed, which changes nothing of how the run did. job NULL: it could not be loaded, and
+ * job_file stands for it. result and stop may be NULL. */
+GM_API enum gm_code gm_on_failure(const char *command, const struct gm_job *job, const char *job_file,
+                                  const struct gm_run_result *result, const struct gm_error *why,
+                                  const volatile int *stop, struct gm_error *err) GM_CHECK;
 
 /* --- A run in pieces ---------------------------------------------------------------------------------------------- */
 

@@ -106,7 +106,7 @@ int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
 extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 15, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 17, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
 	GM_CLI_POLICY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 1,
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
@@ -201,6 +201,24 @@ const char *gm_cli_time(char text[GM_CLI_NUMBER_BYTES], int64_t time_us);
 const volatile int *gm_cli_catch_signals(void);
 /* The signal caught, or 0. */
 int gm_cli_signal(void);
+
+/* --- after.c ------------------------------------------------------------------------------------------------------ */
+
+/* What is wanted once a run has ended; NULL: not. */
+struct gm_cli_after {
+	const char *metrics_file, *on_failure;
+};
+struct gm_cli_ended {
+	const struct gm_job *job; /* NULL: it could not be loaded */
+	const char *job_file;
+	const struct gm_run_result *result;
+	enum gm_code code;
+	const struct gm_error *error; /* unless code is OK */
+	bool idle;                    /* it was not to process anything: there are no metrics of it */
+};
+/* Writes metrics, and runs the user's command if the run has failed and nobody has stopped it. What goes wrong with
+ * either is told on standard error and changes nothing of how the run has ended. */
+void gm_cli_after_run(const struct gm_cli_after *after, const struct gm_cli_ended *ended);
 
 /* --- progress.c --------------------------------------------------------------------------------------------------- */
 

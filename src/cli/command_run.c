@@ -8,6 +8,7 @@ struct options {
 	const char *adopt, *reason, *scratch;
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
+	struct gm_cli_after after;
 	bool dry_run, abandon, as_new, json, quiet;
 };
 
@@ -40,6 +41,14 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
     {"new", NULL, GM_CLI_SWITCH, FIELD(as_new),
      "process all objects, though another job has processed objects of this source into this table", 0, 0},
     {"reason", "TEXT", GM_CLI_TEXT, FIELD(reason), "why: kept in the commit that --abandon or --adopt makes", 0, 0},
+    {"metrics-file", "PATH", GM_CLI_TEXT, FIELD(after.metrics_file),
+     "write what the run did and how it ended to PATH (NAME.prom), for the textfile collector of Prometheus's node "
+     "exporter; also when it failed",
+     0, 0},
+    {"on-failure", "COMMAND", GM_CLI_TEXT, FIELD(after.on_failure),
+     "if the run fails, run COMMAND by /bin/sh; GRISTMILL_JOB, _STATUS, _MESSAGE, _TABLE and _VERSION tell it what "
+     "happened. It is killed after 60 seconds",
+     0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -80,7 +89,7 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 {
 	struct options o = {0};
-	struct gm_run_result result = {0};
+	struct gm_run_result result = {.version = -1};
 	struct gm_error err;
 	struct gm_job *job = NULL;
 	const char *path = NULL;
@@ -96,6 +105,8 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 		if (code != GM_OK) gm_cli_print_error(&err);
 		bool reported = report(&o, &result, code != GM_OK ? &err : NULL);
 		status = gm_cli_finish(status, reported);
+		const struct gm_cli_ended ended = {job, path, &result, code, &err, o.dry_run || o.abandon};
+		gm_cli_after_run(&o.after, &ended);
 	}
 	gm_run_result_clear(&result);
 	gm_job_free(job);

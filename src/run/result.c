@@ -66,6 +66,17 @@ enum gm_code gm_result_add_books(struct gm_run_result *result, const struct gm_m
 	return GM_OK;
 }
 
+enum gm_code gm_result_add_refused(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
+                                   struct gm_error *err)
+{
+	size_t before = result->object_count;
+	enum gm_code rc = gm_result_add_books(result, manifests, count, err);
+	for (size_t i = before; i < result->object_count; i++)
+		gm_balance_add(&result->refused, &result->objects[i].balance);
+	result->refused_inputs += result->object_count - before;
+	return rc;
+}
+
 enum gm_code gm_result_add_files(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
                                  struct gm_error *err)
 {

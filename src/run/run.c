@@ -336,8 +336,10 @@ static enum gm_code run_plan(struct gm_runner *runner, const struct gm_plan *pla
 	struct gm_manifest *manifests = calloc(plan->unit_count + 1, sizeof *manifests);
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
 	enum gm_code rc = gm_runner_work(runner, plan, manifests, &done, err);
-	bool told = rc == GM_QUARANTINE ? !is_foreign_replay(runner, plan) : rc == GM_OK && runner->options.dry_run;
-	if (told && gm_result_add_books(runner->result, manifests, done, rc == GM_OK ? err : NULL) != GM_OK) rc = GM_NOMEM;
+	if (rc == GM_QUARANTINE && !is_foreign_replay(runner, plan) &&
+	    gm_result_add_refused(runner->result, manifests, done, NULL) != GM_OK)
+		rc = gm_error_set(err, GM_NOMEM, "out of memory for the result");
+	if (rc == GM_OK && runner->options.dry_run) rc = gm_result_add_books(runner->result, manifests, done, err);
 	if (rc == GM_OK && runner->options.dry_run) rc = gm_result_add_files(runner->result, manifests, done, err);
 	if (rc == GM_OK && !runner->options.dry_run) rc = gm_runner_finish(runner, plan, manifests, err);
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
@@ -556,7 +558,7 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 {
 	struct gm_run_options checked = *options;
 	struct gm_opened opened;
-	*result = (struct gm_run_result){0};
+	*result = (struct gm_run_result){.version = -1};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
 	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
 	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);

@@ -144,6 +144,9 @@ enum gm_code gm_runner_import(struct gm_runner *runner, bool *imported, struct g
 enum gm_code gm_result_init(struct gm_run_result *result, struct gm_error *err) GM_CHECK;
 enum gm_code gm_result_add_books(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
                                  struct gm_error *err) GM_CHECK;
+/* The same of a plan that is not published, since too much was rejected. */
+enum gm_code gm_result_add_refused(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
+                                   struct gm_error *err) GM_CHECK;
 enum gm_code gm_result_add_files(struct gm_run_result *result, const struct gm_manifest *manifests, size_t count,
                                  struct gm_error *err) GM_CHECK;
 void gm_result_add_run(struct gm_run_result *result, uint64_t run);

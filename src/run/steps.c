@@ -214,7 +214,7 @@ static enum gm_code commit_open(struct gm_runner *runner, const struct gm_plan *
 		rc = gm_runner_check_limits(runner, manifests, done, err);
 		if (rc == GM_OK)
 			rc = gm_runner_finish(runner, plan, manifests, err);
-		else if (rc == GM_QUARANTINE && gm_result_add_books(runner->result, manifests, done, &ignored) != GM_OK)
+		else if (rc == GM_QUARANTINE && gm_result_add_refused(runner->result, manifests, done, &ignored) != GM_OK)
 			rc = gm_error_set(err, GM_NOMEM, "out of memory for the result");
 	}
 	for (size_t i = 0; i < done; i++) gm_manifest_release(&manifests[i]);
