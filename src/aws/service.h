@@ -13,6 +13,7 @@ struct gm_service_options {
 	const char *name;     /* as it is signed, and in host names: "glue" */
 	const char *target;   /* before the operation's name: "AWSGlue" */
 	const char *json;     /* the protocol's version: "1.1" */
+	unsigned max_attempts; /* of one request; 0: as the environment says, or 8 */
 };
 /* Strings are copied. */
 enum gm_code gm_service_open(const struct gm_service_options *options, struct gm_service **out,
