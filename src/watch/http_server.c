@@ -26,7 +26,7 @@
 enum {
 	CONNECTIONS_MAX = 64,
 	CONNECTIONS_KEPT = 48, /* above these the oldest are closed */
-	AGE_SECONDS_MAX = 10,
+	AGE_SECONDS_MAX = 5,
 	MEMORY_BYTES = 16 << 10,    /* of a connection: the head of a request, ours, and what is on its way */
 	PAGE_BYTES_MAX = 256 << 10, /* of an answer */
 	SWEEP_MS = 500

@@ -4,8 +4,8 @@
  *
  *     # HELP name what it is          '\' and line breaks are escaped, of which our texts have none
  *     # TYPE name counter             or gauge, or histogram; once, before the first sample
- *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the number:
- *                                     it is as of now, and the textfile collector would refuse it
+ *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the
+ *                                     number: it is as of now, and the textfile collector would refuse it
  *
  * A histogram has samples name_bucket{le="bound"}, which each count what is not above the bound, up to le="+Inf";
  * name_sum; and name_count. Names follow "Metric and label naming": base units, _total behind a counter, one meaning
@@ -78,8 +78,8 @@ static const struct family families[] = {
     {"gristmill_run_in_progress", NULL, "1 while a run goes on.", NUMBER, AT(of.running), NULL, 0, false},
     {"gristmill_run_duration_seconds", NULL, "How long runs took that had something to do.", HISTOGRAM, 0, NULL, 0,
      false},
-    {"gristmill_last_run_success", "gristmill_last_run_success", "1 if the last run did not fail.", NUMBER,
-     AT(of.succeeded), NULL, 0, false},
+    {"gristmill_last_run_success", "gristmill_last_run_success",
+     "1 if the last run came to its end, 0 if it failed or was stopped.", NUMBER, AT(of.succeeded), NULL, 0, false},
     {"gristmill_last_run_result", "gristmill_last_run_result", "1 for how the last run ended.", NUMBER, AT(of.last),
      LABELS(results)},
     {"gristmill_last_run_duration_seconds", "gristmill_last_run_duration_seconds", "How long the last run took.",
@@ -87,7 +87,7 @@ static const struct family families[] = {
     {"gristmill_last_run_timestamp_seconds", "gristmill_last_run_timestamp_seconds", "When the last run ended.",
      MICROSECONDS, AT(of.last_run_us), NULL, 0, false},
     {"gristmill_last_success_timestamp_seconds", "gristmill_last_success_timestamp_seconds",
-     "When the last run ended that did not fail.", MICROSECONDS, AT(of.last_success_us), NULL, 0, false},
+     "When the last run ended that came to its end.", MICROSECONDS, AT(of.last_success_us), NULL, 0, false},
     {"gristmill_last_commit_timestamp_seconds", "gristmill_last_commit_timestamp_seconds",
      "When the last run ended that committed something.", MICROSECONDS, AT(of.last_commit_us), NULL, 0, false},
     {"gristmill_table_version", "gristmill_table_version", "The table's version, as last seen.", SIGNED, AT(of.version),

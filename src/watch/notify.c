@@ -1,8 +1,8 @@
 /* notify.c - the protocol of sd_notify(3), without libsystemd: it is a datagram.
  *
  * $NOTIFY_SOCKET is an absolute path, or '@' and a name: a socket in Linux's abstract namespace, whose address begins
- * with a NUL where the '@' stands and ends where the name does. A datagram holds lines NAME=VALUE without an ending '\n'
- * at the last. $WATCHDOG_USEC is how often a sign of life is wanted at least, in microseconds, of the process
+ * with a NUL where the '@' stands and ends where the name does. A datagram holds lines NAME=VALUE; the last needs no
+ * line break. $WATCHDOG_USEC is how often a sign of life is wanted at least, in microseconds, of the process
  * $WATCHDOG_PID; without the latter, of any. */
 #include "watch/notify.h"
 

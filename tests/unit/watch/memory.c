@@ -1,0 +1,76 @@
+/* Metrics and the command on failure without memory: each allocation of ours fails once; what comes is the right answer
+ * or NOMEM, and the file is whole or as it was. */
+#include "../alloc_faults.h"
+
+#include "../must.h"
+
+#include "watch/hook.h"
+#include "watch/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/gm-watch-XXXXXX", path[64];
+
+static enum gm_code write_metrics(void)
+{
+	struct gm_metrics *metrics;
+	const struct gm_run_result result = {.version = 3, .committed = true};
+	enum gm_code rc = gm_metrics_new("tiny", 5000000, &metrics, &failure);
+	if (rc != GM_OK) return rc;
+	gm_metrics_end_run(metrics, &result, GM_OK, 5000000, 6000000);
+	rc = gm_metrics_write_file(metrics, 6000000, path, &failure);
+	gm_metrics_free(metrics);
+	return rc;
+}
+
+static enum gm_code run_hook(void)
+{
+	const struct gm_error why = {.code = GM_IO, .message = "broken"};
+	const struct gm_hook_event event = {.job = "tiny", .table = "t", .version = 1, .error = &why};
+	return gm_hook_run("test \"$GRISTMILL_MESSAGE$GRISTMILL_VERSION\" = broken1", &event, NULL, &failure);
+}
+
+static void fail_each(enum gm_code (*use)(void), uint64_t least)
+{
+	for (fail_at = 1;; fail_at++) {
+		arm();
+		enum gm_code rc = use();
+		armed = false;
+		if (!fired) {
+			assert_int_equal(rc, GM_OK);
+			break;
+		}
+		/* The system's libraries get by without some of theirs. */
+		if (rc != GM_OK) assert_int_equal(rc, GM_NOMEM);
+	}
+	assert_true(fail_at > least);
+}
+
+static void test_metrics(void **state)
+{
+	struct stat is;
+	(void)state;
+	fail_each(write_metrics, 5);
+	assert_int_equal(stat(path, &is), 0);
+	assert_true(is.st_size > 2000);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0); /* no temporary file is left */
+}
+
+static void test_hook(void **state)
+{
+	(void)state;
+	fail_each(run_hook, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_metrics), cmocka_unit_test(test_hook)};
+	if (mkdtemp(folder) == NULL) return 1;
+	(void)snprintf(path, sizeof path, "%s/x.prom", folder);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
