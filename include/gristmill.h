@@ -213,6 +213,34 @@ GM_API enum gm_code gm_on_failure(const char *command, const struct gm_job *job,
                                   const struct gm_run_result *result, const struct gm_error *why,
                                   const volatile int *stop, struct gm_error *err) GM_CHECK;
 
+/* --- Watching ----------------------------------------------------------------------------------------------------- */
+
+/* A run of gm_watch that has ended; lives during the call. */
+struct gm_watch_run {
+	const char *woke; /* by what: "start", "message", "directory", "interval", "full_listing", "retry" */
+	const struct gm_run_result *result;
+	const struct gm_error *failed; /* NULL: it succeeded */
+	uint64_t failures;             /* in a row: with this one, or before it if it succeeded */
+	double retry_seconds;          /* after a failure: when it is tried again; 0: not */
+};
+typedef void gm_watch_run_fn(void *context, const struct gm_watch_run *run);
+struct gm_watch_options {
+	/* How each run is made: threads, memory_bytes, scratch and the quarantine's limit count; *stop ends the watch, notice
+	 * and progress are called as by gm_run, and context is that of all functions. */
+	const struct gm_run_options *run;
+	const char *queue;          /* these four: NULL or 0 for what the job file says */
+	int64_t every_us;           /* at least a second */
+	const char *metrics;        /* "HOST:PORT", "off" */
+	const char *on_failure;     /* a command, as of gm_on_failure */
+	gm_watch_run_fn *run_ended; /* may be NULL */
+};
+/* Runs the job at once, and again whenever something new is told of, or `every` is over, until *stop is not 0: then a
+ * run that goes on is finished or left for the next, and OK is returned. A run that fails is tried again and ends
+ * nothing. USAGE, JOB: of the options, or of the first run: that is nothing that time would mend; NOT_FOUND, DENIED: the
+ * queue is not there; IO: the address of the metrics, which was given, cannot be had. docs/watch.md says more. */
+GM_API enum gm_code gm_watch(const struct gm_job *job, const struct gm_watch_options *options,
+                             struct gm_error *err) GM_CHECK;
+
 /* --- A run in pieces ---------------------------------------------------------------------------------------------- */
 
 /* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units,

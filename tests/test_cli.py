@@ -18,7 +18,7 @@ import harness
 from harness import BINARY, MAIN_JOB, Process, gristmill
 
 COMMANDS = ["run", "check", "preview", "status", "bookmark", "quarantine", "verify", "why", "doctor", "policy", "plan", "work", "commit", "generate", "help"]
-PLANNED = ["catalog", "watch"]
+PLANNED = ["catalog"]
 RUN_KEYS = ["run", "version", "committed", "runs", "inputs", "bytes_in", "bytes_raw", "records_read", "rows_written",
             "duplicates", "filtered", "quarantined", "files", "seconds"]
 

@@ -26,8 +26,8 @@
 
 enum { READ_BYTES = 16 << 10, STEPS_MAX = 64 /* reads in one go: who writes without end must not keep us here */ };
 
-static const uint32_t folder_events = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF |
-                                      IN_MOVE_SELF | IN_ONLYDIR;
+static const uint32_t folder_events =
+    IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 struct watched {
 	int number; /* the kernel's; ascending as they are given */

@@ -78,13 +78,15 @@ enum gm_code gm_held_add(struct gm_held *held, const struct gm_sqs_message *mess
 
 /* --- Runs --------------------------------------------------------------------------------------------------------- */
 
-void gm_held_told(const struct gm_held *held, struct gm_told *told, int64_t *oldest_us)
+void gm_held_told(const struct gm_held *held, struct gm_told *told, struct gm_held_undone *undone)
 {
 	*told = (struct gm_told){.first_us = INT64_MAX, .full = held->count >= GM_HELD_MAX};
-	*oldest_us = INT64_MAX;
+	*undone = (struct gm_held_undone){.oldest_us = INT64_MAX};
 	for (size_t i = 0; i < held->count; i++) {
 		const struct gm_held_message *message = &held->messages[i];
-		if (message->state != GM_HELD_DONE && message->event_us < *oldest_us) *oldest_us = message->event_us;
+		if (message->state == GM_HELD_DONE) continue;
+		undone->objects += message->objects;
+		if (message->event_us < undone->oldest_us) undone->oldest_us = message->event_us;
 		if (message->state != GM_HELD_WAITS) continue;
 		told->objects += message->objects;
 		if (__builtin_add_overflow(told->bytes, message->bytes, &told->bytes)) told->bytes = UINT64_MAX;

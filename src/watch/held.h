@@ -37,9 +37,13 @@ void gm_held_release(struct gm_held *held);
  * NEW: it is done at once. NOMEM; VALUE: GM_HELD_MAX are held. */
 enum gm_code gm_held_add(struct gm_held *held, const struct gm_sqs_message *message, const struct gm_event *event,
                          int64_t now_us, struct gm_error *err) GM_CHECK;
-/* What waits, for the schedule; *oldest_us: when the first object was made of which a message is not done; INT64_MAX:
- * none, or not known. */
-void gm_held_told(const struct gm_held *held, struct gm_told *told, int64_t *oldest_us);
+/* What waits, for the schedule; and the objects of all messages that are not done, with when the first of them was made
+ * (INT64_MAX: none). */
+struct gm_held_undone {
+	uint64_t objects;
+	int64_t oldest_us;
+};
+void gm_held_told(const struct gm_held *held, struct gm_told *told, struct gm_held_undone *undone);
 /* A run begins: it answers for everything that waits now. */
 void gm_held_begin(struct gm_held *held);
 /* It has ended. */

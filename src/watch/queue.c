@@ -21,7 +21,6 @@
 #include "base/time.h"
 #include "store/store.h"
 #include "watch/aside.h"
-#include "watch/held.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -55,17 +54,22 @@ struct gm_queue {
 	size_t first_line, line_count;
 
 	/* The thread's own. */
-	int64_t calm_us;      /* when it may ask again */
-	unsigned trouble;     /* failures in a row */
-	bool aside_told;      /* that no more are kept aside */
-	uint64_t retries;     /* told so far */
+	int64_t calm_us;  /* when it may ask again */
+	unsigned trouble; /* failures in a row */
+	bool aside_told;  /* that no more are kept aside */
+	uint64_t retries; /* told so far */
 };
+
+static int64_t time_by(clockid_t clock)
+{
+	struct timespec now;
+	(void)clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+}
 
 static int64_t now_us(void)
 {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+	return time_by(CLOCK_MONOTONIC);
 }
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
@@ -154,6 +158,7 @@ static enum gm_code take_message(void *context, const struct gm_sqs_message *mes
 	struct gm_event event;
 	GM_TRY(gm_event_read(message->body, message->body_bytes, &scope, &event, err));
 	count(queue, &(struct gm_metrics_queue){.received = 1});
+	if (event.oldest_us == INT64_MAX) event.oldest_us = time_by(CLOCK_REALTIME);
 	if (event.kind == GM_EVENT_FOREIGN && !keep_aside(queue, message, event.why)) return GM_OK;
 	(void)pthread_mutex_lock(&queue->lock);
 	enum gm_code rc = gm_held_add(&queue->held, message, &event, now_us(), err);
@@ -166,8 +171,8 @@ static void receive(struct gm_queue *queue, size_t room)
 {
 	struct gm_error err;
 	unsigned most = room < GM_SQS_BATCH ? (unsigned)room : GM_SQS_BATCH;
-	enum gm_code rc = gm_sqs_receive(queue->sqs, most, queue->wait_seconds, queue->visibility_seconds, take_message,
-	                                 queue, &err);
+	enum gm_code rc =
+	    gm_sqs_receive(queue->sqs, most, queue->wait_seconds, queue->visibility_seconds, take_message, queue, &err);
 	note(queue, GM_METRICS_REQUEST_SQS_RECEIVE, rc, &err);
 }
 
@@ -191,7 +196,7 @@ static bool part_with(struct gm_queue *queue, take_fn *take, bool delete)
 		note(queue, delete ? GM_METRICS_REQUEST_SQS_DELETE : GM_METRICS_REQUEST_SQS_EXTEND, rc, &err);
 		if (rc != GM_OK) return false;
 		struct gm_metrics_queue told = {.deleted = 0};
-		for (size_t i = 0; i < batch.count; i++) told.deleted += delete && fates[i] == GM_SQS_DONE;
+		for (size_t i = 0; i < batch.count; i++) told.deleted += delete &&fates[i] == GM_SQS_DONE;
 		count(queue, &told);
 		(void)pthread_mutex_lock(&queue->lock);
 		size_t gone = gm_held_settle(&queue->held, &batch, fates);
@@ -359,10 +364,10 @@ void gm_queue_close(struct gm_queue *queue)
 	free_queue(queue);
 }
 
-void gm_queue_told(struct gm_queue *queue, struct gm_told *told, int64_t *oldest_us)
+void gm_queue_told(struct gm_queue *queue, struct gm_told *told, struct gm_held_undone *undone)
 {
 	(void)pthread_mutex_lock(&queue->lock);
-	gm_held_told(&queue->held, told, oldest_us);
+	gm_held_told(&queue->held, told, undone);
 	(void)pthread_mutex_unlock(&queue->lock);
 }
 

@@ -7,8 +7,8 @@
 #define GM_WATCH_QUEUE_H
 
 #include "job/job.h"
+#include "watch/held.h"
 #include "watch/metrics.h"
-#include "watch/schedule.h"
 
 struct gm_queue_options {
 	const char *url;
@@ -20,14 +20,14 @@ struct gm_queue_options {
 struct gm_queue;
 /* Looks at the queue and starts the thread; all that options point to lives longer. USAGE: the URL is wrong, or the
  * source does not lie in S3. NOT_FOUND, DENIED: the queue is not there, or not for us. A passing fault is none. */
-enum gm_code gm_queue_open(const struct gm_queue_options *options, struct gm_queue **out, struct gm_error *err) GM_CHECK;
+enum gm_code gm_queue_open(const struct gm_queue_options *options, struct gm_queue **out,
+                           struct gm_error *err) GM_CHECK;
 /* Deletes what is done, lets go of the rest, and ends the thread: within about ten seconds, whatever the service does.
  * NULL is allowed. */
 void gm_queue_close(struct gm_queue *queue);
 
-/* What waits to be looked for; *oldest_us: when the first object was made that is not committed yet, by the wall clock;
- * INT64_MAX: none. */
-void gm_queue_told(struct gm_queue *queue, struct gm_told *told, int64_t *oldest_us);
+/* What waits to be looked for, and what is not committed yet; times of the latter by the wall clock. */
+void gm_queue_told(struct gm_queue *queue, struct gm_told *told, struct gm_held_undone *undone);
 /* A run begins now: it answers for all that was told before. */
 void gm_queue_begin(struct gm_queue *queue);
 void gm_queue_end(struct gm_queue *queue, bool succeeded);

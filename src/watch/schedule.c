@@ -60,16 +60,16 @@ static int64_t retry_after(struct gm_schedule *s)
 	return jittered(s, us < most ? us : most);
 }
 
-int64_t gm_schedule_ended(struct gm_schedule *schedule, bool succeeded, int64_t now_us)
+int64_t gm_schedule_ended(struct gm_schedule *schedule, enum gm_run_end how, int64_t now_us)
 {
 	schedule->started = true;
-	if (succeeded) {
+	if (how == GM_RUN_SUCCEEDED) {
 		schedule->failures = 0;
 		schedule->timer_us = now_us + jittered(schedule, schedule->every_us);
 		return 0;
 	}
 	if (schedule->failures < 64) schedule->failures++;
-	int64_t delay = retry_after(schedule);
+	int64_t delay = how == GM_RUN_HOPELESS ? jittered(schedule, schedule->every_us) : retry_after(schedule);
 	schedule->retry_us = now_us + delay;
 	return delay;
 }

@@ -36,7 +36,9 @@ void gm_schedule_init(struct gm_schedule *schedule, int64_t every_us, uint64_t b
 /* Is it time? If not, *until_us is when to ask again, if nothing more is told before. */
 enum gm_wake gm_schedule_look(const struct gm_schedule *schedule, const struct gm_told *told, int64_t now_us,
                               int64_t *until_us);
-/* A run has ended. Returns when the next is tried after a failure, as a delay; 0 after success. */
-int64_t gm_schedule_ended(struct gm_schedule *schedule, bool succeeded, int64_t now_us);
+/* How a run has ended. What is HOPELESS costs much and fails again until somebody mends something: it is not tried
+ * before `every` is over. Returns when the next is tried after a failure, as a delay; 0 after success. */
+enum gm_run_end { GM_RUN_SUCCEEDED, GM_RUN_FAILED, GM_RUN_HOPELESS };
+int64_t gm_schedule_ended(struct gm_schedule *schedule, enum gm_run_end how, int64_t now_us);
 
 #endif

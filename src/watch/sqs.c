@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	ATTEMPTS = 2, /* of one request: whoever asks does so for ever, and more slowly when it fails */
+	ATTEMPTS = 2,           /* of one request: whoever asks does so for ever, and more slowly when it fails */
 	STALL_SECONDS_MIN = 10, /* an answer that is waited for stands still */
 };
 
@@ -70,8 +70,7 @@ static enum gm_code read_address(const char *url, struct address *out, struct gm
 	return GM_OK;
 }
 
-enum gm_code gm_sqs_open(const char *url, const struct gm_job_access *access, struct gm_sqs **out,
-                         struct gm_error *err)
+enum gm_code gm_sqs_open(const char *url, const struct gm_job_access *access, struct gm_sqs **out, struct gm_error *err)
 {
 	struct address address;
 	*out = NULL;
@@ -173,9 +172,8 @@ enum gm_code gm_sqs_receive(struct gm_sqs *sqs, unsigned count, unsigned wait_se
                             gm_sqs_message_fn *fn, void *context, struct gm_error *err)
 {
 	json_t *answer = NULL;
-	json_t *request =
-	    json_pack("{s:s, s:i, s:i, s:i}", "QueueUrl", sqs->url, "MaxNumberOfMessages", (int)count, "WaitTimeSeconds",
-	              (int)wait_seconds, "VisibilityTimeout", (int)visibility_seconds);
+	json_t *request = json_pack("{s:s, s:i, s:i, s:i}", "QueueUrl", sqs->url, "MaxNumberOfMessages", (int)count,
+	                            "WaitTimeSeconds", (int)wait_seconds, "VisibilityTimeout", (int)visibility_seconds);
 	GM_TRY(call(sqs, "ReceiveMessage", request, "receive messages", &answer, err));
 	enum gm_code rc = tell_messages(json_object_get(answer, "Messages"), fn, context, err);
 	json_decref(answer);
