@@ -71,12 +71,15 @@ class Server:
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.program = program(self.name)
+        self.program = self.find()
         self.log = folder / f"{self.name}.log"
         self.process = None
         self.port = free_port()
 
     scheme = "http"
+
+    def find(self):
+        return program(self.name)
 
     @property
     def url(self):
