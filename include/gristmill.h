@@ -225,8 +225,8 @@ struct gm_watch_run {
 };
 typedef void gm_watch_run_fn(void *context, const struct gm_watch_run *run);
 struct gm_watch_options {
-	/* How each run is made: threads, memory_bytes, scratch and the quarantine's limit count; *stop ends the watch, notice
-	 * and progress are called as by gm_run, and context is that of all functions. */
+	/* How each run is made: threads, memory_bytes, scratch and the quarantine's limit count; *stop ends the watch,
+	 * notice and progress are called as by gm_run, and context is that of all functions. */
 	const struct gm_run_options *run;
 	const char *queue;          /* these four: NULL or 0 for what the job file says */
 	int64_t every_us;           /* at least a second */
@@ -236,8 +236,8 @@ struct gm_watch_options {
 };
 /* Runs the job at once, and again whenever something new is told of, or `every` is over, until *stop is not 0: then a
  * run that goes on is finished or left for the next, and OK is returned. A run that fails is tried again and ends
- * nothing. USAGE, JOB: of the options, or of the first run: that is nothing that time would mend; NOT_FOUND, DENIED: the
- * queue is not there; IO: the address of the metrics, which was given, cannot be had. docs/watch.md says more. */
+ * nothing. USAGE, JOB: of the options, or of the first run, which time would not mend; NOT_FOUND, DENIED: the queue is
+ * not there; IO: the address of the metrics, which was given, cannot be had. docs/watch.md says more. */
 GM_API enum gm_code gm_watch(const struct gm_job *job, const struct gm_watch_options *options,
                              struct gm_error *err) GM_CHECK;
 
@@ -447,15 +447,15 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
 enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
 /* What one step of gm_doctor found; texts live during the call. */
 struct gm_health_step {
-	const char *place, *location; /* "source" or "table", and where that is */
+	const char *place, *location; /* "source", "table" or "queue", and where that is */
 	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
 	enum gm_health health;
 	const char *text;   /* one factual line */
 	const char *advice; /* what to do; "" if nothing */
 };
 typedef void gm_health_fn(void *context, const struct gm_health_step *step);
-/* Tries what a run of the job needs of its source and its table, step by step: with whose credentials, to list, to
- * read; of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill
+/* Tries what a run of the job needs of its source and its table, and of the queue that is watched, step by step: with
+ * whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill
  * folder, where nothing is left. Makes no table. options (may be NULL): of these memory_bytes and scratch count.
  * *faults: how many steps failed. OK unless the looking itself was not possible. */
 GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,

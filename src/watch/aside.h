@@ -8,7 +8,7 @@
 #define GM_WATCH_ASIDE_H
 
 #include "job/job.h"
-#include "watch/sqs.h"
+#include "aws/sqs.h"
 
 /* So many are kept by one process; further ones stay in the queue, whose redrive policy takes them: a flood of them is
  * another's mistake, and the table is not the place for it. */

@@ -8,8 +8,8 @@
  *     by SNS           {"Type":"Notification","Message":"<one of the above, as a string>", ...}; not so where the
  *                      subscription delivers raw messages
  *
- * The key of a record is encoded as in a form ('+' is a blank, %XX a byte), that of EventBridge is not. Sources: S3 User
- * Guide, "Event message structure" and "EventBridge event message structure"; SNS Developer Guide, "HTTP/HTTPS
+ * The key of a record is encoded as in a form ('+' is a blank, %XX a byte), that of EventBridge is not. Sources: S3
+ * User Guide, "Event message structure" and "EventBridge event message structure"; SNS Developer Guide, "HTTP/HTTPS
  * notification JSON format".
  *
  * An event is a hint to look, never an instruction: the source's listing says what there is. So only what is needed to

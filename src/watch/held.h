@@ -10,7 +10,7 @@
 
 #include "watch/event.h"
 #include "watch/schedule.h"
-#include "watch/sqs.h"
+#include "aws/sqs.h"
 
 enum {
 	GM_HELD_MAX = 2000,

@@ -309,7 +309,12 @@ static enum gm_code open_parts(struct gm_queue *queue, struct gm_error *err)
 		return gm_error_hint(err, GM_USAGE, "a directory is watched without a queue");
 	}
 	GM_TRY(gm_store_place(job->source.location, &where, &queue->place, err));
-	GM_TRY(gm_sqs_open(queue->options.url, &job->watch.access, &queue->sqs, err));
+	const struct gm_job_access *access = &job->watch.access;
+	const struct gm_aws_options aws = {.profile = access->profile,
+	                                   .region = access->region,
+	                                   .ca_file = access->ca_file,
+	                                   .timeout_us = access->timeout_us};
+	GM_TRY(gm_sqs_open(queue->options.url, &aws, access->endpoint, &queue->sqs, err));
 	GM_TRY(gm_aside_new(job, queue->options.run, &queue->aside, err));
 	return look(queue, err);
 }

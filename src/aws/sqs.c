@@ -3,7 +3,7 @@
  *
  * Batches answer 200 with an entry for each message, under Successful or under Failed, and may answer for less than all
  * of them: what is not named has not been done. */
-#include "watch/sqs.h"
+#include "aws/sqs.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -70,28 +70,40 @@ static enum gm_code read_address(const char *url, struct address *out, struct gm
 	return GM_OK;
 }
 
-enum gm_code gm_sqs_open(const char *url, const struct gm_job_access *access, struct gm_sqs **out, struct gm_error *err)
+/* ACCOUNT/NAME, behind the host. */
+bool gm_sqs_arn(const char *url, const char *region, char arn[GM_SQS_ARN_BYTES])
 {
+	struct address address;
+	if (read_address(url, &address, NULL) != GM_OK) return false;
+	const char *account = url + strlen(address.origin) + 1, *name = strchr(account, '/');
+	if (name == NULL || name == account || name[1] == '\0' || strchr(name + 1, '/') != NULL) return false;
+	if (region == NULL && address.region[0] != '\0') region = address.region;
+	const char *partition = gm_aws_partition(region != NULL ? region : "");
+	int n = snprintf(arn, GM_SQS_ARN_BYTES, "arn:%s:sqs:%s:%.*s:%s", partition, region != NULL ? region : "*",
+	                 (int)(name - account), account, name + 1);
+	return n > 0 && n < GM_SQS_ARN_BYTES;
+}
+
+enum gm_code gm_sqs_open(const char *url, const struct gm_aws_options *options, const char *endpoint,
+                         struct gm_sqs **out, struct gm_error *err)
+{
+	static const int64_t stall_least_us = INT64_C(1000000) * STALL_SECONDS_MIN;
 	struct address address;
 	*out = NULL;
 	GM_TRY(read_address(url, &address, err));
-	const char *region = access->region != NULL ? access->region : address.region[0] != '\0' ? address.region : NULL;
-	int64_t least_us = INT64_C(1000000) * STALL_SECONDS_MIN, timeout_us = access->timeout_us;
-	struct gm_service_options options = {
-	    .aws = {.profile = access->profile,
-	            .region = region,
-	            .ca_file = access->ca_file,
-	            .timeout_us = timeout_us > 0 && timeout_us < least_us ? least_us : timeout_us},
-	    .endpoint = access->endpoint != NULL || address.aws ? access->endpoint : address.origin,
-	    .name = "sqs",
-	    .target = "AmazonSQS",
-	    .json = "1.0",
-	    .max_attempts = ATTEMPTS};
+	struct gm_service_options service = {.aws = *options,
+	                                     .endpoint = endpoint != NULL || address.aws ? endpoint : address.origin,
+	                                     .name = "sqs",
+	                                     .target = "AmazonSQS",
+	                                     .json = "1.0",
+	                                     .max_attempts = ATTEMPTS};
+	if (service.aws.region == NULL && address.region[0] != '\0') service.aws.region = address.region;
+	if (service.aws.timeout_us > 0 && service.aws.timeout_us < stall_least_us) service.aws.timeout_us = stall_least_us;
 	struct gm_sqs *sqs = calloc(1, sizeof *sqs);
 	if (sqs != NULL) sqs->url = strdup(url);
 	enum gm_code rc = GM_OK;
 	if (sqs == NULL || sqs->url == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a queue");
-	if (rc == GM_OK) rc = gm_service_open(&options, &sqs->service, err);
+	if (rc == GM_OK) rc = gm_service_open(&service, &sqs->service, err);
 	if (rc == GM_OK)
 		*out = sqs;
 	else
@@ -139,16 +151,14 @@ static uint64_t number_of(const json_t *attributes, const char *name)
 enum gm_code gm_sqs_look(struct gm_sqs *sqs, struct gm_sqs_queue *out, struct gm_error *err)
 {
 	json_t *answer = NULL;
-	json_t *request = json_pack("{s:s, s:[s, s, s]}", "QueueUrl", sqs->url, "AttributeNames", "VisibilityTimeout",
-	                            "QueueArn", "ApproximateNumberOfMessages");
+	json_t *request = json_pack("{s:s, s:[s, s]}", "QueueUrl", sqs->url, "AttributeNames", "VisibilityTimeout",
+	                            "ApproximateNumberOfMessages");
 	*out = (struct gm_sqs_queue){.visibility_seconds = 0};
 	GM_TRY(call(sqs, "GetQueueAttributes", request, "look at the queue", &answer, err));
 	const json_t *attributes = json_object_get(answer, "Attributes");
 	uint64_t visibility = number_of(attributes, "VisibilityTimeout");
-	const char *arn = json_string_value(json_object_get(attributes, "QueueArn"));
 	out->visibility_seconds = visibility < GM_SQS_HOLD_SECONDS_MAX ? (unsigned)visibility : GM_SQS_HOLD_SECONDS_MAX;
 	out->waiting = number_of(attributes, "ApproximateNumberOfMessages");
-	(void)snprintf(out->arn, sizeof out->arn, "%s", arn != NULL ? arn : "");
 	json_decref(answer);
 	return GM_OK;
 }

@@ -1,9 +1,8 @@
 /* sqs.h - a queue of Amazon SQS: what a reader of messages asks of it. */
-#ifndef GM_WATCH_SQS_H
-#define GM_WATCH_SQS_H
+#ifndef GM_AWS_SQS_H
+#define GM_AWS_SQS_H
 
 #include "aws/service.h"
-#include "job/job.h"
 
 enum {
 	GM_SQS_BATCH = 10,                   /* messages in one request, at most */
@@ -11,21 +10,22 @@ enum {
 };
 
 struct gm_sqs; /* thread-safe */
-/* url: of the queue, as AWS shows it. It says the region where access does not, and, if it is no URL of AWS, the
- * endpoint. Asks nothing yet. USAGE: it is no such URL, or as gm_service_open. */
-enum gm_code gm_sqs_open(const char *url, const struct gm_job_access *access, struct gm_sqs **out,
-                         struct gm_error *err) GM_CHECK;
+/* url: of the queue, as AWS shows it. It says the region where options do not, and, if it is no URL of AWS, the
+ * endpoint where that is NULL. Asks nothing yet. USAGE: it is no such URL, or as gm_service_open. */
+enum gm_code gm_sqs_open(const char *url, const struct gm_aws_options *options, const char *endpoint,
+                         struct gm_sqs **out, struct gm_error *err) GM_CHECK;
+/* The ARN that policies name the queue by; region NULL: as the URL says, or any. False: the URL does not tell. */
+enum { GM_SQS_ARN_BYTES = 512 };
+bool gm_sqs_arn(const char *url, const char *region, char arn[GM_SQS_ARN_BYTES]);
 void gm_sqs_close(struct gm_sqs *sqs); /* NULL is allowed */
 const char *gm_sqs_describe(const struct gm_sqs *sqs);
 /* Requests that were made again after a fault, so far. */
 uint64_t gm_sqs_retries(const struct gm_sqs *sqs);
 
-/* What is known of the queue itself: for how long a message that was received stays hidden, its ARN ("" if not told)
- * and about how many messages wait. */
+/* What is known of the queue itself. */
 struct gm_sqs_queue {
-	unsigned visibility_seconds;
-	char arn[512];
-	uint64_t waiting;
+	unsigned visibility_seconds; /* for which a message that was received stays hidden */
+	uint64_t waiting;            /* messages, about */
 };
 /* NOT_FOUND: there is no such queue. */
 enum gm_code gm_sqs_look(struct gm_sqs *sqs, struct gm_sqs_queue *out, struct gm_error *err) GM_CHECK;
