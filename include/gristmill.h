@@ -455,9 +455,9 @@ struct gm_health_step {
 };
 typedef void gm_health_fn(void *context, const struct gm_health_step *step);
 /* Tries what a run of the job needs of its source and its table, and of the queue that is watched, step by step: with
- * whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill
- * folder, where nothing is left. Makes no table. options (may be NULL): of these memory_bytes and scratch count.
- * *faults: how many steps failed. OK unless the looking itself was not possible. */
+ * whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload, and
+ * remove, below its _gristmill folder, where nothing is left. Makes no table. options (may be NULL): of these
+ * memory_bytes and scratch count. *faults: how many steps failed. OK unless the looking itself was not possible. */
 GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
                               void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
 
