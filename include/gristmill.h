@@ -167,6 +167,20 @@ struct gm_requests {
 	uint64_t retries;                                         /* of these: made again after a fault */
 	uint64_t bytes_in, bytes_out;                             /* of bodies, towards us and away from us */
 };
+/* What was done to the catalog that describes the table. */
+enum gm_catalog_state {
+	GM_CATALOG_NOT_ASKED, /* the job has no catalog, or nothing was to be stored */
+	GM_CATALOG_SYNCED,    /* it says what the table's log says */
+	GM_CATALOG_SKIPPED,   /* the table lies in a directory, of which a catalog is told nothing */
+	GM_CATALOG_FAILED,    /* the table is as it should be, and the catalog may not be: gm_catalog_sync repairs it */
+};
+struct gm_catalog_result {
+	enum gm_catalog_state state;
+	uint64_t created, updated, unchanged, dropped; /* entries */
+	uint64_t partitions_created, partitions_updated, partitions_removed;
+	uint64_t requests, retries; /* to the catalog; how many of them were made again */
+};
+
 /* What a run did. Owned by the caller: gm_run_result_clear. */
 struct gm_run_result {
 	bool committed;
@@ -186,6 +200,8 @@ struct gm_run_result {
 	double seconds;
 	bool remote; /* source or table is no directory: requests were made */
 	struct gm_requests requests;
+	struct gm_catalog_result catalog; /* after all else: a catalog that fails makes no run fail */
+	struct gm_error catalog_error;    /* code OK unless it failed */
 	void *memory;
 };
 
@@ -372,6 +388,7 @@ GM_API enum gm_code gm_quarantine_show(const struct gm_job *job, const struct gm
 struct gm_policy {
 	char *both;           /* for whoever reaches source and table, as far as they lie in S3 */
 	char *source, *table; /* in place of it, where both lie in S3 and each has a profile or an endpoint of its own */
+	char *catalog; /* for whoever reaches the catalog, where it has a profile or endpoint other than the table's */
 };
 /* one_line: without line ends, else indented. Asks no service; ~/.aws/config and the environment are read for the
  * region, if the job does not say it. USAGE: they are wrong, or a location is. */
@@ -550,6 +567,71 @@ struct gm_verify_result {
  * is no table. result is filled as far as things went. */
 GM_API enum gm_code gm_verify(const struct gm_job *job, const char *table, const struct gm_verify_options *options,
                               struct gm_verify_result *result, struct gm_error *err) GM_CHECK;
+
+/* --- The catalog -------------------------------------------------------------------------------------------------- */
+
+/* Engines that are told of the table in SQL. X(NAME, how it is called) */
+#define GM_DIALECTS(X)  \
+	X(ATHENA, "Athena") \
+	X(SPARK, "Spark")   \
+	X(TRINO, "Trino")   \
+	X(DUCKDB, "DuckDB")
+enum gm_dialect {
+#define X(name, text) GM_DIALECT_##name,
+	GM_DIALECTS(X)
+#undef X
+};
+/* "Athena"; NULL behind the last. */
+GM_API const char *gm_dialect_name(enum gm_dialect dialect);
+/* The statements that make the job's table known to an engine, each ended by a semicolon and a line break, and remarks
+ * in lines that begin with "-- ": columns, comments and partitions as the table's log has them now, or, before the
+ * first run, as the job says. Writes nothing. *text is the caller's to free(). */
+GM_API enum gm_code gm_catalog_ddl(const struct gm_job *job, enum gm_dialect dialect, char **text,
+                                   struct gm_error *err) GM_CHECK;
+
+struct gm_catalog_options {
+	uint64_t memory_bytes;    /* 0: 256 MiB */
+	const volatile int *stop; /* may be NULL; not 0: INTERRUPTED */
+	gm_notice_fn *notice;     /* may be NULL */
+	void *context;
+};
+/* Makes the entries of the job's catalog say what the table's log says; gm_run does it at its end. An entry is written
+ * only if it differs, and of it only what is ours (docs/catalog.md). options may be NULL; result is filled as far as
+ * things went. USAGE: the job has no catalog, its table lies in a directory, or an entry of that name is another
+ * table's, also by its location. UNSUPPORTED: a column's type or the partition columns differ, or the partitions cannot
+ * be projected. */
+GM_API enum gm_code gm_catalog_sync(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
+/* Deletes the entries, and what is registered with them; never data. USAGE: one of them is another table's. */
+GM_API enum gm_code gm_catalog_drop(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_result *result, struct gm_error *err) GM_CHECK;
+
+/* How an entry stands. Texts of JSON are in the shapes of AWS Glue's API. */
+struct gm_catalog_entry {
+	const char *database, *name;
+	const char *format;           /* "hive", "delta" */
+	const char *has, *should;     /* its Table, NULL: there is none; the TableInput that a sync would write */
+	const char *refused, *advice; /* why a sync would not touch it, and what to do; "" */
+	const char *const *differences;
+	size_t difference_count;
+	uint64_t more_differences; /* beyond those */
+	/* Of registered partitions: not there; with other columns or figures; there, but not in the table; of the table,
+	 * but registered with another folder, which is left alone. */
+	uint64_t partitions_missing, partitions_stale, partitions_extra, partitions_foreign;
+	bool current; /* there is nothing to do */
+};
+/* Owned by the caller: gm_catalog_view_clear. */
+struct gm_catalog_view {
+	struct gm_catalog_entry entries[2];
+	size_t entry_count;
+	bool current; /* all are */
+	uint64_t requests, retries;
+	void *memory;
+};
+/* What the catalog has beside what it should have. Writes nothing. */
+GM_API enum gm_code gm_catalog_read(const struct gm_job *job, const struct gm_catalog_options *options,
+                                    struct gm_catalog_view *out, struct gm_error *err) GM_CHECK;
+GM_API void gm_catalog_view_clear(struct gm_catalog_view *view);
 
 /* --- Where a key came from ---------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 """Fixtures. `pytest tests/` needs a built binary: build/gristmill, or what GRISTMILL names."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -6,7 +7,9 @@ import tempfile
 
 import pytest
 
+import delta_engines
 import harness
+import lake as lakes
 import s3_servers
 
 
@@ -92,6 +95,31 @@ def versitygw(tmp_path_factory):
 def minio(tmp_path_factory):
     with s3_servers.Minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory):
+    """S3, Glue and Trino."""
+    with lakes.Lake(tmp_path_factory.mktemp("lake")) as lake:
+        yield lake
+
+
+@pytest.fixture(scope="session")
+def engines():
+    if why := delta_engines.missing():
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def spark(engines, tmp_path_factory):
+    with contextlib.closing(delta_engines.Spark(tmp_path_factory.mktemp("spark"))) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def duckdb(engines, tmp_path_factory):
+    with contextlib.closing(delta_engines.DuckDB(tmp_path_factory.mktemp("duckdb"))) as engine:
+        yield engine
 
 
 @pytest.fixture

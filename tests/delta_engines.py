@@ -203,6 +203,7 @@ def _duckdb_tools():
         connection.execute(f"load '{_extension(duckdb_extension_httpfs)}'")
         settings = ", ".join(f"{name} '{value}'" for name, value in values.items())
         connection.execute(f"create or replace secret s3 (type s3, {settings})")
+        connection.execute("set enable_external_file_cache = false")  # what a query reads does not depend on those before it
 
     return {"rows": rows, "use_s3": use_s3}
 

@@ -8,6 +8,7 @@
 scripts/s3-servers makes them, when the first of a kind is asked for; one that cannot be had skips the test, with the reason. They
 die with the thread that started them, so that none outlives the tests. What they say is kept in their folder and shown with the
 tests that fail (conftest.py)."""
+import contextlib
 import ctypes
 import functools
 import json
@@ -19,6 +20,7 @@ import ssl
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -252,14 +254,16 @@ class Bucket:
 
 class Versitygw(S3):
     """Checks signatures. tls: HTTPS with a certificate of a CA of its own, whose certificate is `ca`; versions: buckets may be
-    versioned; users: others than the owner may be made; root: a folder that another process serves, too."""
+    versioned; users: others than the owner may be made; root: a folder that another process serves, too; keeps_requests: requests()
+    tells them."""
 
     name = "versitygw"
     ready_path = "/health"
 
-    def __init__(self, folder, tls=None, versions=False, users=False, root=None):
+    def __init__(self, folder, tls=None, versions=False, users=False, root=None, keeps_requests=False):
         super().__init__(folder)
         self.root, self.tls, self.versions, self.users = root or folder / "objects", tls, versions, users
+        self.request_log = folder / "requests.log" if keeps_requests else None
         self.root.mkdir(exist_ok=True)
         try:  # where it keeps what it knows of an object
             os.setxattr(self.root, "user.gristmill", b"")
@@ -275,6 +279,8 @@ class Versitygw(S3):
             words += ["--cert", self.tls.certificate, "--key", self.tls.key]
         if self.users:
             words += ["--iam-dir", self.made("accounts")]
+        if self.request_log:
+            words += ["--access-log", self.request_log]
         words += ["posix"]
         if self.versions:  # its path may not begin as the root's does
             words += ["--versioning-dir", self.made("versions")]
@@ -283,6 +289,17 @@ class Versitygw(S3):
     def made(self, name):
         (self.folder / name).mkdir(exist_ok=True)
         return self.folder / name
+
+    @contextlib.contextmanager
+    def requests(self):
+        """A list that holds, after the block, what was asked meanwhile: operation and URL, decoded. A request is logged before it is answered."""
+        start, seen = self.request_log.stat().st_size, []
+        yield seen
+        with open(self.request_log, "rb") as log:
+            log.seek(start)
+            for line in log.read().decode().splitlines():  # owner bucket [time zone] address requester id operation key URL ...
+                words = line.split(" ")
+                seen.append((words[7].removeprefix("s3_"), urllib.parse.unquote(words[9])))
 
     def make_user(self, access, secret, role="user"):
         subprocess.run([self.program, "admin", "--access", self.access, "--secret", self.secret, "--region", REGION, "--endpoint-url", self.url,

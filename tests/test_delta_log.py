@@ -130,26 +130,6 @@ def cleaned(ours, tmp_path_factory):
     return table
 
 
-@pytest.fixture(scope="module")
-def engines():
-    if why := delta_engines.missing():
-        pytest.skip(why)
-
-
-@pytest.fixture(scope="module")
-def spark(engines, tmp_path_factory):
-    engine = delta_engines.Spark(tmp_path_factory.mktemp("spark"))
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def duckdb(engines, tmp_path_factory):
-    engine = delta_engines.DuckDB(tmp_path_factory.mktemp("duckdb"))
-    yield engine
-    engine.close()
-
-
 @pytest.fixture(params=["delta-rs", "polars", "duckdb", "spark"])
 def engine(request):
     if request.param in ("duckdb", "spark"):

@@ -21,3 +21,5 @@ def test_soak(quick):
     harness.counted("seconds of soak", round(figures["seconds"]))
     harness.counted("kills of watchers", figures["kills"])
     harness.counted("objects watched for", figures["objects"])
+    for name in ("lag_p50", "lag_p99", "lag_max", "rss_first_half_mib", "rss_second_half_mib"):
+        harness.counted(name, round(figures[name]))

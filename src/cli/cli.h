@@ -104,8 +104,12 @@ int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
 /* The main of a command with words: goes to the one that is given behind the operand. */
 int gm_cli_by_word(const struct gm_cli_command *command, char **arguments);
-/* The words of bookmark and quarantine. */
-extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_quarantine_words[];
+/* The words of bookmark, catalog and quarantine. */
+extern const struct gm_cli_command gm_cli_bookmark_words[], gm_cli_catalog_words[], gm_cli_quarantine_words[];
+/* command_catalog_glue.c */
+int gm_cli_catalog_sync(const struct gm_cli_command *command, char **arguments);
+int gm_cli_catalog_show(const struct gm_cli_command *command, char **arguments);
+int gm_cli_catalog_drop(const struct gm_cli_command *command, char **arguments);
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
 enum { GM_CLI_RUN_FLAGS = 17, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
@@ -119,7 +123,9 @@ enum {
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
 	GM_CLI_WATCH_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
-	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
+	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2,
+	GM_CLI_CATALOG_CHANGE_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
+	GM_CLI_CATALOG_SHOW_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
 };
 extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check_flags[GM_CLI_CHECK_FLAGS],
     gm_cli_preview_flags[GM_CLI_PREVIEW_FLAGS], gm_cli_policy_flags[GM_CLI_POLICY_FLAGS],
@@ -127,7 +133,8 @@ extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check
     gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
     gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
     gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
-    gm_cli_watch_flags[GM_CLI_WATCH_FLAGS], gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS];
+    gm_cli_watch_flags[GM_CLI_WATCH_FLAGS], gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS],
+    gm_cli_catalog_change_flags[GM_CLI_CATALOG_CHANGE_FLAGS], gm_cli_catalog_show_flags[GM_CLI_CATALOG_SHOW_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -280,6 +287,7 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 bool gm_cli_report_error_json(FILE *out, const struct gm_error *err);
 /* The files by their partitions, for people. */
 void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result);
+void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *catalog);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */
@@ -287,6 +295,7 @@ struct json_t *gm_cli_json_text(const char *text, size_t bytes);
 /* A number, or null where there is none (below 0). */
 struct json_t *gm_cli_json_number(int64_t number);
 struct json_t *gm_cli_json_requests(const struct gm_requests *requests);
+struct json_t *gm_cli_json_catalog(const struct gm_catalog_result *catalog, const struct gm_error *err);
 struct json_t *gm_cli_json_error(const struct gm_error *err);
 struct json_t *gm_cli_json_balance(const struct gm_balance *balance);
 /* Prints and frees it; NULL is a failure. */

@@ -112,6 +112,14 @@ const struct gm_cli_command gm_cli_commands[] = {
          "is mended it can be replayed.",
      .words = gm_cli_quarantine_words,
      .main = gm_cli_by_word},
+    {.name = "catalog",
+     .operand = "JOB",
+     .brief = "make the table known to those who query it",
+     .text = "A catalog tells engines where the table lies, what columns it has and how its partitions are found. The "
+             "job's section 'catalog' says which one. Each run leaves its entries as the table's log wants them; by hand "
+             "they are made right, compared, and deleted. docs/catalog.md says what is whose in an entry.",
+     .words = gm_cli_catalog_words,
+     .main = gm_cli_by_word},
     {.name = "verify",
      .operand = "JOB|TABLE",
      .brief = "prove that the table is what its runs made",

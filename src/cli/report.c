@@ -183,6 +183,34 @@ struct json_t *gm_cli_json_number(int64_t n)
 	return n >= 0 ? json_integer(n) : json_null();
 }
 
+static const char *const catalog_states[] = {[GM_CATALOG_NOT_ASKED] = "none",
+                                             [GM_CATALOG_SYNCED] = "synced",
+                                             [GM_CATALOG_SKIPPED] = "skipped",
+                                             [GM_CATALOG_FAILED] = "failed"};
+
+struct json_t *gm_cli_json_catalog(const struct gm_catalog_result *catalog, const struct gm_error *err)
+{
+	json_t *object = json_object();
+	if (object != NULL && set(object, "state", json_string(catalog_states[catalog->state])) &&
+	    set(object, "created", number(catalog->created)) && set(object, "updated", number(catalog->updated)) &&
+	    set(object, "unchanged", number(catalog->unchanged)) && set(object, "dropped", number(catalog->dropped)) &&
+	    set(object, "partitions_created", number(catalog->partitions_created)) &&
+	    set(object, "partitions_updated", number(catalog->partitions_updated)) &&
+	    set(object, "partitions_removed", number(catalog->partitions_removed)) &&
+	    set(object, "requests", number(catalog->requests)) && set(object, "retries", number(catalog->retries)) &&
+	    (err == NULL || set(object, "error", gm_cli_json_error(err))))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* Of a run: what came of its catalog, if it has one. */
+static json_t *catalog_of(const struct gm_run_result *result)
+{
+	const struct gm_error *err = &result->catalog_error;
+	return gm_cli_json_catalog(&result->catalog, result->catalog.state == GM_CATALOG_FAILED ? err : NULL);
+}
+
 /* All but the objects. */
 static json_t *summary_json(const struct gm_run_result *result, const struct gm_error *err)
 {
@@ -197,6 +225,7 @@ static json_t *summary_json(const struct gm_run_result *result, const struct gm_
 	          (result->abandoned == 0 || set(object, "abandoned", number(result->abandoned))) &&
 	          set(object, "seconds", json_real(result->seconds)) &&
 	          (!result->remote || set(object, "requests", gm_cli_json_requests(&result->requests))) &&
+	          (result->catalog.state == GM_CATALOG_NOT_ASKED || set(object, "catalog", catalog_of(result))) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
 	if (ok) return object;
 	json_decref(object);
@@ -375,6 +404,21 @@ static void print_requests(FILE *out, const struct gm_requests *r)
 	        gm_cli_bytes(n[1], (double)r->bytes_in), gm_cli_bytes(n[2], (double)r->bytes_out));
 }
 
+void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *c)
+{
+	char n[3][GM_CLI_NUMBER_BYTES];
+	fprintf(out, "  catalog  %s", catalog_states[c->state]);
+	if (c->created > 0) fprintf(out, ", %s created", gm_cli_count(n[0], c->created));
+	if (c->updated > 0) fprintf(out, ", %s updated", gm_cli_count(n[0], c->updated));
+	if (c->unchanged > 0) fprintf(out, ", %s unchanged", gm_cli_count(n[0], c->unchanged));
+	if (c->dropped > 0) fprintf(out, ", %s dropped", gm_cli_count(n[0], c->dropped));
+	if (c->partitions_created + c->partitions_updated + c->partitions_removed > 0)
+		fprintf(out, "; partitions: %s created, %s updated, %s removed", gm_cli_count(n[0], c->partitions_created),
+		        gm_cli_count(n[1], c->partitions_updated), gm_cli_count(n[2], c->partitions_removed));
+	fprintf(out, "; %s requests, %s of them retries\n", gm_cli_count(n[0], c->requests),
+	        gm_cli_count(n[1], c->retries));
+}
+
 static void print_summary(FILE *out, const struct gm_run_result *result, bool dry_run)
 {
 	char n[4][GM_CLI_NUMBER_BYTES];
@@ -402,5 +446,6 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 	else
 		print_summary(out, result, dry_run);
 	if (result->remote) print_requests(out, &result->requests);
+	if (result->catalog.state != GM_CATALOG_NOT_ASKED) gm_cli_print_catalog(out, &result->catalog);
 	if (result->abandoned == 0 && result->inputs > 0) gm_cli_print_partitions(out, result);
 }

@@ -2,9 +2,11 @@
  *
  * A row is judged once. `where` comes first: a row that it filters is never rejected, whatever its columns did; a row
  * for which `where` itself fails is rejected. Then columns in order, then partitions, then the path: the first one
- * whose policy rejects the row does, or ends the run. Values that became null by policy count only in rows that are
- * kept. */
+ * whose policy (on_error, required, not_after) rejects the row does, or ends the run. Values that became null by policy
+ * count only in rows that are kept. */
 #include "job/derive.h"
+
+#include "base/time.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@ struct gm_deriver {
 	const struct gm_program *program;
 	struct gm_expr_runner runner;
 	size_t memory_bytes;
+	int64_t now_us;
 	struct gm_dict *root; /* the path of a table without partitions: "" */
 	uint64_t nulled;
 	uint8_t *suspected; /* 1: a row of the chunk at hand that needs judging */
@@ -36,6 +39,7 @@ enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struc
 	if (deriver == NULL) return no_memory(err);
 	deriver->program = job->program;
 	deriver->memory_bytes = memory_bytes;
+	deriver->now_us = INT64_MAX;
 	deriver->root = gm_dict_new();
 	enum gm_code code = deriver->root != NULL ? GM_OK : no_memory(err);
 	const uint8_t *empty = (const uint8_t *)"";
@@ -56,6 +60,11 @@ void gm_deriver_free(struct gm_deriver *deriver)
 	gm_dict_unref(deriver->root);
 	free(deriver->suspected);
 	free(deriver);
+}
+
+void gm_deriver_set_now(struct gm_deriver *deriver, int64_t now_us)
+{
+	deriver->now_us = now_us;
 }
 
 uint64_t gm_deriver_nulled(const struct gm_deriver *deriver)
@@ -140,6 +149,22 @@ static void suspect_nulls(struct gm_deriver *deriver, const struct gm_vec *vec, 
 		if (gm_vec_is_null(vec, row)) suspect(deriver, row, any);
 }
 
+/* The last time that a column with `not_after` may have. */
+static int64_t limit_of(const struct gm_deriver *deriver, const struct gm_column *column)
+{
+	int64_t limit;
+	return __builtin_add_overflow(deriver->now_us, column->not_after_us, &limit) ? INT64_MAX : limit;
+}
+
+static void suspect_late(struct gm_deriver *deriver, const struct gm_program_column *column, uint32_t rows, bool *any)
+{
+	const struct gm_vec *vec = &vector_of(deriver, column->output)->vec;
+	int64_t limit = limit_of(deriver, column->column);
+	if (vec->repr == GM_REPR_NULL) return;
+	for (uint32_t row = 0; row < rows; row++)
+		if (!gm_vec_is_null(vec, row) && vec->i64[row] > limit) suspect(deriver, row, any);
+}
+
 /* The shredder sees to a plain leaf that is required. */
 static bool checks_required(const struct gm_program_column *column)
 {
@@ -188,6 +213,7 @@ static enum gm_code find_suspects(struct gm_deriver *deriver, struct gm_chunk *c
 		bool partition = i >= program->job->column_count;
 		if (checks_required(column) || (partition && column->column->required))
 			suspect_nulls(deriver, &vector_of(deriver, column->output)->vec, chunk->rows, any);
+		if (column->column->not_after_us > 0) suspect_late(deriver, column, chunk->rows, any);
 	}
 	if (program->path != NULL) suspect_errors(deriver, vector_of(deriver, program->path), chunk->rows, any);
 	return GM_OK;
@@ -234,6 +260,15 @@ static enum gm_code fail_run(struct judge *j, uint32_t row, const struct gm_prog
 	return gm_expr_fail_code(&column->source, column->result->offset, GM_VALUE, j->err, message);
 }
 
+static enum gm_code reject_late(struct judge *j, uint32_t row, const struct gm_column *column, int64_t us)
+{
+	char value[GM_TIME_TEXT_BYTES], limit[GM_TIME_TEXT_BYTES], detail[2 * GM_TIME_TEXT_BYTES + 64];
+	(void)gm_time_format_iso(us, 6, value);
+	(void)gm_time_format_iso(limit_of(j->deriver, column), 6, limit);
+	(void)snprintf(detail, sizeof detail, "%s is later than %s", value, limit);
+	return reject(j, row, GM_REASON_NOT_AFTER, column->name, detail);
+}
+
 /* One column of one row; *nulled counts what its policy made null. */
 static enum gm_code judge_column(struct judge *j, uint32_t row, const struct gm_program_column *column,
                                  uint64_t *nulled)
@@ -244,8 +279,11 @@ static enum gm_code judge_column(struct judge *j, uint32_t row, const struct gm_
 	if (failed && c->on_error == GM_ON_ERROR_FAIL) return fail_run(j, row, column, detail);
 	if (failed && c->on_error == GM_ON_ERROR_QUARANTINE) return reject(j, row, GM_REASON_EXPRESSION, c->name, detail);
 	*nulled += failed;
-	bool null = c->required && gm_vec_is_null(&vector_of(j->deriver, column->output)->vec, row);
-	return null ? reject(j, row, GM_REASON_REQUIRED, c->name, detail) : GM_OK;
+	const struct gm_vec *vec = &vector_of(j->deriver, column->output)->vec;
+	bool null = gm_vec_is_null(vec, row);
+	if (null && c->required) return reject(j, row, GM_REASON_REQUIRED, c->name, detail);
+	if (null || c->not_after_us == 0 || vec->i64[row] <= limit_of(j->deriver, c)) return GM_OK;
+	return reject_late(j, row, c, vec->i64[row]);
 }
 
 static enum gm_code judge_row(struct judge *j, uint32_t row)

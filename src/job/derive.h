@@ -27,6 +27,9 @@ struct gm_deriver;
 enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struct gm_deriver **out,
                             struct gm_error *err) GM_CHECK;
 void gm_deriver_free(struct gm_deriver *deriver);
+/* What stands for "now" in what is derived from here on: when the plan was made, for all who work it. Before it is
+ * told no time lies too far beyond it. */
+void gm_deriver_set_now(struct gm_deriver *deriver, int64_t now_us);
 /* A row that an expression's or column's policy rejects; called in row order. */
 typedef enum gm_code gm_reject_row_fn(void *context, struct gm_chunk *chunk, uint32_t row, enum gm_reason reason,
                                       const char *column, const char *detail, struct gm_error *err);

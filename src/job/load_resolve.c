@@ -7,12 +7,12 @@
  * their keys in byte order, no white space; lists keep their order.
  *
  *   {"columns":[{"expr":..,"from":[..],"name":..,"on_error":..,"required":..,"type":..,"unit":..,"default":..,
- *    "not_after_us":..}],
+ *                "not_after_us":..}],
  *    "id":..,"job":..,"resolved":1,"source":{"format":..,"max_record":..},
  *    "table":{"compression":..,"compression_level":..,"file_size":..,"layout":..,"partition_by":[..],"unique_by":[..],
  *             "unique_within":..},"where":..}
- * `expr`, `from`, `unit`, `default`, `not_after_us` and `where` stand there only if they apply. `resolved` is the version of this form.
- */
+ * `expr`, `from`, `unit`, `default`, `not_after_us` and `where` stand there only if they apply. `resolved` is the
+ * version of this form. */
 #include "base/json_text.h"
 #include "job/load.h"
 

@@ -32,6 +32,7 @@ struct gm_engine_options {
 	struct gm_store *source, *table; /* table NULL: a dry run */
 	int threads;
 	uint64_t memory_bytes;
+	int64_t now_us;            /* when the plan was made */
 	const char *scratch;       /* local folder for spill files */
 	const uint8_t *key_secret; /* GM_KEY_SECRET_BYTES */
 	/* What the table held at the version that the plan was made at (NULL: nothing), and where its files and quarantine

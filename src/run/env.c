@@ -47,7 +47,7 @@ static enum gm_code check_apart(const struct gm_job *job, struct gm_error *err)
 	return gm_error_object(err, GM_USAGE, job->table.location, strlen(job->table.location));
 }
 
-static int64_t wall_clock_us(void *context)
+int64_t gm_env_wall_clock_us(void *context)
 {
 	struct timespec now;
 	(void)context;
@@ -142,7 +142,7 @@ static enum gm_code name_scratch(struct gm_opened *opened, const struct gm_run_o
 enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, const struct gm_run_options *options,
                          unsigned wanted, struct gm_error *err)
 {
-	*opened = (struct gm_opened){.env = {.engine_id = gm_engine_id(), .now_us = wall_clock_us}};
+	*opened = (struct gm_opened){.env = {.engine_id = gm_engine_id(), .now_us = gm_env_wall_clock_us}};
 	opened->env.scratch = opened->scratch;
 	GM_TRY(open_stores(&opened->env, job, options, wanted, err));
 	return name_scratch(opened, options, wanted, err);

@@ -141,6 +141,7 @@ static enum gm_code init(struct preview *preview, const struct gm_run_options *o
 		preview->names[job->column_count + i] = job->table.partitions[i].name;
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &shred, preview->pool, &preview->shredder, err));
 	GM_TRY(gm_deriver_new(job, (size_t)memory / 12, &preview->deriver, err));
+	gm_deriver_set_now(preview->deriver, gm_env_wall_clock_us(NULL));
 	return gm_env_open_store(job->source.location, &job->source.access, options, false, &preview->source, err);
 }
 

@@ -563,6 +563,9 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
 	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
+	/* What was committed before a failure is there. */
+	bool stopped = options->stop != NULL && *options->stop != 0;
+	if (rc == GM_OK || (result->committed && !stopped)) gm_run_catalog_after(job, &opened.env, &checked, result);
 	gm_env_close(&opened);
 	return rc;
 }

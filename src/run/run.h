@@ -28,6 +28,7 @@ enum {
  * failure. */
 enum gm_code gm_env_open(struct gm_opened *opened, const struct gm_job *job, const struct gm_run_options *options,
                          unsigned wanted, struct gm_error *err) GM_CHECK;
+int64_t gm_env_wall_clock_us(void *unused);
 /* One store alone. access: NULL for a location that no job describes. */
 enum gm_code gm_env_open_store(const char *location, const struct gm_job_access *access,
                                const struct gm_run_options *options, bool create, struct gm_store **out,
@@ -52,6 +53,11 @@ enum gm_code gm_run_work_on(const struct gm_job *job, const struct gm_run_env *e
 enum gm_code gm_run_commit_on(const struct gm_job *job, const struct gm_run_env *env,
                               const struct gm_run_options *options, uint64_t plan, enum gm_step *step,
                               struct gm_run_result *result, struct gm_error *err) GM_CHECK;
+
+/* Brings the job's catalog up to date with the table of env, and notes in result what came of it: a failure is told by a
+ * notice and fails nothing. Does nothing where the job has no catalog or nothing was to be stored. After all else. */
+void gm_run_catalog_after(const struct gm_job *job, const struct gm_run_env *env, const struct gm_run_options *options,
+                          struct gm_run_result *result);
 
 /* The same of gm_bookmark_change; env->source may be NULL. */
 enum gm_code gm_bookmark_change_on(const struct gm_job *job, const struct gm_run_env *env,

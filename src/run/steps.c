@@ -295,6 +295,7 @@ enum gm_code gm_run_commit(const struct gm_job *job, const struct gm_run_options
 	*result = (struct gm_run_result){.version = -1};
 	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_run_commit_on(job, &opened.env, options, plan, step, result, err);
+	if (rc == GM_OK) gm_run_catalog_after(job, &opened.env, options, result);
 	gm_env_close(&opened);
 	return rc;
 }

@@ -11,6 +11,7 @@ struct find {
 	const struct gm_input *input;
 	uint64_t run, unit; /* that processed it; run 0: none */
 	uint64_t known;     /* objects that the bookmark knows */
+	uint64_t timed;     /* the run by whose time the scan judges; 0: none yet */
 };
 
 /* --- Fates -------------------------------------------------------------------------------------------------------- */
@@ -71,11 +72,24 @@ static void mark_gone(struct gm_why *why, const char *object)
 		if (strcmp(why->found[i].arrival.object, object) == 0) why->found[i].arrival.gone = true;
 }
 
+/* A record is judged again by the time of the run that judged it. */
+static enum gm_code set_time(struct find *find, uint64_t run, struct gm_error *err)
+{
+	struct gm_plan *plan;
+	if (run == 0 || run == find->timed) return GM_OK;
+	GM_TRY(gm_plan_read(find->why->table, &find->why->layout, run, &plan, err));
+	find->timed = run;
+	gm_why_scan_set_now(find->scan, plan->created_us);
+	gm_plan_free(plan);
+	return GM_OK;
+}
+
 static enum gm_code look(struct find *find, const struct gm_input *input, uint64_t run, uint64_t unit,
                          struct gm_error *err)
 {
 	bool read;
 	struct gm_why *why = find->why;
+	GM_TRY(set_time(find, run, err));
 	find->input = input;
 	find->run = run;
 	find->unit = unit;

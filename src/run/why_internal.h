@@ -90,6 +90,8 @@ typedef enum gm_code gm_why_match_fn(void *context, const struct gm_why_match *m
 
 enum gm_code gm_why_scan_new(struct gm_why *why, struct gm_why_scan **out, struct gm_error *err) GM_CHECK;
 void gm_why_scan_free(struct gm_why_scan *scan); /* NULL is allowed */
+/* The time by which what is scanned from here on was judged: when the plan of its run was made. */
+void gm_why_scan_set_now(struct gm_why_scan *scan, int64_t now_us);
 /* Of an object, or of a quarantine file that is an input, in the order of its records. *read false: it is gone, or has
  * changed since it was processed as the input says; what was found until that was noticed has been told. */
 enum gm_code gm_why_scan_object(struct gm_why_scan *scan, const struct gm_input *input, gm_why_match_fn *each,

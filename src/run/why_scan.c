@@ -71,6 +71,11 @@ static enum gm_code init(struct gm_why_scan *scan, struct gm_error *err)
 	return gm_deriver_new(job, scan->why->memory_bytes / DERIVED_SHARE, &scan->deriver, err);
 }
 
+void gm_why_scan_set_now(struct gm_why_scan *scan, int64_t now_us)
+{
+	gm_deriver_set_now(scan->deriver, now_us);
+}
+
 enum gm_code gm_why_scan_new(struct gm_why *why, struct gm_why_scan **out, struct gm_error *err)
 {
 	struct gm_why_scan *scan = calloc(1, sizeof *scan);

@@ -46,7 +46,8 @@ enum gm_code gm_runner_check_limits(const struct gm_runner *runner, const struct
 
 /* --- Work --------------------------------------------------------------------------------------------------------- */
 
-static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_log *log, struct gm_error *err)
+static enum gm_code new_engine(struct gm_runner *runner, const struct gm_plan *plan, const struct gm_delta_log *log,
+                               struct gm_error *err)
 {
 	const struct gm_run_options *options = &runner->options;
 	struct gm_engine_options engine = {.job = runner->job,
@@ -55,6 +56,7 @@ static enum gm_code new_engine(struct gm_runner *runner, const struct gm_delta_l
 	                                   .threads = options->threads,
 	                                   .memory_bytes = options->memory_bytes - program_bytes -
 	                                                   gm_env_memory_bytes(runner->env, options),
+	                                   .now_us = plan->created_us,
 	                                   .scratch = runner->env->scratch,
 	                                   .key_secret = runner->secret,
 	                                   .log = log,
@@ -268,7 +270,7 @@ static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *p
 	const struct gm_delta_log *log;
 	GM_TRY(open_log(runner, plan, &log, err));
 	GM_TRY(gm_runner_secret(runner, err));
-	GM_TRY(new_engine(runner, log, err));
+	GM_TRY(new_engine(runner, plan, log, err));
 	gm_runner_phase(runner, "work");
 	return GM_OK;
 }

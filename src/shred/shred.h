@@ -39,7 +39,8 @@ struct gm_shred_leaf {
 	X(REQUIRED, "missing_required", "a required column is null, absent or unreadable") \
 	X(CONVERSION, "bad_value", "a value cannot be converted to its column's type")     \
 	X(OUT_OF_RANGE, "out_of_range", "a timestamp lies outside the years 0001 to 9999") \
-	X(EXPRESSION, "expression_failed", "an expression gave no usable value")
+	X(EXPRESSION, "expression_failed", "an expression gave no usable value")           \
+	X(NOT_AFTER, "not_after", "a timestamp lies further beyond the run than the job allows")
 enum gm_reason {
 #define X(name, code, text) GM_REASON_##name,
 	GM_REASONS(X)

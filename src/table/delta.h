@@ -78,6 +78,12 @@ uint64_t gm_delta_file_count(const struct gm_delta_log *log);
  * mtime_ms are filled. */
 enum gm_code gm_delta_partition(const struct gm_delta_log *log, const char *partition,
                                 const struct gm_delta_file **files, size_t *count, struct gm_error *err) GM_CHECK;
+/* Every partition with live files, as gm_delta_partition tells it, in no order that counts; the files are valid during
+ * the call. */
+typedef enum gm_code gm_delta_partition_fn(void *context, const char *partition, const struct gm_delta_file *files,
+                                           size_t count, struct gm_error *err);
+enum gm_code gm_delta_each_partition(const struct gm_delta_log *log, gm_delta_partition_fn *each, void *context,
+                                     struct gm_error *err) GM_CHECK;
 /* Is the file live? */
 bool gm_delta_has(const struct gm_delta_log *log, const char *path);
 /* A small number for a path that the log names, and the path again: for whoever must remember many files. */
@@ -150,6 +156,17 @@ enum gm_code gm_delta_schema(const struct gm_delta_field *fields, size_t count, 
 enum gm_code gm_delta_schema_merge(const struct gm_delta_metadata *metadata, const struct gm_delta_field *fields,
                                    size_t count, const char *const *partition_columns, size_t partition_count,
                                    bool *changed, char **schema, struct gm_error *err) GM_CHECK;
+
+/* A column of a table's schema, which another engine may have given a type that no job can have. */
+struct gm_delta_column {
+	const char *name, *comment; /* "" if none */
+	bool ours;
+	enum gm_type type;     /* if ours */
+	const char *hive_type; /* as Hive writes it: "bigint", "array<string>"; NULL: Hive has nothing like it */
+};
+/* The columns of the schema in its order, partition columns among them; all in the arena. */
+enum gm_code gm_delta_columns(const struct gm_delta_metadata *metadata, struct gm_arena *arena,
+                              struct gm_delta_column **columns, size_t *count, struct gm_error *err) GM_CHECK;
 
 /* Statistics of an add from our Parquet files. */
 struct gm_delta_column_stats {

@@ -153,3 +153,25 @@ enum gm_code gm_delta_partition(const struct gm_delta_log *log, const char *part
 	*count = index->ends[group] - first;
 	return GM_OK;
 }
+
+enum gm_code gm_delta_each_partition(const struct gm_delta_log *log, gm_delta_partition_fn *each, void *context,
+                                     struct gm_error *err)
+{
+	struct gm_delta_index *index = log->index;
+	GM_TRY(make_groups(log, index, err));
+	for (uint32_t group = 0; group < index->groups->count; group++) {
+		uint32_t first = group == 0 ? 0 : index->ends[group - 1], count = index->ends[group] - first, bytes;
+		const char *hive = (const char *)gm_dict_get(index->groups, group + 1, &bytes);
+		bool known = index->lists[group] != NULL;
+		if (count == 0) continue;
+		if (!known) GM_TRY(make_list(log, index, group, hive, err));
+		enum gm_code rc = each(context, hive, index->lists[group], count, err);
+		if (!known) {
+			free(index->lists[group]);
+			index->lists[group] = NULL;
+			index->memory_bytes -= (size_t)count * sizeof(struct gm_delta_file);
+		}
+		GM_TRY(rc);
+	}
+	return GM_OK;
+}

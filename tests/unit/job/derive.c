@@ -347,6 +347,30 @@ static void on_error_fail_ends_the_run(void **state)
 	close_five(&fx, chunk);
 }
 
+static void times_too_far_ahead_are_rejected(void **state)
+{
+	(void)state;
+	struct fx fx;
+	static const char *const more = "  - {name: u, type: timestamp, expr: 'ts', not_after: 1d, required: true}\n"
+	                                "  - {name: v, type: timestamp, expr: 'ts', not_after: 2d}\n";
+	struct gm_chunk *chunk = run_five(&fx, "", "", more, GM_OK);
+	expect_fates(chunk, "kkkkk"); /* no time was told */
+	gm_chunk_unref(chunk);
+	chunk = fx_chunk(&fx, five, 5, FX_DICT);
+	gm_deriver_set_now(fx.deriver, 0);
+	assert_int_equal(fx_run(&fx, chunk), GM_OK);
+	expect_fates(chunk, "kkkkq");
+	assert_int_equal(fx.rejects[0].reason, GM_REASON_NOT_AFTER);
+	assert_string_equal(fx.rejects[0].column, "u");
+	assert_string_equal(fx.rejects[0].detail, "1970-01-02T00:00:00.000001Z is later than 1970-01-02T00:00:00.000000Z");
+	gm_chunk_unref(chunk);
+	chunk = fx_chunk(&fx, five, 5, FX_DICT);
+	gm_deriver_set_now(fx.deriver, -INT64_C(86400000000));
+	assert_int_equal(fx_run(&fx, chunk), GM_OK);
+	expect_fates(chunk, "kqqqq");
+	close_five(&fx, chunk);
+}
+
 static void where_comes_first(void **state)
 {
 	(void)state;
@@ -590,6 +614,7 @@ int main(void)
 	    cmocka_unit_test(a_default_stands_for_null_and_failure),
 	    cmocka_unit_test(on_error_quarantine_rejects_in_row_order),
 	    cmocka_unit_test(on_error_fail_ends_the_run),
+	    cmocka_unit_test(times_too_far_ahead_are_rejected),
 	    cmocka_unit_test(where_comes_first),
 	    cmocka_unit_test(own_name_is_the_value_read),
 	    cmocka_unit_test(equal_expressions_are_one),

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,9 @@
 
 enum { CLIENTS = 200 };
 
-struct world {
-	bool sick, broken;
-	size_t page_bytes; /* 0: a line */
+struct world { /* the server's thread looks at it, too */
+	atomic_bool sick, broken;
+	_Atomic size_t page_bytes; /* 0: a line */
 };
 static struct world world;
 static struct gm_http_server *server;
@@ -30,7 +31,10 @@ static enum gm_code give_page(void *context, struct gm_buf *page, struct gm_erro
 {
 	struct world *w = context;
 	if (w->broken) GM_FAIL(err, GM_NOMEM, "out of memory for the page");
-	for (size_t i = 0; i < w->page_bytes; i++) GM_TRY(gm_buf_append(page, "x", 1, err));
+	size_t bytes = w->page_bytes;
+	GM_TRY(gm_buf_reserve(page, bytes, err));
+	memset(page->data, 'x', bytes);
+	page->len = bytes;
 	return gm_buf_printf(page, err, "up 1\n");
 }
 
@@ -44,7 +48,8 @@ static bool is_well(void *context, char why[GM_HTTP_WHY_BYTES])
 static void start(const char *address)
 {
 	const struct gm_http_server_options options = {address, give_page, is_well, &world};
-	world = (struct world){0};
+	world.sick = world.broken = false;
+	world.page_bytes = 0;
 	must(gm_http_server_start(&options, &server, &failure));
 }
 

@@ -1,5 +1,5 @@
-/* Metrics and the command on failure without memory: each allocation of ours fails once; what comes is the right answer
- * or NOMEM, and the file is whole or as it was. */
+/* Metrics and the command on failure without memory, and on a disk that fails: each allocation of ours, and each call
+ * that writes, fails once; what comes is the right answer or the right error, and the file is whole or as it was. */
 #include "../alloc_faults.h"
 
 #include "../must.h"
@@ -12,6 +12,25 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <errno.h>
+
+/* Call number `io_fails` of those below fails. */
+static int io_calls, io_fails;
+
+#define WRAP_IO(type, name, parameters, arguments)                  \
+	type __real_##name parameters;                                  \
+	type __wrap_##name parameters;                                  \
+	type __wrap_##name parameters                                   \
+	{                                                               \
+		if (++io_calls != io_fails) return __real_##name arguments; \
+		errno = ENOSPC;                                             \
+		return -1;                                                  \
+	}
+WRAP_IO(ssize_t, write, (int fd, const void *bytes, size_t n), (fd, bytes, n))
+WRAP_IO(int, fsync, (int fd), (fd))
+WRAP_IO(int, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP_IO(int, renameat, (int from, const char *old, int to, const char *fresh), (from, old, to, fresh))
 
 static char folder[] = "/tmp/gm-watch-XXXXXX", path[64];
 
@@ -58,7 +77,35 @@ static void test_metrics(void **state)
 	assert_int_equal(stat(path, &is), 0);
 	assert_true(is.st_size > 2000);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(folder), 0); /* no temporary file is left */
+}
+
+/* write, fchmod, fsync, renameat */
+static void test_a_disk_that_fails(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 4; i++) {
+		char text[8] = "";
+		FILE *file = fopen(path, "w");
+		assert_non_null(file);
+		assert_true(fputs("old", file) >= 0);
+		assert_int_equal(fclose(file), 0);
+		io_calls = 0;
+		io_fails = i;
+		enum gm_code rc = write_metrics();
+		io_fails = 0;
+		assert_int_equal(io_calls, i);
+		assert_int_equal(rc, GM_NOSPACE);
+		assert_string_equal(failure.object, path);
+		file = fopen(path, "r");
+		assert_non_null(file);
+		assert_int_equal(fread(text, 1, sizeof text - 1, file), 3);
+		(void)fclose(file);
+		assert_string_equal(text, "old");
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(rmdir(folder), 0); /* no temporary file is left */
+		assert_int_equal(mkdir(folder, 0700), 0);
+	}
+	assert_int_equal(rmdir(folder), 0);
 }
 
 static void test_hook(void **state)
@@ -69,7 +116,8 @@ static void test_hook(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_metrics), cmocka_unit_test(test_hook)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_metrics), cmocka_unit_test(test_hook),
+	                                   cmocka_unit_test(test_a_disk_that_fails)};
 	if (mkdtemp(folder) == NULL) return 1;
 	(void)snprintf(path, sizeof path, "%s/x.prom", folder);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,171 @@
+/* glue.c - the client, databases and tables. */
+#include "catalog/glue.h"
+
+#include "catalog/glue_call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gm_glue {
+	struct gm_service *service;
+	const struct gm_job *job;
+};
+
+/* --- The client --------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_glue_open(const struct gm_job *job, struct gm_glue **out, struct gm_error *err)
+{
+	const struct gm_job_access *access = &job->catalog.access;
+	const struct gm_service_options options = {.aws = {.profile = access->profile,
+	                                                   .region = access->region,
+	                                                   .ca_file = access->ca_file,
+	                                                   .timeout_us = access->timeout_us},
+	                                           .endpoint = access->endpoint,
+	                                           .name = "glue",
+	                                           .target = "AWSGlue",
+	                                           .json = "1.1"};
+	*out = NULL;
+	struct gm_glue *glue = calloc(1, sizeof *glue);
+	if (glue == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a client of Glue");
+	glue->job = job;
+	enum gm_code rc = gm_service_open(&options, &glue->service, err);
+	if (rc == GM_OK)
+		*out = glue;
+	else
+		gm_glue_close(glue);
+	return rc;
+}
+
+void gm_glue_close(struct gm_glue *glue)
+{
+	if (glue == NULL) return;
+	gm_service_close(glue->service);
+	free(glue);
+}
+
+const char *gm_glue_region(const struct gm_glue *glue)
+{
+	return gm_service_region(glue->service);
+}
+
+const char *gm_glue_describe(const struct gm_glue *glue)
+{
+	return gm_service_describe(glue->service);
+}
+
+void gm_glue_counts(const struct gm_glue *glue, uint64_t *requests, uint64_t *retries)
+{
+	struct gm_call_counts counts = {.retries = 0};
+	gm_service_counts(glue->service, &counts);
+	*requests = 0;
+	for (size_t i = 0; i < GM_CALL_KINDS; i++) *requests += counts.requests[i];
+	*retries = counts.retries;
+}
+
+enum gm_code gm_glue_place(const struct gm_job *job, struct gm_glue_place *out, struct gm_error *err)
+{
+	const struct gm_aws_config_options options = {.profile = job->catalog.access.profile};
+	struct gm_aws_config *config = NULL;
+	*out = (struct gm_glue_place){.partition = "aws"};
+	GM_TRY(gm_aws_config_load(&options, &config, err));
+	const char *region = job->catalog.access.region;
+	if (region == NULL) region = gm_aws_config_region(config);
+	if (region != NULL) (void)snprintf(out->region, sizeof out->region, "%s", region);
+	out->partition = gm_aws_partition(out->region);
+	gm_aws_config_free(config);
+	return GM_OK;
+}
+
+/* --- Calls -------------------------------------------------------------------------------------------------------- */
+
+json_t *gm_glue_with(json_t *request, const char *name, json_t *value)
+{
+	if (json_object_set_new(request, name, value) == 0) return request;
+	json_decref(request);
+	return NULL;
+}
+
+json_t *gm_glue_request(const struct gm_glue *glue)
+{
+	const char *id = glue->job->catalog.id;
+	json_t *request = json_object();
+	return id != NULL ? gm_glue_with(request, "CatalogId", json_string(id)) : request;
+}
+
+json_t *gm_glue_request_in_database(const struct gm_glue *glue)
+{
+	return gm_glue_with(gm_glue_request(glue), "DatabaseName", json_string(glue->job->table.database));
+}
+
+enum gm_code gm_glue_call(struct gm_glue *glue, const char *operation, json_t *request, json_t **answer,
+                          const char *doing, struct gm_glue_refusal *refusal, struct gm_error *err)
+{
+	struct gm_service_refusal said;
+	if (refusal != NULL) *refusal = (struct gm_glue_refusal){.again = false};
+	if (request == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request to Glue");
+	enum gm_code rc = gm_service_call(glue->service, operation, request, answer, doing, &said, err);
+	json_decref(request);
+	if (rc == GM_OK || refusal == NULL) return rc;
+	refusal->again = said.status != 0 && (rc == GM_TRANSIENT || rc == GM_CHANGED || rc == GM_EXISTS);
+	refusal->unclear = said.attempts > 1;
+	return rc;
+}
+
+/* --- Databases ---------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_glue_get_database(struct gm_glue *glue, struct gm_error *err)
+{
+	json_t *request = gm_glue_with(gm_glue_request(glue), "Name", json_string(glue->job->table.database));
+	return gm_glue_call(glue, "GetDatabase", request, NULL, "read the catalog's database", NULL, err);
+}
+
+enum gm_code gm_glue_create_database(struct gm_glue *glue, struct gm_error *err)
+{
+	json_t *input = json_pack("{s:s}", "Name", glue->job->table.database);
+	json_t *request = gm_glue_with(gm_glue_request(glue), "DatabaseInput", input);
+	enum gm_code rc = gm_glue_call(glue, "CreateDatabase", request, NULL, "create the catalog's database", NULL, err);
+	return rc == GM_EXISTS ? GM_OK : rc;
+}
+
+/* --- Tables ------------------------------------------------------------------------------------------------------- */
+
+enum gm_code gm_glue_get_table(struct gm_glue *glue, const char *name, json_t **table, struct gm_error *err)
+{
+	json_t *answer = NULL;
+	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "Name", json_string(name));
+	*table = NULL;
+	GM_TRY(gm_glue_call(glue, "GetTable", request, &answer, "read the table's entry in the catalog", NULL, err));
+	json_t *found = json_incref(json_object_get(answer, "Table"));
+	json_decref(answer);
+	enum gm_code rc = gm_glue_check_table(found, err);
+	if (rc == GM_OK)
+		*table = found;
+	else
+		json_decref(found);
+	return rc;
+}
+
+enum gm_code gm_glue_create_table(struct gm_glue *glue, const json_t *input, struct gm_glue_refusal *refusal,
+                                  struct gm_error *err)
+{
+	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "TableInput", json_incref((json_t *)input));
+	return gm_glue_call(glue, "CreateTable", request, NULL, "create the table's entry in the catalog", refusal, err);
+}
+
+enum gm_code gm_glue_update_table(struct gm_glue *glue, const json_t *input, const char *version,
+                                  struct gm_glue_refusal *refusal, struct gm_error *err)
+{
+	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "TableInput", json_incref((json_t *)input));
+	request = gm_glue_with(request, "SkipArchive", json_true());
+	if (version[0] != '\0') request = gm_glue_with(request, "VersionId", json_string(version));
+	return gm_glue_call(glue, "UpdateTable", request, NULL, "update the table's entry in the catalog", refusal, err);
+}
+
+enum gm_code gm_glue_delete_table(struct gm_glue *glue, const char *name, struct gm_error *err)
+{
+	json_t *request = gm_glue_with(gm_glue_request_in_database(glue), "Name", json_string(name));
+	enum gm_code rc =
+	    gm_glue_call(glue, "DeleteTable", request, NULL, "delete the table's entry in the catalog", NULL, err);
+	return rc == GM_NOT_FOUND ? GM_OK : rc;
+}
