@@ -95,7 +95,8 @@ class Slot:
 
     def keep(self):
         if self.process and self.process.ended():
-            raise AssertionError(f"a watcher has ended by itself: {self.process.wait()}")
+            process, self.process = self.process, None
+            raise AssertionError(f"a watcher has ended by itself: {process.wait()}")
         if not self.process and time.monotonic() >= self.start_at:
             self.process = self.world.watch(every=f"{EVERY}s", proxy=self.proxies[0].url, sqs=self.proxies[1].url)
             self.memory = []
@@ -104,11 +105,12 @@ class Slot:
         """Killed, or asked to stop, which ends well."""
         if not self.process:
             return
-        self.process.kill(signal.SIGKILL if hard else signal.SIGTERM)
-        result = self.process.wait(60)
+        process, self.process = self.process, None
+        process.kill(signal.SIGKILL if hard else signal.SIGTERM)
+        result = process.wait(60)
         assert result.status == (-signal.SIGKILL if hard else 0), result
         self.kills, self.stops = self.kills + hard, self.stops + (not hard)
-        self.process, self.start_at = None, time.monotonic() + self.random.random() * 2
+        self.start_at = time.monotonic() + self.random.random() * 2
 
     def sample(self):
         if not self.process:

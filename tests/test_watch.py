@@ -297,6 +297,20 @@ def test_too_many_rejects_are_not_tried_again_and_again(folders):
         watcher.stop(within=3)
 
 
+def test_doctor_looks_at_the_queue(make):
+    """And takes no message from it."""
+    s = make()
+    s.queue.send(s.event("in/a.json", 1), s.event("in/b.json", 1))
+    for url, status, health, text in ((s.queue.url, 0, "note", "messages stay hidden for 3 s, and about 2 wait"),
+                                      (s.queue.url + "-not", 1, "FAIL", "QueueDoesNotExist")):
+        s.job.write_text(scene.JOB + f'watch: {{queue: "{url}"}}\n')
+        result = harness.gristmill("doctor", s.job, "--source", s.bucket.url("in/"), "--table", s.bucket.url("lake/"), "--json", env=s.bucket.environment(), status=None)
+        steps = [step for step in result.json["steps"] if step["place"] == "queue"]
+        assert [step["step"] for step in steps] == ["credentials", "look"], result
+        assert steps[1]["result"] == health and text in steps[1]["text"], result
+    assert s.queue.counts() == (2, 0)
+
+
 # --- Mistakes -----------------------------------------------------------------------------------------------------------
 
 def test_what_is_wrong_from_the_beginning_ends_it(make, folders, tmp_path):

@@ -37,7 +37,7 @@ class Sqs(s3_servers.Server):
         return harness.ROOT / ".cache/aws-stubs/bin/ministack"
 
     def command(self):
-        self.environ = {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "HOME": str(self.folder)}
+        self.environ = {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "IOT_MTLS_ENABLED": "0", "HOME": str(self.folder)}
         return [self.program]
 
     @functools.cached_property

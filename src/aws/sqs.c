@@ -70,13 +70,17 @@ static enum gm_code read_address(const char *url, struct address *out, struct gm
 	return GM_OK;
 }
 
-/* ACCOUNT/NAME, behind the host. */
+/* ACCOUNT/NAME, behind the host: "Alphanumeric characters plus hyphens and underscores", and a suffix. What is in it
+ * else would be a pattern in a policy. */
 bool gm_sqs_arn(const char *url, const char *region, char arn[GM_SQS_ARN_BYTES])
 {
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
 	struct address address;
 	if (read_address(url, &address, NULL) != GM_OK) return false;
 	const char *account = url + strlen(address.origin) + 1, *name = strchr(account, '/');
-	if (name == NULL || name == account || name[1] == '\0' || strchr(name + 1, '/') != NULL) return false;
+	if (name == NULL || name == account || (size_t)(name - account) != strspn(account, plain) || name[1] == '\0' ||
+	    strlen(name + 1) != strspn(name + 1, plain))
+		return false;
 	if (region == NULL && address.region[0] != '\0') region = address.region;
 	const char *partition = gm_aws_partition(region != NULL ? region : "");
 	int n = snprintf(arn, GM_SQS_ARN_BYTES, "arn:%s:sqs:%s:%.*s:%s", partition, region != NULL ? region : "*",

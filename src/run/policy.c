@@ -97,7 +97,7 @@ static bool add_queue(json_t *statements, const struct side *side)
 {
 	json_t *actions = json_pack("[s, s, s, s]", "sqs:ReceiveMessage", "sqs:DeleteMessage",
 	                            "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes");
-	return add(statements, "Watch", side->name, actions, pattern("", side->queue, ""), NULL);
+	return add(statements, "Watch", side->name, actions, json_string(side->queue), NULL);
 }
 
 static bool add_source(json_t *statements, const struct side *side)
