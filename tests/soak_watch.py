@@ -106,6 +106,7 @@ class Slot:
         if not self.process:
             return
         process, self.process = self.process, None
+        hard = hard or "served" not in process.said()  # it has just begun, and does not look for signals yet
         process.kill(signal.SIGKILL if hard else signal.SIGTERM)
         result = process.wait(60)
         assert result.status == (-signal.SIGKILL if hard else 0), result
