@@ -7,11 +7,13 @@
  *
  * A file counts when it is closed after writing, moved in or linked, not while it is written. A listing takes whatever
  * is there, though, also a file that another process is writing just then: so a run waits until nothing has been
- * written for a second. Who writes slowly moves finished files into place, as docs/watch.md says. */
+ * written for a second. Who writes slowly moves finished files into place, as docs/watch.md says: under a name that
+ * listings leave out until then, it wakes nobody. */
 #include "watch/folder.h"
 
 #include "base/arena.h"
 #include "base/time.h"
+#include "store/store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -160,7 +162,8 @@ static void look_into(struct gm_folder *folder, const char *path, bool files, st
 		bool maybe = entry->d_type == DT_DIR || entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN;
 		bool inside = maybe && stat(inner, &found) == 0 && S_ISDIR(found.st_mode);
 		if (inside && !pile_add(pile, path, entry->d_name)) cannot_watch(folder, inner, "out of memory");
-		if (!inside && files) note_file(folder, inner, now_us);
+		if (!inside && files && !gm_store_name_hidden(entry->d_name, strlen(entry->d_name)))
+			note_file(folder, inner, now_us);
 	}
 	(void)closedir(open);
 }
@@ -195,7 +198,8 @@ static void take_named(struct gm_folder *folder, const struct inotify_event *eve
 {
 	char path[PATH_MAX];
 	const struct watched *in = find(folder, event->wd);
-	if (in == NULL || snprintf(path, sizeof path, "%s/%s", in->path, event->name) >= (int)sizeof path) return;
+	if (in == NULL || gm_store_name_hidden(event->name, strlen(event->name))) return;
+	if (snprintf(path, sizeof path, "%s/%s", in->path, event->name) >= (int)sizeof path) return;
 	folder->active_us = now_us;
 	if ((event->mask & IN_ISDIR) != 0) {
 		if ((event->mask & (IN_CREATE | IN_MOVED_TO)) != 0) (void)watch_tree(folder, path, true, now_us);

@@ -41,6 +41,14 @@ uint64_t gm_vitals_ended(struct gm_vitals *vitals, const struct gm_error *failed
 	return before;
 }
 
+void gm_vitals_moved(struct gm_vitals *vitals, uint64_t done)
+{
+	(void)pthread_mutex_lock(&vitals->lock);
+	if (done > vitals->moved) vitals->success_us = now_us();
+	vitals->moved = done;
+	(void)pthread_mutex_unlock(&vitals->lock);
+}
+
 bool gm_vitals_check(void *context, char why[GM_HTTP_WHY_BYTES])
 {
 	struct gm_vitals *vitals = context;

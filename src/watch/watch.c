@@ -139,6 +139,7 @@ static void on_progress(void *context, const struct gm_progress *progress)
 	struct watch *watch = context;
 	const struct gm_run_options *theirs = watch->options->run;
 	if (strcmp(progress->phase, "plan") != 0) get_ready(watch);
+	gm_vitals_moved(&watch->vitals, progress->bytes_done);
 	give_sign_of_life(watch);
 	tell_queue(watch);
 	tell_lag(watch);
