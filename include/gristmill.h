@@ -219,12 +219,12 @@ GM_API void gm_run_result_clear(struct gm_run_result *result);
 GM_API enum gm_code gm_metrics_write(const struct gm_job *job, const struct gm_run_result *result, enum gm_code code,
                                      const char *path, struct gm_error *err) GM_CHECK;
 
-/* Runs a command of the user's because a run has failed: `/bin/sh -c command`, which finds in its environment what
- * happened: GRISTMILL_JOB (the job's id), GRISTMILL_STATUS (the name of why->code), GRISTMILL_MESSAGE (one line),
- * GRISTMILL_TABLE (its location) and GRISTMILL_VERSION (the table's, "" if not known). Returns when it has ended, at
- * the latest after 60 seconds: then it is killed with all that it started, and also when *stop is not 0. A code other
- * than OK tells how the command failed, which changes nothing of how the run did. job NULL: it could not be loaded, and
- * job_file stands for it. result and stop may be NULL. */
+/* Runs a command of the user's because a run has failed: `/bin/sh -c command` (NULL: watch.on_failure of the job, if it
+ * has any), which finds in its environment what happened: GRISTMILL_JOB (the job's id), GRISTMILL_STATUS (the name of
+ * why->code), GRISTMILL_MESSAGE (one line), GRISTMILL_TABLE (its location) and GRISTMILL_VERSION (the table's, "" if not
+ * known). Returns when it has ended, at the latest after 60 seconds: then it is killed with all that it started, and
+ * also when *stop is not 0. A code other than OK tells how the command failed, which changes nothing of how the run did.
+ * job NULL: it could not be loaded, and job_file stands for it. result and stop may be NULL. */
 GM_API enum gm_code gm_on_failure(const char *command, const struct gm_job *job, const char *job_file,
                                   const struct gm_run_result *result, const struct gm_error *why,
                                   const volatile int *stop, struct gm_error *err) GM_CHECK;
@@ -464,17 +464,18 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
 enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
 /* What one step of gm_doctor found; texts live during the call. */
 struct gm_health_step {
-	const char *place, *location; /* "source", "table" or "queue", and where that is */
+	const char *place, *location; /* "source", "table", "catalog" or "queue", and where that is */
 	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
 	enum gm_health health;
 	const char *text;   /* one factual line */
 	const char *advice; /* what to do; "" if nothing */
 };
 typedef void gm_health_fn(void *context, const struct gm_health_step *step);
-/* Tries what a run of the job needs of its source and its table, and of the queue that is watched, step by step: with
- * whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload, and
- * remove, below its _gristmill folder, where nothing is left. Makes no table. options (may be NULL): of these
- * memory_bytes and scratch count. *faults: how many steps failed. OK unless the looking itself was not possible. */
+/* Tries what a run of the job needs of its source and its table, of its catalog and the queue that is watched, step by
+ * step: with whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload,
+ * and remove, below its _gristmill folder, where nothing is left; of its catalog, to read the database and the entries;
+ * of the queue, to look at it. Makes no table. options (may be NULL): of these memory_bytes and scratch count. *faults:
+ * how many steps failed. OK unless the looking itself was not possible. */
 GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
                               void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
 

@@ -10,6 +10,7 @@ Nobody waits for Trino before the first question to it. It is fetched by scripts
 
     hive    the catalog's tables as Hive tables; partition projection is heeded; those marked as Delta tables are handed to `delta`
     delta   the catalog's Delta tables
+    files   Hive tables that Trino makes itself, over the same bucket; their catalog lies there, too
     local   Delta tables of folders, in a catalog of its own: Trino.register()
 
 What is not set as Athena has it, and why: timestamps of Hive tables have microseconds (Athena shows milliseconds); statistics of tables
@@ -59,6 +60,11 @@ memory.heap-headroom-per-node=150MB
 catalog.management=static
 web-ui.enabled=false
 """
+FILES = """connector.name=hive
+hive.metastore=file
+hive.metastore.catalog.dir=s3://lake/catalog-of-files
+hive.partition-projection-enabled=true
+"""
 LOCAL = """connector.name=delta_lake
 hive.metastore=file
 hive.metastore.catalog.dir=local:///metastore
@@ -67,12 +73,13 @@ local.location={lake}
 delta.register-table-procedure.enabled=true
 delta.metadata.cache-ttl=0s
 """
-GLUE_AND_S3 = """hive.metastore=glue
+GLUE = """hive.metastore=glue
 hive.metastore.glue.region={region}
 hive.metastore.glue.endpoint-url={glue}
 hive.metastore.glue.aws-access-key={access}
 hive.metastore.glue.aws-secret-key={secret}
-fs.native-s3.enabled=true
+"""
+S3 = """fs.native-s3.enabled=true
 s3.endpoint={s3}
 s3.region={region}
 s3.path-style-access=true
@@ -138,9 +145,11 @@ class Trino(s3_servers.Server):
         super().__init__(folder)
         self.lake, self.etc, self.data, self.ready = folder / "lake", folder / "etc", folder / "data", False
         self.lake.mkdir()
-        both = GLUE_AND_S3.format(region=s3_servers.REGION, glue=glue.url, s3=s3.url, access=s3.access, secret=s3.secret)
+        values = {"region": s3_servers.REGION, "glue": glue.url, "s3": s3.url, "access": s3.access, "secret": s3.secret}
+        both, only_s3 = (GLUE + S3).format(**values), S3.format(**values)
         for name, text in (("jvm.config", JVM), ("node.properties", NODE.format(data=self.data)), ("catalog/hive.properties", HIVE + both),
-                           ("catalog/delta.properties", DELTA + both), ("catalog/local.properties", LOCAL.format(lake=self.lake))):
+                           ("catalog/delta.properties", DELTA + both), ("catalog/files.properties", FILES + only_s3),
+                           ("catalog/local.properties", LOCAL.format(lake=self.lake))):
             harness.write(self.etc / name, text.encode())
 
     def find(self):

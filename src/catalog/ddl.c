@@ -23,24 +23,30 @@ enum gm_code gm_ddl_put_remarks(const struct gm_ddl *ddl, struct gm_error *err)
 	const struct gm_shape *shape = ddl->shape;
 	if (shape->note[0] != '\0' && ddl->projection) GM_TRY(gm_sql_remark(ddl->out, shape->note, err));
 	if (shape->misplaced > 0)
-		GM_TRY(gm_buf_printf(ddl->out, err,
-		                     "-- %" PRIu64
-		                     " files do not lie in the folder of their partition: only a Delta table shows "
-		                     "them\n",
-		                     shape->misplaced));
+		GM_TRY(gm_buf_printf(
+		    ddl->out, err, "-- %" PRIu64 " %s not lie in the folder of the partition: only a Delta table shows %s\n",
+		    shape->misplaced, shape->misplaced == 1 ? "file does" : "files do", shape->misplaced == 1 ? "it" : "them"));
 	if (shape->left_out > 0)
-		GM_TRY(gm_buf_printf(ddl->out, err,
-		                     "-- %" PRIu64 " columns are left out: another engine gave them a type that Hive has not\n",
-		                     shape->left_out));
+		GM_TRY(gm_buf_printf(ddl->out, err, "-- %" PRIu64 " column%s left out, of a type that Hive has not\n",
+		                     shape->left_out, shape->left_out == 1 ? " is" : "s are"));
 	return GM_OK;
 }
 
 enum gm_code gm_ddl_put_registered(const struct gm_ddl *ddl, struct gm_error *err)
 {
 	if (!gm_ddl_has_folders(ddl) || ddl->projection) return GM_OK;
-	if (ddl->wants_projection) GM_TRY(gm_sql_remark(ddl->out, ddl->shape->unprojectable, err));
+	if (ddl->wants_projection && ddl->shape->unprojectable[0] != '\0')
+		GM_TRY(gm_sql_remark(ddl->out, ddl->shape->unprojectable, err));
+	else if (ddl->wants_projection)
+		GM_TRY(gm_ddl_put(ddl, "-- not projected: of a directory every projected folder would have to exist\n", err));
 	return gm_ddl_put(
 	    ddl, "-- partitions are registered: the last statement is to be repeated when there are new ones\n", err);
+}
+
+enum gm_code gm_ddl_put_no_log(const struct gm_ddl *ddl, struct gm_error *err)
+{
+	if (ddl->shape->version >= 0) return GM_OK;
+	return gm_ddl_put(ddl, "-- there is no Delta table yet: to be run after the first run\n", err);
 }
 
 /* --- Names -------------------------------------------------------------------------------------------------------- */
@@ -81,6 +87,8 @@ enum gm_code gm_ddl_write(const struct gm_job *job, const struct gm_shape *shape
 	                     .directory = !gm_store_is_s3(shape->location),
 	                     .wants_projection = job->catalog.partitions == GM_CATALOG_PROJECTION};
 	ddl.projection = ddl.wants_projection && gm_ddl_has_folders(&ddl) && shape->unprojectable[0] == '\0';
+	/* In S3 there are no folders, and what is not there is empty. Athena's form stands for that of S3. */
+	if (ddl.directory && dialect == GM_DIALECT_TRINO) ddl.projection = false;
 	name_it(&ddl, job);
 	switch (dialect) {
 	case GM_DIALECT_ATHENA: return gm_ddl_athena(&ddl, err);

@@ -94,12 +94,32 @@ static enum gm_code put_comments(const struct gm_ddl *ddl, const char *name, str
 	return GM_OK;
 }
 
+/* Partition columns last and in their order, as elsewhere: DuckDB sorts them by name. */
+static enum gm_code put_select(const struct gm_ddl *ddl, struct gm_error *err)
+{
+	const struct gm_shape *shape = ddl->shape;
+	if (!gm_ddl_has_folders(ddl)) return put(ddl, "SELECT *", err);
+	GM_TRY(put(ddl, "SELECT * EXCLUDE (", err));
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < shape->partition_column_count; i++) {
+			GM_TRY(put(ddl, i > 0 ? ", " : "", err));
+			GM_TRY(gm_sql_name(ddl->out, '"', shape->partition_columns[i].spelt, err));
+		}
+		GM_TRY(put(ddl, pass == 0 ? "), " : "", err));
+	}
+	return GM_OK;
+}
+
 static enum gm_code duckdb_hive(const struct gm_ddl *ddl, struct gm_error *err)
 {
 	GM_TRY(gm_ddl_put_remarks(ddl, err));
+	if (strchr(ddl->shape->location, '\\') != NULL)
+		GM_TRY(put(ddl, "-- DuckDB takes the backslash in the location for a slash, and finds nothing\n", err));
 	GM_TRY(put(ddl, "CREATE OR REPLACE VIEW ", err));
 	GM_TRY(put_view(ddl, ddl->name, err));
-	GM_TRY(put(ddl, " AS SELECT * FROM read_parquet(\n  ", err));
+	GM_TRY(put(ddl, " AS ", err));
+	GM_TRY(put_select(ddl, err));
+	GM_TRY(put(ddl, " FROM read_parquet(\n  ", err));
 	GM_TRY(put_pattern(ddl, err));
 	GM_TRY(put_types(ddl, err));
 	GM_TRY(put(ddl, ",\n  union_by_name = true\n);\n", err));

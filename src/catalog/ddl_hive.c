@@ -174,6 +174,7 @@ static enum gm_code athena_hive(const struct gm_ddl *ddl, struct gm_error *err)
 
 static enum gm_code athena_delta(const struct gm_ddl *ddl, struct gm_error *err)
 {
+	GM_TRY(gm_ddl_put_no_log(ddl, err));
 	GM_TRY(put(ddl, "CREATE EXTERNAL TABLE IF NOT EXISTS ", err));
 	GM_TRY(gm_ddl_put_name(ddl, '`', ddl->delta_name, err));
 	GM_TRY(put(ddl, "\nLOCATION ", err));
@@ -219,8 +220,7 @@ static enum gm_code spark_hive(const struct gm_ddl *ddl, struct gm_error *err)
 
 static enum gm_code spark_delta(const struct gm_ddl *ddl, struct gm_error *err)
 {
-	if (ddl->shape->version < 0)
-		GM_TRY(put(ddl, "-- there is no Delta table yet: to be run after the first run\n", err));
+	GM_TRY(gm_ddl_put_no_log(ddl, err));
 	GM_TRY(put(ddl, "CREATE TABLE IF NOT EXISTS ", err));
 	GM_TRY(gm_ddl_put_name(ddl, '`', ddl->delta_name, err));
 	GM_TRY(put(ddl, "\nUSING DELTA\nLOCATION ", err));

@@ -172,8 +172,7 @@ static enum gm_code trino_hive(const struct gm_ddl *ddl, struct gm_error *err)
 
 static enum gm_code trino_delta(const struct gm_ddl *ddl, struct gm_error *err)
 {
-	if (ddl->shape->version < 0)
-		GM_TRY(put(ddl, "-- there is no Delta table yet: to be run after the first run\n", err));
+	GM_TRY(gm_ddl_put_no_log(ddl, err));
 	GM_TRY(put_schema(ddl, "delta", err));
 	GM_TRY(put(ddl, "CALL delta.system.register_table(schema_name => ", err));
 	GM_TRY(put_literal(ddl, ddl->database, err));

@@ -14,18 +14,41 @@ struct gm_glue {
 
 /* --- The client --------------------------------------------------------------------------------------------------- */
 
+/* The job's, then what the environment and the profile say, then where the table is. */
+static enum gm_code find_region(const struct gm_job *job, char region[GM_REGION_BYTES], struct gm_error *err)
+{
+	const struct gm_aws_config_options options = {.profile = job->catalog.access.profile};
+	struct gm_aws_config *config = NULL;
+	const char *found = job->catalog.access.region;
+	GM_TRY(gm_aws_config_load(&options, &config, err));
+	if (found == NULL) found = gm_aws_config_region(config);
+	if (found == NULL) found = job->table.access.region;
+	(void)snprintf(region, GM_REGION_BYTES, "%s", found != NULL ? found : "");
+	gm_aws_config_free(config);
+	return GM_OK;
+}
+
+enum gm_code gm_glue_place(const struct gm_job *job, struct gm_glue_place *out, struct gm_error *err)
+{
+	GM_TRY(find_region(job, out->region, err));
+	out->partition = gm_aws_partition(out->region);
+	return GM_OK;
+}
+
 enum gm_code gm_glue_open(const struct gm_job *job, struct gm_glue **out, struct gm_error *err)
 {
 	const struct gm_job_access *access = &job->catalog.access;
+	char region[GM_REGION_BYTES];
+	*out = NULL;
+	GM_TRY(find_region(job, region, err));
 	const struct gm_service_options options = {.aws = {.profile = access->profile,
-	                                                   .region = access->region,
+	                                                   .region = region[0] != '\0' ? region : NULL,
 	                                                   .ca_file = access->ca_file,
 	                                                   .timeout_us = access->timeout_us},
 	                                           .endpoint = access->endpoint,
 	                                           .name = "glue",
 	                                           .target = "AWSGlue",
 	                                           .json = "1.1"};
-	*out = NULL;
 	struct gm_glue *glue = calloc(1, sizeof *glue);
 	if (glue == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a client of Glue");
 	glue->job = job;
@@ -61,20 +84,6 @@ void gm_glue_counts(const struct gm_glue *glue, uint64_t *requests, uint64_t *re
 	*requests = 0;
 	for (size_t i = 0; i < GM_CALL_KINDS; i++) *requests += counts.requests[i];
 	*retries = counts.retries;
-}
-
-enum gm_code gm_glue_place(const struct gm_job *job, struct gm_glue_place *out, struct gm_error *err)
-{
-	const struct gm_aws_config_options options = {.profile = job->catalog.access.profile};
-	struct gm_aws_config *config = NULL;
-	*out = (struct gm_glue_place){.partition = "aws"};
-	GM_TRY(gm_aws_config_load(&options, &config, err));
-	const char *region = job->catalog.access.region;
-	if (region == NULL) region = gm_aws_config_region(config);
-	if (region != NULL) (void)snprintf(out->region, sizeof out->region, "%s", region);
-	out->partition = gm_aws_partition(out->region);
-	gm_aws_config_free(config);
-	return GM_OK;
 }
 
 /* --- Calls -------------------------------------------------------------------------------------------------------- */

@@ -188,8 +188,7 @@ static size_t behind_ours(const json_t *columns, const json_t *wanted)
 static enum gm_code merge_columns(json_t *storage, const json_t *wanted, struct gm_differences *differences,
                                   struct gm_error *err)
 {
-	json_t *columns = json_object_get(storage, "Columns");
-	const json_t *column;
+	json_t *columns = json_object_get(storage, "Columns"), *column;
 	size_t i;
 	if (columns == NULL) {
 		GM_TRY(set_member(storage, "Columns", json_array(), err));
@@ -205,7 +204,8 @@ static enum gm_code merge_columns(json_t *storage, const json_t *wanted, struct 
 			continue;
 		}
 		GM_TRY(gm_differences_add(differences, err, "column %s is missing", gm_catalog_show(name).text));
-		if (json_array_insert_new(columns, at++, json_copy((json_t *)column)) != 0) return out_of_memory(err);
+		/* Not a copy: json_copy loses members when memory ends, and tells nobody. */
+		if (json_array_insert(columns, at++, column) != 0) return out_of_memory(err);
 	}
 	return GM_OK;
 }

@@ -27,7 +27,7 @@ enum {
 	ENUM_VALUES_MAX = 1000,
 	ENUM_BYTES_MAX = 64 << 10,
 	SPARSE = 10,              /* a range has so many times the values that exist: an enum is better */
-	PARTITIONS_MANY = 100000, /* that all columns make together: worth a note, */
+	PARTITIONS_MANY = 10000,  /* that all columns make together: worth a note, */
 	PARTITIONS_MAX = 1000000, /* and not worth trying */
 	NUMBER_MAX = INT32_MAX - 1,
 	NUMBER_MIN = INT32_MIN,

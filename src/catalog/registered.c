@@ -210,19 +210,25 @@ static bool is_stale(const struct item *item, const json_t *input)
 	return false;
 }
 
-/* Puts what others have said of the partition into the input that is to replace it: members that the input lacks. */
-static bool keep(json_t *input, const char *name, const json_t *kept)
+/* Puts what others have said of the partition into the input that is to replace it: members that the input lacks. (Not
+ * json_object_update_missing, which loses members when memory ends, and tells nobody.) */
+static bool keep(json_t *input, const char *name, json_t *kept)
 {
-	json_t *members = json_object_get(input, name);
+	json_t *members = json_object_get(input, name), *value;
+	const char *member;
 	if (kept == NULL) return true;
-	return members != NULL ? json_object_update_missing(members, (json_t *)kept) == 0
-	                       : json_object_set(input, name, (json_t *)kept) == 0;
+	if (members == NULL) return json_object_set(input, name, kept) == 0;
+	json_object_foreach(kept, member, value)
+	{
+		if (json_object_get(members, member) == NULL && json_object_set(members, member, value) != 0) return false;
+	}
+	return true;
 }
 
 static enum gm_code keep_foreign(json_t *input, const struct item *item, struct gm_error *err)
 {
 	json_t *storage = json_object_get(input, "StorageDescriptor");
-	const json_t *serde = json_object_get(item->rest, "SerdeInfo");
+	json_t *serde = json_object_get(item->rest, "SerdeInfo");
 	bool kept = keep(input, "Parameters", item->parameters) && keep(input, "StorageDescriptor", item->rest) &&
 	            keep(storage, "SerdeInfo", serde) &&
 	            keep(json_object_get(storage, "SerdeInfo"), "Parameters", json_object_get(serde, "Parameters"));

@@ -21,7 +21,7 @@ void gm_cli_after_run(const struct gm_cli_after *after, const struct gm_cli_ende
 	if (after->metrics_file != NULL && ended->job != NULL && !ended->idle &&
 	    gm_metrics_write(ended->job, ended->result, ended->code, after->metrics_file, &err) != GM_OK)
 		print_warning(after->metrics_file, &err);
-	if (after->on_failure == NULL || ended->code == GM_OK || ended->code == GM_INTERRUPTED) return;
+	if (ended->code == GM_OK || ended->code == GM_INTERRUPTED) return;
 	if (gm_on_failure(after->on_failure, ended->job, ended->job_file, ended->result, ended->error,
 	                  gm_cli_catch_signals(), &err) != GM_OK)
 		print_warning(NULL, &err);

@@ -17,16 +17,21 @@ const struct gm_cli_flag gm_cli_policy_flags[GM_CLI_POLICY_FLAGS] = {
 static void print_json(const struct gm_policy *policy)
 {
 	if (policy->source != NULL)
-		printf("{\"source\":%s,\"table\":%s}\n", policy->source, policy->table);
+		printf("{\"source\":%s,\"table\":%s", policy->source, policy->table);
 	else
-		printf("{\"policy\":%s}\n", policy->both != NULL ? policy->both : "null");
+		printf("{\"policy\":%s", policy->both != NULL ? policy->both : "null");
+	if (policy->catalog != NULL) printf(",\"catalog\":%s", policy->catalog);
+	puts("}");
 }
 
 static void print_text(const struct gm_policy *policy)
 {
 	const struct {
 		const char *heading, *text;
-	} parts[] = {{"", policy->both}, {"for the source:\n", policy->source}, {"for the table:\n", policy->table}};
+	} parts[] = {{policy->catalog != NULL ? "for source and table:\n" : "", policy->both},
+	             {"for the source:\n", policy->source},
+	             {"for the table:\n", policy->table},
+	             {"for the catalog:\n", policy->catalog}};
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
 		if (parts[i].text == NULL) continue;
 		(void)fflush(stdout); /* so that the heading stands above its policy where both go to a terminal */

@@ -115,9 +115,10 @@ const struct gm_cli_command gm_cli_commands[] = {
     {.name = "catalog",
      .operand = "JOB",
      .brief = "make the table known to those who query it",
-     .text = "A catalog tells engines where the table lies, what columns it has and how its partitions are found. The "
-             "job's section 'catalog' says which one. Each run leaves its entries as the table's log wants them; by hand "
-             "they are made right, compared, and deleted. docs/catalog.md says what is whose in an entry.",
+     .text =
+         "A catalog tells engines where the table lies, what columns it has and how its partitions are found. The "
+         "job's section 'catalog' says which one. Each run leaves its entries as the table's log wants them; by hand "
+         "they are made right, compared, and deleted. docs/catalog.md says what is whose in an entry.",
      .words = gm_cli_catalog_words,
      .main = gm_cli_by_word},
     {.name = "verify",
@@ -148,8 +149,8 @@ const struct gm_cli_command gm_cli_commands[] = {
      .brief = "print the least IAM policy with which the job can run",
      .text =
          "Prints a policy in AWS's syntax: what must be allowed, and on which bucket and prefix, for whoever runs the "
-         "job. If source and table have profiles or endpoints of their own, it prints one policy for each, and on "
-         "standard error which is which. A directory needs none. Asks no service.",
+         "job. If source, table or catalog have profiles or endpoints of their own, it prints one policy for each, and "
+         "on standard error which is which. A directory needs none. Asks no service.",
      .flags = gm_cli_policy_flags,
      .flag_count = GM_CLI_POLICY_FLAGS,
      .main = gm_cli_policy},

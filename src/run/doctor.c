@@ -1,5 +1,6 @@
-/* doctor.c - source and table, each as a run would reach it, and what its store says when it is tried. */
+/* doctor.c - source, table, catalog and queue, each as a run would reach it, and what it says when it is tried. */
 #include "aws/sqs.h"
+#include "catalog/sync.h"
 #include "run/runner.h"
 
 #include <stdio.h>
@@ -79,6 +80,79 @@ static enum gm_code look_at_queue(struct visit *visit, const struct gm_job_acces
 	return GM_OK;
 }
 
+/* --- The catalog -------------------------------------------------------------------------------------------------- */
+
+static void look_at_database(struct visit *visit, struct gm_glue *glue)
+{
+	struct gm_error err;
+	enum gm_code rc = gm_glue_get_database(glue, &err);
+	if (rc == GM_OK)
+		tell(visit, GM_HEALTHY, "database", "it is there", "");
+	else if (rc == GM_NOT_FOUND)
+		tell(visit, GM_HEALTH_HINT, "database", "it is not there yet", "the first run makes it");
+	else
+		tell(visit, GM_HEALTH_FAULT, "database", err.message, err.hint);
+}
+
+static void look_at_entry(struct visit *visit, const struct gm_catalog_entry *entry)
+{
+	char text[1024];
+	size_t partitions = entry->partitions_missing + entry->partitions_stale + entry->partitions_extra;
+	if (entry->refused[0] != '\0') {
+		(void)snprintf(text, sizeof text, "%s: %s", entry->name, entry->refused);
+		tell(visit, GM_HEALTH_FAULT, "entry", text, entry->advice);
+		return;
+	}
+	if (entry->current) {
+		(void)snprintf(text, sizeof text, "%s (%s) says what the table's log says", entry->name, entry->format);
+		tell(visit, GM_HEALTHY, "entry", text, "");
+		return;
+	}
+	(void)snprintf(text, sizeof text, "%s (%s) %s", entry->name, entry->format,
+	               entry->has == NULL        ? "is not there yet"
+	               : entry->difference_count ? entry->differences[0]
+	               : partitions > 0          ? "has not all partitions as the table has them"
+	                                         : "differs");
+	tell(visit, GM_HEALTH_HINT, "entry", text, "the next run mends it, or 'gristmill catalog JOB sync'");
+}
+
+/* As a run would leave it, were it to end now. */
+static enum gm_code look_at_entries(struct visit *visit, const struct gm_job *job, struct gm_error *err)
+{
+	struct gm_catalog_view view;
+	struct gm_error why;
+	enum gm_code rc = gm_catalog_read(job, NULL, &view, &why);
+	for (size_t i = 0; i < view.entry_count; i++) look_at_entry(visit, &view.entries[i]);
+	gm_catalog_view_clear(&view);
+	if (rc == GM_NOMEM) {
+		*err = why;
+		return rc;
+	}
+	if (rc != GM_OK) tell(visit, GM_HEALTH_FAULT, "entry", why.message, why.hint);
+	return GM_OK;
+}
+
+static enum gm_code look_at_catalog(struct visit *visit, const struct gm_job *job, struct gm_error *err)
+{
+	struct gm_glue *glue;
+	char text[512];
+	if (!gm_store_is_s3(job->table.location)) {
+		tell(visit, GM_HEALTH_HINT, "table", "the table lies in a directory: the catalog is told nothing of it", "");
+		return GM_OK;
+	}
+	enum gm_code rc = gm_glue_open(job, &glue, err);
+	if (rc == GM_NOMEM) return rc;
+	if (rc != GM_OK) {
+		tell(visit, GM_HEALTH_FAULT, "open", err->message, err->hint);
+		return GM_OK;
+	}
+	(void)snprintf(text, sizeof text, "%s, in %s", gm_glue_describe(glue), gm_glue_region(glue));
+	tell(visit, GM_HEALTHY, "credentials", text, "");
+	look_at_database(visit, glue);
+	gm_glue_close(glue);
+	return look_at_entries(visit, job, err);
+}
+
 enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
                        void *context, uint64_t *faults, struct gm_error *err)
 {
@@ -87,6 +161,9 @@ enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *op
 	visit.place = "table";
 	visit.location = job->table.location;
 	if (rc == GM_OK) rc = look_at(&visit, &job->table.access, options, "_gristmill/", err);
+	visit.place = "catalog";
+	visit.location = job->table.database;
+	if (rc == GM_OK && job->catalog.type == GM_CATALOG_GLUE) rc = look_at_catalog(&visit, job, err);
 	visit.place = "queue";
 	visit.location = job->watch.queue;
 	if (rc == GM_OK && job->watch.queue != NULL) rc = look_at_queue(&visit, &job->watch.access, err);

@@ -7,12 +7,17 @@
  *     of its queue   receive and delete messages, hide them for longer, look at its attributes; batches need no more
  *                    (SQS Developer Guide, "Amazon SQS API permissions")
  *     besides        look at the bucket's lifecycle rules, which `doctor` does and no run
+ *     of the catalog read and create the database; read, create and update the table's entries; where partitions are
+ *                    registered list, create, update and remove them. Nothing that deletes a table: that is for people
+ *                    (`catalog JOB drop`). An action on a table is asked for on the catalog and the database, too
+ *                    (AWS Glue Developer Guide, "Specifying AWS Glue resource ARNs").
  *
  * A key that is not there is answered with 404 only to those who may list it, else with 403: the service then takes the
  * key for the prefix of s3:prefix, so that a permission to list below a prefix is enough for both. */
+#include "aws/sqs.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
-#include "aws/sqs.h"
+#include "catalog/work.h"
 #include "run/run.h"
 #include "store/store.h"
 
@@ -29,6 +34,11 @@ struct side {
 	bool in_s3;
 	struct gm_store_place place;
 	char queue[GM_SQS_ARN_BYTES]; /* of the source: that tells of its new objects; "": none */
+};
+/* The job's catalog. */
+struct catalog_side {
+	const struct gm_job *job; /* NULL: it has none, or the table lies where nothing is told of it */
+	struct gm_glue_place place;
 };
 
 /* --- Texts -------------------------------------------------------------------------------------------------------- */
@@ -150,6 +160,45 @@ static bool add_table(json_t *statements, const struct side *side)
 	       add(statements, "Doctor", side->name, json_string("s3:GetLifecycleConfiguration"), bucket_arn(side), NULL);
 }
 
+/* --- Statements of the catalog ------------------------------------------------------------------------------------ */
+
+/* "arn:aws:glue:REGION:ACCOUNT:" and the rest; what nobody says is any. */
+static json_t *glue_arn(const struct catalog_side *side, const char *what, const char *first, const char *second)
+{
+	const char *account = side->job->catalog.id, *region = side->place.region;
+	return json_sprintf("arn:%s:glue:%s:%s:%s%s%s%s%s", side->place.partition, region[0] != '\0' ? region : "*",
+	                    account != NULL ? account : "*", what, first[0] != '\0' ? "/" : "", first,
+	                    second[0] != '\0' ? "/" : "", second);
+}
+
+/* The catalog, the database, and the entries, if they are wanted. */
+static json_t *glue_arns(const struct catalog_side *side, const struct gm_work *works, size_t count)
+{
+	const char *database = side->job->table.database;
+	json_t *arns = json_array();
+	bool done = json_array_append_new(arns, glue_arn(side, "catalog", "", "")) == 0 &&
+	            json_array_append_new(arns, glue_arn(side, "database", database, "")) == 0;
+	for (size_t i = 0; done && i < count; i++)
+		done = json_array_append_new(arns, glue_arn(side, "table", database, works[i].name)) == 0;
+	if (done) return arns;
+	json_decref(arns);
+	return NULL;
+}
+
+static bool add_catalog(json_t *statements, const struct catalog_side *side, const struct gm_work *works, size_t count)
+{
+	bool registers = side->job->catalog.partitions == GM_CATALOG_REGISTER && side->job->table.partition_count > 0 &&
+	                 side->job->catalog.format != GM_CATALOG_DELTA;
+	json_t *entries = json_pack("[s, s, s]", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable");
+	return add(statements, "Read", "Database", json_pack("[s, s]", "glue:GetDatabase", "glue:CreateDatabase"),
+	           glue_arns(side, NULL, 0), NULL) &&
+	       add(statements, "Describe", "Table", entries, glue_arns(side, works, count), NULL) &&
+	       (!registers || add(statements, "Register", "Partitions",
+	                          json_pack("[s, s, s, s]", "glue:GetPartitions", "glue:BatchCreatePartition",
+	                                    "glue:BatchUpdatePartition", "glue:BatchDeletePartition"),
+	                          glue_arns(side, works, 1), NULL));
+}
+
 /* --- Documents ---------------------------------------------------------------------------------------------------- */
 
 static enum gm_code look_at(const char *name, const char *location, const struct gm_job_access *access,
@@ -171,12 +220,16 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* NULL sides are left out. *text: NULL if there is none to speak of. */
-static enum gm_code write_document(const struct side *source, const struct side *table, size_t format, char **text,
-                                   struct gm_error *err)
+static enum gm_code write_document(const struct side *source, const struct side *table,
+                                   const struct catalog_side *catalog, size_t format, char **text, struct gm_error *err)
 {
+	struct gm_work works[GM_WORK_ENTRIES];
+	size_t count = 0;
+	if (catalog != NULL) GM_TRY(gm_work_list(catalog->job, works, &count, err));
 	json_t *statements = json_array(), *document = NULL;
 	bool done = statements != NULL && (source == NULL || add_source(statements, source)) &&
-	            (table == NULL || add_table(statements, table));
+	            (table == NULL || add_table(statements, table)) &&
+	            (catalog == NULL || add_catalog(statements, catalog, works, count));
 	if (done) document = json_pack("{s:s, s:O}", "Version", "2012-10-17", "Statement", statements);
 	struct gm_buf out;
 	gm_buf_init(&out, POLICY_BYTES_MAX);
@@ -189,23 +242,34 @@ static enum gm_code write_document(const struct side *source, const struct side 
 	return rc;
 }
 
-static enum gm_code write_documents(const struct side *source, const struct side *table, size_t format,
-                                    struct gm_policy *out, struct gm_error *err)
+static bool same_access(const struct gm_job_access *a, const struct gm_job_access *b)
 {
-	bool apart = source->in_s3 && table->in_s3 &&
-	             (!same_text(source->access->profile, table->access->profile) ||
-	              !same_text(source->access->endpoint, table->access->endpoint));
+	return same_text(a->profile, b->profile) && same_text(a->endpoint, b->endpoint);
+}
+
+/* Who reaches the catalog as the table is reached needs no policy more, but a longer one. */
+static enum gm_code write_documents(const struct side *source, const struct side *table,
+                                    const struct catalog_side *catalog, size_t format, struct gm_policy *out,
+                                    struct gm_error *err)
+{
+	bool apart = source->in_s3 && table->in_s3 && !same_access(source->access, table->access);
+	const struct catalog_side *with = catalog->job != NULL ? catalog : NULL;
+	if (with != NULL && !same_access(&with->job->catalog.access, table->access)) {
+		GM_TRY(write_document(NULL, NULL, with, format, &out->catalog, err));
+		with = NULL;
+	}
 	if (apart) {
-		GM_TRY(write_document(source, NULL, format, &out->source, err));
-		return write_document(NULL, table, format, &out->table, err);
+		GM_TRY(write_document(source, NULL, NULL, format, &out->source, err));
+		return write_document(NULL, table, with, format, &out->table, err);
 	}
 	if (!source->in_s3 && !table->in_s3) return GM_OK;
-	return write_document(source->in_s3 ? source : NULL, table->in_s3 ? table : NULL, format, &out->both, err);
+	return write_document(source->in_s3 ? source : NULL, table->in_s3 ? table : NULL, with, format, &out->both, err);
 }
 
 enum gm_code gm_policy(const struct gm_job *job, bool one_line, struct gm_policy *out, struct gm_error *err)
 {
 	struct side source = {.in_s3 = false}, table = {.in_s3 = false};
+	struct catalog_side catalog = {.job = NULL};
 	*out = (struct gm_policy){.both = NULL};
 	enum gm_code rc = look_at("Source", job->source.location, &job->source.access, &source, err);
 	if (rc == GM_OK && job->watch.queue != NULL &&
@@ -214,7 +278,10 @@ enum gm_code gm_policy(const struct gm_job *job, bool one_line, struct gm_policy
 		(void)gm_error_object(err, rc, job->watch.queue, strlen(job->watch.queue));
 	}
 	if (rc == GM_OK) rc = look_at("Table", job->table.location, &job->table.access, &table, err);
-	if (rc == GM_OK) rc = write_documents(&source, &table, one_line ? JSON_COMPACT : JSON_INDENT(2), out, err);
+	if (table.in_s3 && job->catalog.type == GM_CATALOG_GLUE) catalog.job = job;
+	if (rc == GM_OK && catalog.job != NULL) rc = gm_glue_place(job, &catalog.place, err);
+	if (rc == GM_OK)
+		rc = write_documents(&source, &table, &catalog, one_line ? JSON_COMPACT : JSON_INDENT(2), out, err);
 	gm_store_place_clear(&source.place);
 	gm_store_place_clear(&table.place);
 	if (rc != GM_OK) gm_policy_clear(out);
@@ -226,5 +293,6 @@ void gm_policy_clear(struct gm_policy *policy)
 	free(policy->both);
 	free(policy->source);
 	free(policy->table);
+	free(policy->catalog);
 	*policy = (struct gm_policy){.both = NULL};
 }

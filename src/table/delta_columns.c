@@ -36,10 +36,12 @@ enum { NAMES = sizeof names / sizeof names[0] };
 
 static bool is_decimal(const char *name)
 {
-	unsigned precision, scale;
-	int used = 0;
-	return sscanf(name, "decimal(%2u,%2u)%n", &precision, &scale, &used) == 2 && used > 0 && name[used] == '\0' &&
-	       strpbrk(name, " +-") == NULL;
+	static const char digits[] = "0123456789";
+	if (strncmp(name, "decimal(", 8) != 0) return false;
+	const char *comma = name + 8 + strspn(name + 8, digits);
+	if (*comma != ',' || comma == name + 8 || comma > name + 10) return false;
+	size_t scale = strspn(comma + 1, digits);
+	return scale > 0 && scale <= 2 && strcmp(comma + 1 + scale, ")") == 0;
 }
 
 static bool is_word(const char *name)

@@ -32,5 +32,6 @@ enum gm_code gm_on_failure(const char *command, const struct gm_job *job, const 
 	                                    .table = job != NULL ? job->table.location : "",
 	                                    .version = result != NULL ? result->version : -1,
 	                                    .error = why};
-	return gm_hook_run(command, &event, stop, err);
+	if (command == NULL && job != NULL) command = job->watch.on_failure;
+	return command != NULL && command[0] != '\0' ? gm_hook_run(command, &event, stop, err) : GM_OK;
 }

@@ -148,6 +148,16 @@ void gm_metrics_begin_run(struct gm_metrics *metrics)
 	unlock(metrics);
 }
 
+/* What the run did to the catalog, if it was to do anything. */
+static void add_catalog(struct gm_metrics_figures *figures, const struct gm_catalog_result *catalog, int64_t ended_us)
+{
+	figures->requests[GM_METRICS_REQUEST_GLUE_ANY] += catalog->requests;
+	figures->retries[GM_METRICS_SERVICE_GLUE] += catalog->retries;
+	if (catalog->state != GM_CATALOG_SYNCED && catalog->state != GM_CATALOG_FAILED) return;
+	figures->in_sync = catalog->state == GM_CATALOG_SYNCED;
+	if (catalog->state == GM_CATALOG_SYNCED) figures->catalog_us = ended_us;
+}
+
 void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *result, enum gm_code code,
                         int64_t started_us, int64_t ended_us)
 {
@@ -156,6 +166,7 @@ void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *
 	struct gm_metrics_figures *figures = lock(metrics);
 	add_balance(figures, result);
 	if (result->remote) add_requests(figures, &result->requests);
+	add_catalog(figures, &result->catalog, ended_us);
 	if (how != GM_METRICS_RESULT_NOTHING) add_duration(figures, us);
 	figures->runs[how]++;
 	figures->running = 0;
@@ -213,13 +224,5 @@ void gm_metrics_add_requests(struct gm_metrics *metrics, enum gm_metrics_request
 void gm_metrics_add_retries(struct gm_metrics *metrics, enum gm_metrics_service service, uint64_t count)
 {
 	lock(metrics)->retries[service] += count;
-	unlock(metrics);
-}
-
-void gm_metrics_set_catalog(struct gm_metrics *metrics, bool in_sync, int64_t now_us)
-{
-	struct gm_metrics_figures *figures = lock(metrics);
-	figures->in_sync = in_sync;
-	if (in_sync) figures->catalog_us = now_us;
 	unlock(metrics);
 }

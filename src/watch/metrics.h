@@ -34,8 +34,7 @@
 	X(SQS_DELETE, "sqs", "delete")            \
 	X(SQS_EXTEND, "sqs", "extend_visibility") \
 	X(SQS_OTHER, "sqs", "other")              \
-	X(GLUE_READ, "glue", "read")              \
-	X(GLUE_WRITE, "glue", "write")
+	X(GLUE_ANY, "glue", "any")
 
 /* X(NAME, label `service`) */
 #define GM_METRICS_SERVICES(X) X(S3, "s3") X(SQS, "sqs") X(GLUE, "glue")
@@ -80,7 +79,7 @@ void gm_metrics_free(struct gm_metrics *metrics); /* NULL is allowed */
 
 /* A run goes on from now. */
 void gm_metrics_begin_run(struct gm_metrics *metrics);
-/* It has ended like that. What it asked of S3 is in its result and is not told again. */
+/* It has ended like that. What it asked of S3 and the catalog is in its result and is not told again. */
 void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *result, enum gm_code code,
                         int64_t started_us, int64_t ended_us);
 /* The table as it is found before anything is committed. version -1: it has no commit; commit_us INT64_MIN: not known.
@@ -93,8 +92,6 @@ void gm_metrics_add_wake(struct gm_metrics *metrics, enum gm_metrics_wake reason
 void gm_metrics_add_queue(struct gm_metrics *metrics, const struct gm_metrics_queue *more);
 void gm_metrics_add_requests(struct gm_metrics *metrics, enum gm_metrics_request kind, uint64_t count);
 void gm_metrics_add_retries(struct gm_metrics *metrics, enum gm_metrics_service service, uint64_t count);
-/* A synchronisation of the catalog was tried and has succeeded, or has not. */
-void gm_metrics_set_catalog(struct gm_metrics *metrics, bool in_sync, int64_t now_us);
 
 /* Text exposition format 0.0.4 behind what is in the buffer, whose maximum of GM_METRICS_BYTES_MAX always does. On
  * failure the buffer is as before. */
@@ -102,8 +99,8 @@ enum { GM_METRICS_BYTES_MAX = 64 << 10 };
 enum gm_code gm_metrics_render(struct gm_metrics *metrics, enum gm_metrics_form form, int64_t now_us,
                                struct gm_buf *out, struct gm_error *err) GM_CHECK;
 /* Writes the file form, whole or not at all: under a hidden name in the same folder, flushed, renamed. What the file
- * has told before of the same job's last success and last commit is carried on where this process knows of none: a
- * run that fails must not take away when one last succeeded. */
+ * has told before of the same job's last success, last commit and last synchronisation of the catalog is carried on
+ * where this process knows of none: a run that fails must not take away when one last succeeded. */
 enum gm_code gm_metrics_write_file(struct gm_metrics *metrics, int64_t now_us, const char *path,
                                    struct gm_error *err) GM_CHECK;
 

@@ -49,12 +49,20 @@ static int64_t find_time(const struct gm_metrics *metrics, const struct gm_buf *
 /* Of a file that is none of ours nothing is taken, and what cannot be read is no reason not to write. */
 static void carry_on(struct gm_metrics *metrics, const struct gm_buf *before, int64_t now_us)
 {
-	int64_t success_us = find_time(metrics, before, "gristmill_last_success_timestamp_seconds");
-	int64_t commit_us = find_time(metrics, before, "gristmill_last_commit_timestamp_seconds");
-	(void)pthread_mutex_lock(&metrics->lock);
 	struct gm_metrics_figures *figures = &metrics->figures;
-	if (figures->last_success_us == GM_METRICS_UNKNOWN && success_us <= now_us) figures->last_success_us = success_us;
-	if (figures->last_commit_us == GM_METRICS_UNKNOWN && commit_us <= now_us) figures->last_commit_us = commit_us;
+	const struct {
+		const char *name;
+		int64_t *us;
+	} times[] = {
+	    {"gristmill_last_success_timestamp_seconds", &figures->last_success_us},
+	    {"gristmill_last_commit_timestamp_seconds", &figures->last_commit_us},
+	    {"gristmill_catalog_last_sync_timestamp_seconds", &figures->catalog_us},
+	};
+	(void)pthread_mutex_lock(&metrics->lock);
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		int64_t us = find_time(metrics, before, times[i].name);
+		if (*times[i].us == GM_METRICS_UNKNOWN && us <= now_us) *times[i].us = us;
+	}
 	(void)pthread_mutex_unlock(&metrics->lock);
 }
 

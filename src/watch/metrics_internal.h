@@ -7,12 +7,12 @@
 
 #include <pthread.h>
 
-#define GM_METRICS_UNKNOWN INT64_MIN /* a time, or another signed figure */
+#define GM_METRICS_UNKNOWN (INT64_MIN) /* a time, or another signed figure */
 
 /* Upper bounds of the histogram of how long runs take, in seconds. */
 #define GM_METRICS_BOUNDS(X) X(1) X(5) X(15) X(60) X(300) X(900) X(3600) X(14400)
-#define X(bound)             +1
-enum { GM_METRICS_BUCKETS = GM_METRICS_BOUNDS(X) };
+#define X(bound)             GM_METRICS_UP_TO_##bound,
+enum gm_metrics_bucket { GM_METRICS_BOUNDS(X) GM_METRICS_BUCKETS };
 #undef X
 
 /* What becomes of records, in the order of the label `outcome`; all of them are those read. */

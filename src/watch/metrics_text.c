@@ -7,6 +7,9 @@
  *     name{label="value",...} number  in a value '\', '"' and line breaks are escaped; no time stands behind the
  *                                     number: it is as of now, and the textfile collector would refuse it
  *
+ * The node exporter refuses a metric that two files explain in different words, as two versions of gristmill on one
+ * machine may leave them: so the texts of the file form are part of the format, and a test pins them.
+ *
  * A histogram has samples name_bucket{le="bound"}, which each count what is not above the bound, up to le="+Inf";
  * name_sum; and name_count. Names follow "Metric and label naming": base units, _total behind a counter, one meaning
  * whatever the labels, so that a sum over them means something. */
@@ -62,7 +65,7 @@ static const char *const outcomes[] = {
 };
 
 #define AT(member)    offsetof(struct view, member)
-#define LABELS(array) (array), sizeof(array) / sizeof(array)[0], false
+#define LABELS(array) (array), sizeof(array) / sizeof(array)[0]
 static const struct family families[] = {
     {"gristmill_build_info", "gristmill_build_info", "The version of gristmill, as a label; always 1.", BUILD, 0, NULL,
      0, false},
@@ -72,16 +75,16 @@ static const struct family families[] = {
     {"gristmill_waiting_objects", NULL, "Objects of the source that are known to wait.", SIGNED, AT(of.waiting), NULL,
      0, false},
     {"gristmill_wakeups_total", NULL, "Times that the process began to look for work, by reason.", NUMBER, AT(of.wakes),
-     LABELS(wakes)},
+     LABELS(wakes), false},
     /* Runs. */
-    {"gristmill_runs_total", NULL, "Runs that have ended, by how.", NUMBER, AT(of.runs), LABELS(results)},
+    {"gristmill_runs_total", NULL, "Runs that have ended, by how.", NUMBER, AT(of.runs), LABELS(results), false},
     {"gristmill_run_in_progress", NULL, "1 while a run goes on.", NUMBER, AT(of.running), NULL, 0, false},
     {"gristmill_run_duration_seconds", NULL, "How long runs took that had something to do.", HISTOGRAM, 0, NULL, 0,
      false},
     {"gristmill_last_run_success", "gristmill_last_run_success",
      "1 if the last run came to its end, 0 if it failed or was stopped.", NUMBER, AT(of.succeeded), NULL, 0, false},
     {"gristmill_last_run_result", "gristmill_last_run_result", "1 for how the last run ended.", NUMBER, AT(of.last),
-     LABELS(results)},
+     LABELS(results), false},
     {"gristmill_last_run_duration_seconds", "gristmill_last_run_duration_seconds", "How long the last run took.",
      MICROSECONDS, AT(of.last_duration_us), NULL, 0, false},
     {"gristmill_last_run_timestamp_seconds", "gristmill_last_run_timestamp_seconds", "When the last run ended.",
@@ -97,7 +100,7 @@ static const struct family families[] = {
      AT(of.objects), NULL, 0, false},
     {"gristmill_records_total", "gristmill_last_run_records",
      "Records that were read, by what became of them; a duplicate is not written again.", NUMBER, AT(of.records),
-     LABELS(outcomes)},
+     LABELS(outcomes), false},
     {"gristmill_record_conflicts_total", "gristmill_last_run_record_conflicts",
      "Duplicates that say something else than the row that was kept.", NUMBER, AT(of.conflicts), NULL, 0, false},
     {"gristmill_source_bytes_total", "gristmill_last_run_source_bytes",
@@ -110,9 +113,9 @@ static const struct family families[] = {
      NUMBER, AT(of.written_bytes), NULL, 0, false},
     /* Services. */
     {"gristmill_requests_total", "gristmill_last_run_requests",
-     "Requests to services, by kind; retries are among them.", NUMBER, AT(of.requests), LABELS(requests)},
+     "Requests to services, by kind; retries are among them.", NUMBER, AT(of.requests), LABELS(requests), false},
     {"gristmill_request_retries_total", "gristmill_last_run_request_retries",
-     "Requests that were made again after a fault.", NUMBER, AT(of.retries), LABELS(services)},
+     "Requests that were made again after a fault.", NUMBER, AT(of.retries), LABELS(services), false},
     {"gristmill_s3_received_bytes_total", "gristmill_last_run_s3_received_bytes", "Bodies that came from S3.", NUMBER,
      AT(of.received_bytes), NULL, 0, false},
     {"gristmill_s3_sent_bytes_total", "gristmill_last_run_s3_sent_bytes", "Bodies that went to S3.", NUMBER,
@@ -125,10 +128,11 @@ static const struct family families[] = {
      NUMBER, AT(of.queue.extended), NULL, 0, false},
     {"gristmill_queue_messages_poison_total", NULL, "Messages that nobody can read, kept aside.", NUMBER,
      AT(of.queue.poison), NULL, 0, false},
-    {"gristmill_catalog_in_sync", NULL, "1 if the catalog was left right by the last synchronisation, 0 if it failed.",
-     SIGNED, AT(of.in_sync), NULL, 0, false},
-    {"gristmill_catalog_last_sync_timestamp_seconds", NULL, "When the catalog was last left right.", MICROSECONDS,
-     AT(of.catalog_us), NULL, 0, false},
+    {"gristmill_catalog_in_sync", "gristmill_catalog_in_sync",
+     "1 if the catalog was left right by the last synchronisation, 0 if it failed.", SIGNED, AT(of.in_sync), NULL, 0,
+     false},
+    {"gristmill_catalog_last_sync_timestamp_seconds", "gristmill_catalog_last_sync_timestamp_seconds",
+     "When the catalog was last left right.", MICROSECONDS, AT(of.catalog_us), NULL, 0, false},
     /* The process. */
     {NULL, "gristmill_last_run_cpu_seconds", "CPU time of the process that ran it, user and system.", MICROSECONDS,
      AT(process.cpu_us), NULL, 0, false},

@@ -215,13 +215,6 @@ static void tell_run(struct watch *watch, struct gm_watch_run *run)
 		gm_notify_status(&watch->notify, "version %lld; waiting", (long long)run->result->version);
 }
 
-static void note_catalog(struct watch *watch, const struct gm_catalog_result *catalog)
-{
-	if (catalog->state == GM_CATALOG_SYNCED || catalog->state == GM_CATALOG_FAILED)
-		gm_metrics_set_catalog(watch->metrics, catalog->state == GM_CATALOG_SYNCED, time_by(CLOCK_REALTIME));
-	gm_metrics_add_retries(watch->metrics, GM_METRICS_SERVICE_GLUE, catalog->retries);
-}
-
 /* failed NULL: it succeeded. */
 static void end(struct watch *watch, struct gm_watch_run *run)
 {
@@ -233,7 +226,6 @@ static void end(struct watch *watch, struct gm_watch_run *run)
 	run->failures = gm_vitals_ended(&watch->vitals, failed) + (failed != NULL);
 	run->retry_seconds = (double)gm_schedule_ended(&watch->schedule, how, now_us()) / GM_US_PER_SECOND;
 	if (failed == NULL) watch->success_us = time_by(CLOCK_REALTIME);
-	note_catalog(watch, &run->result->catalog);
 	tell_lag(watch);
 	tell_run(watch, run);
 	if (failed != NULL) run_hook(watch, run->result, failed);

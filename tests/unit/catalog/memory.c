@@ -1,5 +1,6 @@
-/* Every store call and every allocation of reading a table's shape fails once: that failure comes out, and nothing
+/* Every store call and every allocation of describing a table fails once: that failure comes out, and nothing
  * leaks. The allocators of our code are wrapped by the linker (see meson.build), that of jansson is replaced. */
+#include "catalog/ddl.h"
 #include "catalog_fixture.h"
 #include "../alloc_faults.h"
 
@@ -27,6 +28,12 @@ static enum gm_code use(const struct gm_job *job, struct gm_store *store, struct
 {
 	struct gm_shape shape;
 	enum gm_code code = gm_shape_read(job, store, true, MEMORY, &shape, err);
+	for (int i = GM_DIALECT_ATHENA; i <= GM_DIALECT_DUCKDB && code == GM_OK; i++) {
+		struct gm_buf out;
+		gm_buf_init(&out, 1 << 20);
+		code = gm_ddl_write(job, &shape, (enum gm_dialect)i, &out, err);
+		gm_buf_release(&out);
+	}
 	if (code == GM_OK) {
 		assert_int_equal(shape.rows, store != NULL ? 2 : 0);
 		assert_int_equal(shape.unprojectable[0] == '\0', store != NULL);

@@ -42,32 +42,25 @@ static void a_table_without_a_log_has_the_columns_of_the_job(void **state)
 	gm_job_free(job);
 }
 
+/* clang-format off */
+#define OF_OTHERS FIELD_("p", "\\\"string\\\"", "{\\\"comment\\\":\\\"others\\\"}")
+#define OF_LOG    FIELD_("id", "\\\"long\\\"", "{\\\"comment\\\":\\\"of the log\\\"}")
+#define OLD       FIELD("Old", "decimal(10,2)")
+#define BAD       FIELD("bad", "decimal( 1,2)")
+#define STRUCT(fields) "{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[" fields "]}"
+#define DEEP                                                                                                      \
+	FIELD_("deep",                                                                                                \
+	       "{\\\"type\\\":\\\"map\\\",\\\"keyType\\\":\\\"string\\\",\\\"valueType\\\":{\\\"type\\\":\\\"array\\\"," \
+	       "\\\"elementType\\\":" STRUCT(FIELD("A", "short") "," FIELD("b", "timestamp_ntz")) "}}", "{}")
+#define QUOTED FIELD_("quoted", STRUCT(FIELD("a b", "short")), "{}")
+/* clang-format on */
+
 static void the_log_knows_the_columns_of_all(void **state)
 {
 	(void)state;
 	struct gm_job *job = job_of("[{name: p, type: string, expr: \"'x'\"}]");
 	struct gm_store *store = open_memory();
-	put_head(
-	    store,
-	    FIELD_("p", "\\\"string\\\"", "{\\\"comment\\\":\\\"others\\\"}") "," FIELD_("id", "\\\"long\\\"", "{\\\"comment\\\":\\\"of the log\\\"}") "," FIELD(
-	        "Old",
-	        "decimal(10,2)") "," FIELD_("deep",
-	                                    "{\\\"type\\\":\\\"map\\\",\\\"keyType\\\":\\\"string\\\",\\\"valueType\\\":{"
-	                                    "\\\"type\\\":\\\"array\\\","
-	                                    "\\\"elementType\\\":{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[" FIELD(
-	                                        "A", "short") "," FIELD("b", "timestamp_ntz") "]}}}",
-	                                    "{}") "," FIELD("odd",
-	                                                    "variant") "," FIELD("bad",
-	                                                                         "decimal( 1,2)") "," FIELD_("quoted",
-	                                                                                                     "{\\\"type\\\""
-	                                                                                                     ":\\\"struct\\"
-	                                                                                                     "\","
-	                                                                                                     "\\\"fields\\"
-	                                                                                                     "\":[" FIELD(
-	                                                                                                         "a b",
-	                                                                                                         "short") "]}",
-	                                                                                                     "{}"),
-	    "[\"p\"]");
+	put_head(store, OF_OTHERS "," OF_LOG "," OLD "," DEEP "," FIELD("odd", "variant") "," BAD "," QUOTED, "[\"p\"]");
 	struct gm_shape shape = shape_of(job, store, false);
 	assert_string_equal(shape.comment, "of the log");
 	assert_int_equal(shape.version, 0);

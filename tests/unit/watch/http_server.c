@@ -33,7 +33,7 @@ static enum gm_code give_page(void *context, struct gm_buf *page, struct gm_erro
 	if (w->broken) GM_FAIL(err, GM_NOMEM, "out of memory for the page");
 	size_t bytes = w->page_bytes;
 	GM_TRY(gm_buf_reserve(page, bytes, err));
-	memset(page->data, 'x', bytes);
+	if (bytes > 0) memset(page->data, 'x', bytes);
 	page->len = bytes;
 	return gm_buf_printf(page, err, "up 1\n");
 }

@@ -52,6 +52,14 @@ static struct gm_metrics *fresh(void)
 	return metrics;
 }
 
+/* A run that had nothing to do but to look after the catalog. */
+static void end_with_catalog(struct gm_metrics *metrics, bool synced, int64_t at_us)
+{
+	const struct gm_run_result result = {.version = -1,
+	                                     .catalog.state = synced ? GM_CATALOG_SYNCED : GM_CATALOG_FAILED};
+	gm_metrics_end_run(metrics, &result, GM_OK, at_us, at_us);
+}
+
 static const struct gm_file files[] = {{.path = "a", .rows = 60, .bytes = 1000},
                                        {.path = "b", .rows = 20, .bytes = 24}};
 static const struct gm_run_result good = {
@@ -234,8 +242,8 @@ static void test_everything_else_is_counted(void **state)
 	gm_metrics_add_retries(metrics, GM_METRICS_SERVICE_GLUE, 2);
 	gm_metrics_set_table(metrics, 12, T0 - SECOND);
 	gm_metrics_set_table(metrics, -1, INT64_MIN);
-	gm_metrics_set_catalog(metrics, true, T0);
-	gm_metrics_set_catalog(metrics, false, T0 + SECOND);
+	end_with_catalog(metrics, true, T0);
+	end_with_catalog(metrics, false, T0 + SECOND);
 	render(metrics, GM_METRICS_SERVED, T0);
 	assert_value("gristmill_queue_messages_received_total" J, 10);
 	assert_value("gristmill_queue_messages_deleted_total" J, 8);
@@ -316,7 +324,7 @@ static void test_both_forms_are_well_formed(void **state)
 	struct gm_metrics *metrics = fresh();
 	(void)state;
 	gm_metrics_set_waiting(metrics, 1, T0);
-	gm_metrics_set_catalog(metrics, true, T0);
+	end_with_catalog(metrics, true, T0);
 	gm_metrics_end_run(metrics, &good, GM_OK, T0, T0 + SECOND);
 	check_grammar(render(metrics, GM_METRICS_SERVED, T0));
 	check_grammar(render(metrics, GM_METRICS_FILE, T0));
@@ -444,6 +452,23 @@ static void test_a_failure_keeps_the_last_success(void **state)
 	assert_value("gristmill_last_run_success" J, 0);
 }
 
+static void test_a_failure_keeps_the_last_synchronisation(void **state)
+{
+	struct gm_metrics *metrics = fresh();
+	(void)state;
+	(void)unlink(path);
+	end_with_catalog(metrics, true, T0);
+	must(gm_metrics_write_file(metrics, T0, path, &failure));
+	gm_metrics_free(metrics);
+	metrics = fresh();
+	end_with_catalog(metrics, false, T0 + SECOND);
+	must(gm_metrics_write_file(metrics, T0 + SECOND, path, &failure));
+	gm_metrics_free(metrics);
+	read_back();
+	assert_value("gristmill_catalog_in_sync" J, 0);
+	assert_value("gristmill_catalog_last_sync_timestamp_seconds" J, 1710028800);
+}
+
 static void test_only_our_own_past_is_believed(void **state)
 {
 	static const char *const strange[] = {
@@ -540,6 +565,7 @@ int main(void)
 	    cmocka_unit_test(test_the_longest_label_fits),
 	    cmocka_unit_test(test_threads_count_and_read),
 	    cmocka_unit_test(test_a_failure_keeps_the_last_success),
+	    cmocka_unit_test(test_a_failure_keeps_the_last_synchronisation),
 	    cmocka_unit_test(test_only_our_own_past_is_believed),
 	    cmocka_unit_test(test_what_is_no_file_is_left_alone),
 	};

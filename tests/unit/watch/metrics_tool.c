@@ -32,11 +32,11 @@ static struct gm_metrics *make(void)
 {
 	struct gm_error err;
 	struct gm_metrics *metrics;
-	const struct gm_run_result result = {.version = 3, .committed = true, .inputs = 2, .total.rows_written = 10};
+	const struct gm_run_result result = {
+	    .version = 3, .committed = true, .inputs = 2, .total.rows_written = 10, .catalog.state = GM_CATALOG_SYNCED};
 	check(gm_metrics_new("tool", now_us(), &metrics, &err), &err);
 	gm_metrics_end_run(metrics, &result, GM_OK, now_us() - 1500000, now_us());
 	gm_metrics_set_waiting(metrics, 2, now_us() - 90000000);
-	gm_metrics_set_catalog(metrics, true, now_us());
 	return metrics;
 }
 
