@@ -175,7 +175,7 @@ def soak(s3, sqs, folder, seconds, seed):
             slot.end(False)
         faults = {proxy_name: sum(rule.fired for rule in proxy.rules) for proxy_name, proxy in zip(("s3", "sqs"), proxies)}
     return judged(world, feeder, slots, memory, {"seed": seed, "seconds": seconds, "calm_seconds": round(calm, 1), "faults": faults,
-                                                 "runs": metrics['gristmill_runs_total{result="ok"}']})
+                                                 "runs_of_the_first": {how: int(metrics[f'gristmill_runs_total{{result="{how}"}}']) for how in ("ok", "nothing", "failed")}})
 
 
 def judged(world, feeder, slots, memory, figures):
