@@ -229,6 +229,34 @@ GM_API enum gm_code gm_on_failure(const char *command, const struct gm_job *job,
                                   const struct gm_run_result *result, const struct gm_error *why,
                                   const volatile int *stop, struct gm_error *err) GM_CHECK;
 
+/* --- Watching ----------------------------------------------------------------------------------------------------- */
+
+/* A run of gm_watch that has ended; lives during the call. */
+struct gm_watch_run {
+	const char *woke; /* by what: "start", "message", "directory", "interval", "full_listing", "retry" */
+	const struct gm_run_result *result;
+	const struct gm_error *failed; /* NULL: it succeeded */
+	uint64_t failures;             /* in a row: with this one, or before it if it succeeded */
+	double retry_seconds;          /* after a failure: when it is tried again; 0: not */
+};
+typedef void gm_watch_run_fn(void *context, const struct gm_watch_run *run);
+struct gm_watch_options {
+	/* How each run is made: threads, memory_bytes, scratch and the quarantine's limit count; *stop ends the watch,
+	 * notice and progress are called as by gm_run, and context is that of all functions. */
+	const struct gm_run_options *run;
+	const char *queue;          /* these four: NULL or 0 for what the job file says */
+	int64_t every_us;           /* at least a second */
+	const char *metrics;        /* "HOST:PORT", "off" */
+	const char *on_failure;     /* a command, as of gm_on_failure */
+	gm_watch_run_fn *run_ended; /* may be NULL */
+};
+/* Runs the job at once, and again whenever something new is told of, or `every` is over, until *stop is not 0: then a
+ * run that goes on is finished or left for the next, and OK is returned. A run that fails is tried again and ends
+ * nothing. USAGE, JOB: of the options, or of the first run, which time would not mend; NOT_FOUND, DENIED: the queue is
+ * not there; IO: the address of the metrics, which was given, cannot be had. docs/watch.md says more. */
+GM_API enum gm_code gm_watch(const struct gm_job *job, const struct gm_watch_options *options,
+                             struct gm_error *err) GM_CHECK;
+
 /* --- A run in pieces ---------------------------------------------------------------------------------------------- */
 
 /* gm_run as three steps for whoever spreads a run over processes or machines: one makes a plan, many work its units,
@@ -436,18 +464,18 @@ GM_API enum gm_code gm_preview(const struct gm_job *job, uint64_t rows, const st
 enum gm_health { GM_HEALTHY, GM_HEALTH_HINT, GM_HEALTH_FAULT };
 /* What one step of gm_doctor found; texts live during the call. */
 struct gm_health_step {
-	const char *place, *location; /* "source", "table" or "catalog", and where that is */
+	const char *place, *location; /* "source", "table", "catalog" or "queue", and where that is */
 	const char *what;             /* the step: "credentials", "list", "put-if-absent", ... */
 	enum gm_health health;
 	const char *text;   /* one factual line */
 	const char *advice; /* what to do; "" if nothing */
 };
 typedef void gm_health_fn(void *context, const struct gm_health_step *step);
-/* Tries what a run of the job needs of its source and its table, step by step: with whose credentials, to list, to
- * read; of the table also to write, put if absent, begin and abort an upload, and remove, below its _gristmill folder,
- * where nothing is left; of its catalog, to read the database and the entries. Makes no table. options (may be NULL):
- * of these memory_bytes and scratch count. *faults: how many steps failed. OK unless the looking itself was not
- * possible. */
+/* Tries what a run of the job needs of its source and its table, of its catalog and the queue that is watched, step by
+ * step: with whose credentials, to list, to read; of the table also to write, put if absent, begin and abort an upload,
+ * and remove, below its _gristmill folder, where nothing is left; of its catalog, to read the database and the entries;
+ * of the queue, to look at it. Makes no table. options (may be NULL): of these memory_bytes and scratch count. *faults:
+ * how many steps failed. OK unless the looking itself was not possible. */
 GM_API enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *options, gm_health_fn *step,
                               void *context, uint64_t *faults, struct gm_error *err) GM_CHECK;
 

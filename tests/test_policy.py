@@ -27,8 +27,8 @@ def policy(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
-    def run(*arguments, source="s3://logs-bucket/raw/records/", table="s3://lake-bucket/access_record", source_more="", table_more="", status=0):
-        job = harness.write(tmp_path / "job.yaml", JOB.format(source=source, table=table, source_more=source_more, table_more=table_more).encode())
+    def run(*arguments, source="s3://logs-bucket/raw/records/", table="s3://lake-bucket/access_record", source_more="", table_more="", more="", status=0):
+        job = harness.write(tmp_path / "job.yaml", JOB.format(source=source, table=table, source_more=source_more, table_more=table_more).encode() + more.encode())
         return gristmill("policy", job, *arguments, status=status)
     run.folder = tmp_path
     return run
@@ -50,6 +50,22 @@ def statements(document):
         assert "*" not in listed(statement["Action"])
         found[statement["Sid"]] = statement
     return found
+
+
+def test_a_queue_that_is_watched(policy):
+    """Its ARN by its URL (SQS Developer Guide, "Queue and message identifiers"); a batch needs the permission of one message."""
+    actions = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
+    for url, more, arn in (("https://sqs.us-east-2.amazonaws.com/123456789012/MyQueue", "", "arn:aws:sqs:us-east-2:123456789012:MyQueue"),
+                           ("https://us-west-2.queue.amazonaws.com/123456789012/MyQueue", "", "arn:aws:sqs:us-west-2:123456789012:MyQueue"),
+                           ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", "", "arn:aws-cn:sqs:cn-north-1:123456789012:q"),
+                           ("http://127.0.0.1:4566/000000000000/q", ", region: eu-west-1", "arn:aws:sqs:eu-west-1:000000000000:q"),
+                           ("http://127.0.0.1:4566/000000000000/q", "", "arn:aws:sqs:*:000000000000:q")):
+        found = json.loads(policy(more=f'watch: {{queue: "{url}"{more}}}').out)["Statement"]
+        watch = [statement for statement in found if statement["Sid"] == "WatchSource"]
+        assert [(set(s["Action"]), s["Resource"], s["Effect"]) for s in watch] == [(actions, arn, "Allow")]
+    assert "WatchSource" not in policy().out
+    for url in ("queue", "ftp://sqs.us-east-2.amazonaws.com/1/q", "https://sqs.us-east-2.amazonaws.com/MyQueue", "https://host/1/2/3", "https://host/1/", "https://sqs.us-east-2.amazonaws.com/123456789012/*"):
+        assert "not the URL of a queue" in policy(more=f'watch: {{queue: "{url}"}}', status=2).err
 
 
 def test_source_and_table(policy):

@@ -32,7 +32,8 @@ static enum gm_code open_client(struct gm_service *service, const struct gm_serv
 	                                   .endpoint = endpoint.url,
 	                                   .http = connection->http,
 	                                   .provider = connection->provider,
-	                                   .max_attempts = connection->max_attempts};
+	                                   .max_attempts = options->max_attempts != 0 ? options->max_attempts
+	                                                                              : connection->max_attempts};
 	return gm_client_new(&client, &service->client, err);
 }
 

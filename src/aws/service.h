@@ -9,10 +9,11 @@
 struct gm_service; /* may be used by several threads at once */
 struct gm_service_options {
 	struct gm_aws_options aws;
-	const char *endpoint; /* of the job file, may be NULL */
-	const char *name;     /* as it is signed, and in host names: "glue" */
-	const char *target;   /* before the operation's name: "AWSGlue" */
-	const char *json;     /* the protocol's version: "1.1" */
+	const char *endpoint;  /* of the job file, may be NULL */
+	const char *name;      /* as it is signed, and in host names: "glue" */
+	const char *target;    /* before the operation's name: "AWSGlue" */
+	const char *json;      /* the protocol's version: "1.1" */
+	unsigned max_attempts; /* of one request; 0: as the environment says, or 8 */
 };
 /* Strings are copied. */
 enum gm_code gm_service_open(const struct gm_service_options *options, struct gm_service **out,

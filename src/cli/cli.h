@@ -21,15 +21,16 @@ enum gm_cli_status {
 
 /* What a flag takes, and the type at its offset. */
 enum gm_cli_kind {
-	GM_CLI_SWITCH,  /* nothing; bool */
-	GM_CLI_TEXT,    /* const char * */
-	GM_CLI_COUNT,   /* an integer within low .. high; uint64_t */
-	GM_CLI_COUNTS,  /* the same, repeatable; struct gm_cli_counts */
-	GM_CLI_SIZE,    /* bytes, "256M"; uint64_t */
-	GM_CLI_DECIMAL, /* a number within low .. high; double */
-	GM_CLI_TIME,    /* ISO 8601, UTC; int64_t microseconds */
-	GM_CLI_SETTING, /* NAME=VALUE, repeatable; struct gm_cli_settings */
-	GM_CLI_REJECTS  /* N or P%; struct gm_cli_rejects */
+	GM_CLI_SWITCH,   /* nothing; bool */
+	GM_CLI_TEXT,     /* const char * */
+	GM_CLI_COUNT,    /* an integer within low .. high; uint64_t */
+	GM_CLI_COUNTS,   /* the same, repeatable; struct gm_cli_counts */
+	GM_CLI_SIZE,     /* bytes, "256M"; uint64_t */
+	GM_CLI_DECIMAL,  /* a number within low .. high; double */
+	GM_CLI_TIME,     /* ISO 8601, UTC; int64_t microseconds */
+	GM_CLI_DURATION, /* "30s", "15m", "6h", "7d"; int64_t microseconds, more than 0 */
+	GM_CLI_SETTING,  /* NAME=VALUE, repeatable; struct gm_cli_settings */
+	GM_CLI_REJECTS   /* N or P%; struct gm_cli_rejects */
 };
 struct gm_cli_settings {
 	struct gm_setting *at;
@@ -97,6 +98,7 @@ int gm_cli_plan(const struct gm_cli_command *command, char **arguments);
 int gm_cli_work(const struct gm_cli_command *command, char **arguments);
 int gm_cli_commit(const struct gm_cli_command *command, char **arguments);
 int gm_cli_verify(const struct gm_cli_command *command, char **arguments);
+int gm_cli_watch(const struct gm_cli_command *command, char **arguments);
 int gm_cli_doctor(const struct gm_cli_command *command, char **arguments);
 int gm_cli_why(const struct gm_cli_command *command, char **arguments);
 int gm_cli_help(const struct gm_cli_command *command, char **arguments);
@@ -120,6 +122,7 @@ enum {
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_REPLAY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
+	GM_CLI_WATCH_FLAGS = GM_CLI_JOB_FLAG_COUNT + 8,
 	GM_CLI_DOCTOR_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2,
 	GM_CLI_CATALOG_CHANGE_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_CATALOG_SHOW_FLAGS = GM_CLI_JOB_FLAG_COUNT + 2
@@ -130,8 +133,8 @@ extern const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS], gm_cli_check
     gm_cli_plan_flags[GM_CLI_PLAN_FLAGS], gm_cli_work_flags[GM_CLI_WORK_FLAGS],
     gm_cli_commit_flags[GM_CLI_COMMIT_FLAGS], gm_cli_verify_flags[GM_CLI_VERIFY_FLAGS],
     gm_cli_why_flags[GM_CLI_WHY_FLAGS], gm_cli_replay_flags[GM_CLI_REPLAY_FLAGS],
-    gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS], gm_cli_catalog_change_flags[GM_CLI_CATALOG_CHANGE_FLAGS],
-    gm_cli_catalog_show_flags[GM_CLI_CATALOG_SHOW_FLAGS];
+    gm_cli_watch_flags[GM_CLI_WATCH_FLAGS], gm_cli_doctor_flags[GM_CLI_DOCTOR_FLAGS],
+    gm_cli_catalog_change_flags[GM_CLI_CATALOG_CHANGE_FLAGS], gm_cli_catalog_show_flags[GM_CLI_CATALOG_SHOW_FLAGS];
 
 /* --- flags.c ------------------------------------------------------------------------------------------------------ */
 
@@ -157,6 +160,8 @@ int gm_cli_missing(const struct gm_cli_command *command, const char *flag);
 const char *gm_cli_nearest(const char *wrong, const char *const *words, size_t count);
 /* Reads "256M", "1GiB", "1GB", "1000000". */
 bool gm_cli_read_size(const char *text, uint64_t *bytes);
+/* Reads "30s", "15m", "6h", "7d", as the job file does. */
+bool gm_cli_read_duration(const char *text, int64_t *us);
 /* Reads "2024-03-10", "2024-03-10T22:00:00", with a fraction, with Z. */
 bool gm_cli_read_time(const char *text, int64_t *time_us);
 

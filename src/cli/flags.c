@@ -89,6 +89,19 @@ bool gm_cli_read_size(const char *text, uint64_t *bytes)
 	return false;
 }
 
+bool gm_cli_read_duration(const char *text, int64_t *us)
+{
+	static const char units[] = "smhd";
+	static const uint64_t seconds[] = {1, 60, 3600, 86400};
+	const char *unit;
+	uint64_t number;
+	if (!read_integer(text, &unit, &number) || unit[0] == '\0' || unit[1] != '\0') return false;
+	const char *found = strchr(units, unit[0]);
+	if (found == NULL || __builtin_mul_overflow(number, seconds[found - units] * 1000000, &number)) return false;
+	*us = (int64_t)number;
+	return number > 0 && number <= INT64_MAX;
+}
+
 /* Digits with at most one point; strtod would take "inf", "nan", hexadecimal and signs. */
 static bool read_decimal(const char *text, const char **end, double *number)
 {
@@ -209,6 +222,7 @@ static bool read_value(const struct gm_cli_flag *flag, char *text, void *field)
 	case GM_CLI_TEXT: *(const char **)field = text; return text[0] != '\0';
 	case GM_CLI_SIZE: return gm_cli_read_size(text, field) && *(uint64_t *)field > 0;
 	case GM_CLI_TIME: return gm_cli_read_time(text, field);
+	case GM_CLI_DURATION: return gm_cli_read_duration(text, field);
 	case GM_CLI_SETTING: return read_setting(text, field);
 	case GM_CLI_REJECTS: return read_rejects(text, field);
 	case GM_CLI_COUNT: return read_count(flag, text, field);
@@ -228,6 +242,7 @@ static void describe(const struct gm_cli_flag *flag, char *text, size_t bytes)
 	switch (flag->kind) {
 	case GM_CLI_SIZE: (void)snprintf(text, bytes, "takes a size such as 256M, 1GiB or a number of bytes"); return;
 	case GM_CLI_TIME: (void)snprintf(text, bytes, "takes a time in UTC such as 2024-03-10T22:00:00"); return;
+	case GM_CLI_DURATION: (void)snprintf(text, bytes, "takes a duration such as 30s, 15m, 6h or 1d"); return;
 	case GM_CLI_SETTING: (void)snprintf(text, bytes, "takes NAME=VALUE, the name of letters, digits and _"); return;
 	case GM_CLI_REJECTS: (void)snprintf(text, bytes, "takes a number of records or a percentage such as 0.5%%"); return;
 	case GM_CLI_COUNT:

@@ -7,8 +7,7 @@
 enum { HELP_WIDTH = 96 };
 
 /* Named in the design and still to come. */
-static const char *const planned[] = {"watch",  "compact", "vacuum", "reprocess", "query",
-                                      "report", "lambda",  "infer",  "diff"};
+static const char *const planned[] = {"compact", "vacuum", "reprocess", "query", "report", "lambda", "infer", "diff"};
 
 /* Prints text, wrapped, with every line after the first indented; "\n" in the text begins a line. The caller has
  * printed `at` characters of the first line. */

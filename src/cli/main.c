@@ -18,6 +18,17 @@ const struct gm_cli_command gm_cli_commands[] = {
      .flags = gm_cli_run_flags,
      .flag_count = GM_CLI_RUN_FLAGS,
      .main = gm_cli_run},
+    {.name = "watch",
+     .operand = "JOB",
+     .brief = "run the job whenever something is new",
+     .text =
+         "Runs the job at once, and again when a queue or the source's directory tells of new objects, or when "
+         "--every is over; until it is stopped by SIGTERM or SIGINT. What is told only wakes it: each run lists the "
+         "source. A run that fails is tried again, ever more slowly. docs/watch.md explains the queue, metrics and "
+         "health. The exit status is 0 when it was stopped.",
+     .flags = gm_cli_watch_flags,
+     .flag_count = GM_CLI_WATCH_FLAGS,
+     .main = gm_cli_watch},
     {.name = "check",
      .operand = "JOB",
      .brief = "validate a job file and print what it means",

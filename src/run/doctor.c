@@ -1,9 +1,12 @@
-/* doctor.c - source, table and catalog, each as a run would reach it, and what it says when it is tried. */
+/* doctor.c - source, table, catalog and queue, each as a run would reach it, and what it says when it is tried. */
+#include "aws/sqs.h"
 #include "catalog/sync.h"
 #include "run/runner.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { VISIBILITY_SECONDS = 60 /* of a queue: under that, watching it is a matter of many requests */ };
 
 struct visit {
 	gm_health_fn *step;
@@ -48,6 +51,32 @@ static enum gm_code look_at(struct visit *visit, const struct gm_job_access *acc
 	}
 	(void)gm_store_diagnose(store, work_prefix, note_step, visit);
 	gm_store_close(store);
+	return GM_OK;
+}
+
+/* Looks, and takes no message away from whoever waits for it. */
+static enum gm_code look_at_queue(struct visit *visit, const struct gm_job_access *access, struct gm_error *err)
+{
+	const struct gm_aws_options aws = {.profile = access->profile,
+	                                   .region = access->region,
+	                                   .ca_file = access->ca_file,
+	                                   .timeout_us = access->timeout_us};
+	struct gm_sqs_queue found = {.waiting = 0};
+	struct gm_sqs *sqs = NULL;
+	char text[128];
+	enum gm_code rc = gm_sqs_open(visit->location, &aws, access->endpoint, &sqs, err);
+	if (rc == GM_OK) tell(visit, GM_HEALTHY, "credentials", gm_sqs_describe(sqs), "");
+	if (rc == GM_OK) rc = gm_sqs_look(sqs, &found, err);
+	gm_sqs_close(sqs);
+	if (rc == GM_NOMEM) return rc;
+	(void)snprintf(text, sizeof text, "it is there; messages stay hidden for %u s, and about %llu wait",
+	               found.visibility_seconds, (unsigned long long)found.waiting);
+	if (rc != GM_OK)
+		tell(visit, GM_HEALTH_FAULT, "look", err->message, err->hint);
+	else if (found.visibility_seconds < VISIBILITY_SECONDS)
+		tell(visit, GM_HEALTH_HINT, "look", text, "five minutes cost fewer requests: set its VisibilityTimeout");
+	else
+		tell(visit, GM_HEALTHY, "look", text, "");
 	return GM_OK;
 }
 
@@ -134,6 +163,9 @@ enum gm_code gm_doctor(const struct gm_job *job, const struct gm_run_options *op
 	visit.place = "catalog";
 	visit.location = job->table.database;
 	if (rc == GM_OK && job->catalog.type == GM_CATALOG_GLUE) rc = look_at_catalog(&visit, job, err);
+	visit.place = "queue";
+	visit.location = job->watch.queue;
+	if (rc == GM_OK && job->watch.queue != NULL) rc = look_at_queue(&visit, &job->watch.access, err);
 	*faults = visit.faults;
 	return rc;
 }

@@ -14,6 +14,7 @@
  *     quarantine/<n>/<unit>.ndjson.gz   rejected records
  *     conflicts/<n>/<unit>.ndjson.gz    duplicates that say something else than the row that was kept
  *     duplicates/<n>/<unit>.zst         every duplicate that was dropped
+ *     watch/<message id>.json           messages that `watch` kept aside (watch/aside.h); no run reads or removes them
  *
  * Numbers have at least eight digits so that listings are in order. Every JSON file says its format; a newer one is
  * refused by name, an older one is read. Format 1 had no commit log (see upgrade.h). */

@@ -4,6 +4,8 @@
  *     of the source  list, below the prefix; get (and, pinned, a version)
  *     of the table   list, below the prefix; get, put, delete; multipart uploads: abort, list the parts; of the bucket
  *                    list the uploads that are not complete, for those of dead runs; the key for encryption
+ *     of its queue   receive and delete messages, hide them for longer, look at its attributes; batches need no more
+ *                    (SQS Developer Guide, "Amazon SQS API permissions")
  *     besides        look at the bucket's lifecycle rules, which `doctor` does and no run
  *     of the catalog read and create the database; read, create and update the table's entries; where partitions are
  *                    registered list, create, update and remove them. Nothing that deletes a table: that is for people
@@ -12,6 +14,7 @@
  *
  * A key that is not there is answered with 404 only to those who may list it, else with 403: the service then takes the
  * key for the prefix of s3:prefix, so that a permission to list below a prefix is enough for both. */
+#include "aws/sqs.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
 #include "catalog/work.h"
@@ -30,6 +33,7 @@ struct side {
 	const struct gm_job_access *access;
 	bool in_s3;
 	struct gm_store_place place;
+	char queue[GM_SQS_ARN_BYTES]; /* of the source: that tells of its new objects; "": none */
 };
 /* The job's catalog. */
 struct catalog_side {
@@ -99,11 +103,19 @@ static bool add_list(json_t *statements, const struct side *side)
 	return add(statements, "List", side->name, json_string("s3:ListBucket"), bucket_arn(side), condition);
 }
 
+static bool add_queue(json_t *statements, const struct side *side)
+{
+	json_t *actions = json_pack("[s, s, s, s]", "sqs:ReceiveMessage", "sqs:DeleteMessage",
+	                            "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes");
+	return add(statements, "Watch", side->name, actions, json_string(side->queue), NULL);
+}
+
 static bool add_source(json_t *statements, const struct side *side)
 {
 	json_t *actions = side->access->version_ids ? json_pack("[s, s]", "s3:GetObject", "s3:GetObjectVersion")
 	                                            : json_string("s3:GetObject");
-	return add_list(statements, side) && add(statements, "Read", side->name, actions, objects_arn(side), NULL);
+	return add_list(statements, side) && add(statements, "Read", side->name, actions, objects_arn(side), NULL) &&
+	       (side->queue[0] == '\0' || add_queue(statements, side));
 }
 
 /* A key by its ARN or id, or one that goes by an alias: of an alias only the condition can be sure. */
@@ -260,6 +272,11 @@ enum gm_code gm_policy(const struct gm_job *job, bool one_line, struct gm_policy
 	struct catalog_side catalog = {.job = NULL};
 	*out = (struct gm_policy){.both = NULL};
 	enum gm_code rc = look_at("Source", job->source.location, &job->source.access, &source, err);
+	if (rc == GM_OK && job->watch.queue != NULL &&
+	    !gm_sqs_arn(job->watch.queue, job->watch.access.region, source.queue)) {
+		rc = gm_error_set(err, GM_USAGE, "not the URL of a queue");
+		(void)gm_error_object(err, rc, job->watch.queue, strlen(job->watch.queue));
+	}
 	if (rc == GM_OK) rc = look_at("Table", job->table.location, &job->table.access, &table, err);
 	if (table.in_s3 && job->catalog.type == GM_CATALOG_GLUE) catalog.job = job;
 	if (rc == GM_OK && catalog.job != NULL) rc = gm_glue_place(job, &catalog.place, err);

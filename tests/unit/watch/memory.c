@@ -4,6 +4,7 @@
 
 #include "../must.h"
 
+#include "watch/held.h"
 #include "watch/hook.h"
 #include "watch/metrics.h"
 
@@ -51,6 +52,29 @@ static enum gm_code run_hook(void)
 	const struct gm_error why = {.code = GM_IO, .message = "broken"};
 	const struct gm_hook_event event = {.job = "tiny", .table = "t", .version = 1, .error = &why};
 	return gm_hook_run("test \"$GRISTMILL_MESSAGE$GRISTMILL_VERSION\" = broken1", &event, NULL, &failure);
+}
+
+/* A message is read and held, twice; what fails leaves what is held as it was. */
+static enum gm_code hold_message(void)
+{
+	static const char body[] = "{\"Type\":\"Notification\",\"Message\":\"{\\\"Records\\\":[{\\\"eventName\\\":"
+	                           "\\\"ObjectCreated:Put\\\",\\\"s3\\\":{\\\"bucket\\\":{\\\"name\\\":\\\"b\\\"},"
+	                           "\\\"object\\\":{\\\"key\\\":\\\"in/a\\\"}}}]}\"}";
+	static const struct gm_event_scope scope = {.bucket = "b", .prefix = "in/"};
+	const struct gm_sqs_message message = {.id = "a", .receipt = "ra"}, again = {.id = "a", .receipt = "longer"};
+	struct gm_held held;
+	struct gm_event event;
+	gm_held_init(&held);
+	enum gm_code rc = gm_event_read(body, sizeof body - 1, &scope, &event, &failure);
+	if (rc == GM_OK) assert_int_equal(event.kind, GM_EVENT_NEW);
+	if (rc == GM_OK) rc = gm_held_add(&held, &message, &event, 1, &failure);
+	if (rc == GM_OK) {
+		rc = gm_held_add(&held, &again, &event, 2, &failure);
+		assert_string_equal(held.messages[0].receipt, rc == GM_OK ? "longer" : "ra");
+	}
+	assert_true(rc != GM_OK || held.count == 1);
+	gm_held_release(&held);
+	return rc;
 }
 
 static void fail_each(enum gm_code (*use)(void), uint64_t least)
@@ -114,10 +138,16 @@ static void test_hook(void **state)
 	fail_each(run_hook, 1);
 }
 
+static void test_messages(void **state)
+{
+	(void)state;
+	fail_each(hold_message, 5);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_metrics), cmocka_unit_test(test_hook),
-	                                   cmocka_unit_test(test_a_disk_that_fails)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_messages), cmocka_unit_test(test_metrics),
+	                                   cmocka_unit_test(test_hook), cmocka_unit_test(test_a_disk_that_fails)};
 	if (mkdtemp(folder) == NULL) return 1;
 	(void)snprintf(path, sizeof path, "%s/x.prom", folder);
 	return cmocka_run_group_tests(tests, NULL, NULL);
