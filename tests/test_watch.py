@@ -287,6 +287,36 @@ def test_a_source_that_fails_and_comes_back(folders, tmp_path):
     assert set(told.read_text().splitlines()) == {"tiny NOT_FOUND"}
 
 
+def test_a_source_that_goes_away_while_nothing_happens(folders):
+    """That is told by a run that fails, not an hour later by the timer; and when it is there again, what lies in it is found at once."""
+    job, source, table = folders
+    harness.write(source / "a.json", harness.lines([harness.tiny(1)]))
+    with Watcher(job, source, table, "--every", "1h") as watcher:
+        watcher.until(lambda: ids(table) == [1], "a file")
+        shutil.rmtree(source)
+        watcher.until(lambda: watcher.metric('gristmill_runs_total{result="failed"}') >= 3, "failures")
+        start = time.monotonic()
+        harness.write(source.parent / "new/b.json", harness.lines([harness.tiny(2)]))
+        (source.parent / "new").rename(source)
+        watcher.until(lambda: ids(table) == [1, 2], "it is there again")
+        assert time.monotonic() - start < 3.5 * harness.SLOW, watcher.said()
+        watcher.stop(within=3)
+
+
+def test_a_folder_behind_a_link_that_comes_later(folders):
+    job, source, table = folders
+    (source.parent / "behind").mkdir()
+    with Watcher(job, source, table, "--every", "1h") as watcher:
+        watcher.looked()
+        (source / "link").symlink_to(source.parent / "behind")
+        time.sleep(0.2)
+        harness.write(source.parent / "behind/deep/a.json", harness.lines([harness.tiny(1)]))
+        watcher.until(lambda: ids(table) == [1], "a file behind the link")
+        harness.write(source.parent / "behind/deep/b.json", harness.lines([harness.tiny(2)]))
+        watcher.until(lambda: ids(table) == [1, 2], "another")
+        watcher.stop(within=3)
+
+
 def test_too_many_rejects_are_not_tried_again_and_again(folders):
     """Trying costs reading all of it, and a commit: not before `every` is over."""
     job, source, table = folders

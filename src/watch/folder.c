@@ -209,7 +209,11 @@ static void take_named(struct gm_folder *folder, const struct inotify_event *eve
 	struct stat found;
 	bool linked = (event->mask & IN_CREATE) != 0 && lstat(path, &found) == 0 &&
 	              (S_ISLNK(found.st_mode) || (S_ISREG(found.st_mode) && found.st_nlink > 1));
-	if (linked || (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0) note_file(folder, path, now_us);
+	bool done = linked || (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
+	if (done && stat(path, &found) == 0 && S_ISDIR(found.st_mode))
+		(void)watch_tree(folder, path, true, now_us); /* a symbolic link to a folder, which is not told as one */
+	else if (done)
+		note_file(folder, path, now_us);
 }
 
 static void take_event(struct gm_folder *folder, const struct inotify_event *event, int64_t now_us)

@@ -73,3 +73,8 @@ int64_t gm_schedule_ended(struct gm_schedule *schedule, enum gm_run_end how, int
 	schedule->retry_us = now_us + delay;
 	return delay;
 }
+
+void gm_schedule_hurry(struct gm_schedule *schedule, int64_t until_us)
+{
+	if (until_us < schedule->retry_us) schedule->retry_us = until_us;
+}

@@ -40,5 +40,7 @@ enum gm_wake gm_schedule_look(const struct gm_schedule *schedule, const struct g
  * before `every` is over. Returns when the next is tried after a failure, as a delay; 0 after success. */
 enum gm_run_end { GM_RUN_SUCCEEDED, GM_RUN_FAILED, GM_RUN_HOPELESS };
 int64_t gm_schedule_ended(struct gm_schedule *schedule, enum gm_run_end how, int64_t now_us);
+/* What may have stood in the way is gone: after a failure the next attempt is made at this time, if not before. */
+void gm_schedule_hurry(struct gm_schedule *schedule, int64_t until_us);
 
 #endif

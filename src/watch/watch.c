@@ -50,6 +50,7 @@ struct watch {
 	struct gm_queue *queue;   /* NULL: none */
 	struct gm_folder *folder; /* NULL: the source is no directory, or cannot be watched now */
 	bool folder_told;         /* that it cannot */
+	bool folder_moved;        /* it went away, or came, and no run has begun since */
 	struct gm_metrics *metrics;
 	struct gm_http_server *server;
 	struct gm_vitals vitals;
@@ -113,8 +114,9 @@ static struct gm_told told_of(struct watch *watch, struct gm_held_undone *undone
 	*undone = (struct gm_held_undone){.oldest_us = INT64_MAX};
 	*until_us = INT64_MAX;
 	if (watch->queue != NULL) gm_queue_told(watch->queue, &told, undone);
-	if (watch->folder == NULL) return told;
-	gm_folder_told(watch->folder, now, &told, until_us);
+	if (watch->folder == NULL && !watch->folder_moved) return told;
+	if (watch->folder != NULL) gm_folder_told(watch->folder, now, &told, until_us);
+	if (watch->folder_moved && told.objects == 0) told = (struct gm_told){.objects = 1, .first_us = now, .quiet = true};
 	undone->objects = told.objects;
 	if (told.objects > 0) undone->oldest_us = time_by(CLOCK_REALTIME) - (now - told.first_us);
 	return told;
@@ -191,6 +193,7 @@ static void begin(struct watch *watch, enum gm_metrics_wake reason)
 	open_folder(watch); /* before the listing: what comes after it is told */
 	if (watch->queue != NULL) gm_queue_begin(watch->queue);
 	if (watch->folder != NULL) gm_folder_begin(watch->folder);
+	watch->folder_moved = false;
 	gm_metrics_add_wake(watch->metrics, reason);
 	gm_metrics_begin_run(watch->metrics);
 }
@@ -257,14 +260,27 @@ static enum gm_code run_once(struct watch *watch, enum gm_wake wake, struct gm_e
 
 /* --- Waiting ------------------------------------------------------------------------------------------------------ */
 
+/* A source that could not be watched: is it there now? Whatever lies in it has told nobody. */
+static void look_for_folder(struct watch *watch)
+{
+	if (!watch->schedule.started) return;
+	open_folder(watch);
+	if (watch->folder == NULL) return;
+	watch->folder_moved = true;
+	gm_schedule_hurry(&watch->schedule, now_us() + GM_FOLDER_SETTLE_SECONDS * GM_US_PER_SECOND);
+}
+
 static void read_folder(struct watch *watch)
 {
 	struct gm_error err;
-	if (watch->folder == NULL) return;
+	if (watch->folder == NULL) {
+		look_for_folder(watch);
+		return;
+	}
 	if (gm_folder_read(watch->folder, now_us(), &err) != GM_OK) {
 		gm_folder_close(watch->folder);
 		watch->folder = NULL;
-		open_folder(watch); /* which tells why not, and is tried again before each run */
+		watch->folder_moved = true;
 		return;
 	}
 	const char *line = gm_folder_notice(watch->folder);

@@ -106,6 +106,11 @@ static void test_failures(void **state)
 	assert_true(gm_schedule_ended(&s, GM_RUN_FAILED, now) < 2 * second); /* from the beginning */
 	for (int i = 0; i < 100; i++) assert_true(gm_schedule_ended(&often, GM_RUN_FAILED, 0) <= 5 * second / 10 * 11);
 	assert_true(gm_schedule_ended(&s, GM_RUN_HOPELESS, now) >= hour / 10 * 9);
+	gm_schedule_hurry(&s, now + 2 * hour); /* it would have been tried before */
+	assert_int_equal(look(&s, nothing, now + hour / 10 * 11, &until), GM_WAKE_RETRY);
+	gm_schedule_hurry(&s, now + second);
+	assert_int_equal(look(&s, nothing, now + second - 1, &until), GM_WAKE_NOT);
+	assert_int_equal(look(&s, nothing, now + second, &until), GM_WAKE_RETRY);
 }
 
 int main(void)
