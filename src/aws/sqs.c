@@ -11,7 +11,7 @@
 
 enum {
 	ATTEMPTS = 2,           /* of one request: whoever asks does so for ever, and more slowly when it fails */
-	STALL_SECONDS_MIN = 10, /* an answer that is waited for stands still */
+	STALL_SECONDS_MIN = 10, /* an answer that is waited for stands still; also the default: who stops waits for it */
 };
 
 struct gm_sqs {
@@ -102,7 +102,7 @@ enum gm_code gm_sqs_open(const char *url, const struct gm_aws_options *options, 
 	                                     .json = "1.0",
 	                                     .max_attempts = ATTEMPTS};
 	if (service.aws.region == NULL && address.region[0] != '\0') service.aws.region = address.region;
-	if (service.aws.timeout_us > 0 && service.aws.timeout_us < stall_least_us) service.aws.timeout_us = stall_least_us;
+	if (service.aws.timeout_us < stall_least_us) service.aws.timeout_us = stall_least_us;
 	struct gm_sqs *sqs = calloc(1, sizeof *sqs);
 	if (sqs != NULL) sqs->url = strdup(url);
 	enum gm_code rc = GM_OK;

@@ -35,7 +35,7 @@ enum {
 	VISIBILITY_SECONDS_MIN = 3, /* of less than that no third could be met */
 	TROUBLE_SECONDS_MAX = 60,   /* between two attempts, when the queue does not answer */
 	LINES = 8,
-	LEAVE_SECONDS = 5, /* for what is to be deleted and let go at the end */
+	LEAVE_SECONDS = 5, /* for what is to be deleted and let go at the end; the rest comes back by itself */
 };
 
 struct gm_queue {
@@ -52,12 +52,14 @@ struct gm_queue {
 	struct gm_held held;
 	char lines[LINES][GM_QUEUE_LINE_BYTES];
 	size_t first_line, line_count;
+	int64_t silent_us; /* since when it has not answered; 0: it does */
 
 	/* The thread's own. */
 	int64_t calm_us;  /* when it may ask again */
 	unsigned trouble; /* failures in a row */
 	bool aside_told;  /* that no more are kept aside */
 	uint64_t retries; /* told so far */
+	int64_t leave_us; /* when to be gone; 0: nobody has said so */
 };
 
 static int64_t time_by(clockid_t clock)
@@ -110,6 +112,14 @@ bool gm_queue_notice(struct gm_queue *queue, char line[GM_QUEUE_LINE_BYTES])
 	return any;
 }
 
+/* Since when the queue has not answered. */
+static void note_silence(struct gm_queue *queue, int64_t since_us)
+{
+	(void)pthread_mutex_lock(&queue->lock);
+	queue->silent_us = since_us;
+	(void)pthread_mutex_unlock(&queue->lock);
+}
+
 /* How a request ended. What fails is asked again later, and all the later the more of it has failed; of a row of
  * failures the first is told, and the end. */
 static void note(struct gm_queue *queue, enum gm_metrics_request kind, enum gm_code rc, const struct gm_error *err)
@@ -119,11 +129,16 @@ static void note(struct gm_queue *queue, enum gm_metrics_request kind, enum gm_c
 	gm_metrics_add_retries(queue->options.metrics, GM_METRICS_SERVICE_SQS, retries - queue->retries);
 	queue->retries = retries;
 	if (rc == GM_OK) {
-		if (queue->trouble > 0) tell(queue, "the queue answers again");
+		if (queue->trouble == 0) return;
+		tell(queue, "the queue answers again");
+		note_silence(queue, 0);
 		queue->trouble = 0;
 		return;
 	}
-	if (queue->trouble == 0) tell(queue, "the queue is out of reach, and is tried again: %s", err->message);
+	if (queue->trouble == 0) {
+		tell(queue, "the queue is out of reach, and is tried again: %s", err->message);
+		note_silence(queue, now_us());
+	}
 	int64_t seconds = queue->trouble < 6 ? INT64_C(1) << queue->trouble : TROUBLE_SECONDS_MAX;
 	queue->trouble++;
 	queue->calm_us = now_us() + seconds * GM_US_PER_SECOND;
@@ -180,7 +195,12 @@ static void receive(struct gm_queue *queue, size_t room)
 
 typedef void take_fn(const struct gm_held *held, size_t from, struct gm_held_batch *batch);
 
-/* Deletes (seconds < 0), or lets go of, all that `take` gives, once each; false when the service failed. */
+static bool is_over(const struct gm_queue *queue)
+{
+	return queue->leave_us != 0 && now_us() >= queue->leave_us;
+}
+
+/* Deletes, or lets go of, all that `take` gives, once each; false when the service failed, or it is time to leave. */
 static bool part_with(struct gm_queue *queue, take_fn *take, bool delete)
 {
 	struct gm_held_batch batch;
@@ -191,6 +211,7 @@ static bool part_with(struct gm_queue *queue, take_fn *take, bool delete)
 		take(&queue->held, from, &batch);
 		(void)pthread_mutex_unlock(&queue->lock);
 		if (batch.count == 0) return true;
+		if (is_over(queue)) return false;
 		enum gm_code rc = delete ? gm_sqs_delete(queue->sqs, batch.receipts, batch.count, fates, &err)
 		                         : gm_sqs_extend(queue->sqs, batch.receipts, batch.count, 0, fates, &err);
 		note(queue, delete ? GM_METRICS_REQUEST_SQS_DELETE : GM_METRICS_REQUEST_SQS_EXTEND, rc, &err);
@@ -264,12 +285,12 @@ static void take_turn(struct gm_queue *queue, size_t room)
 	if (wait_us > 0) pause_for(queue, wait_us < GM_US_PER_SECOND ? wait_us : GM_US_PER_SECOND);
 }
 
-/* Another watcher may have what we let go at once. */
+/* Another watcher may have what we let go at once. A queue that was silent twice is not asked a third time. */
 static void leave(struct gm_queue *queue)
 {
-	int64_t until_us = now_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
-	bool done = false;
-	for (int round = 0; round < 3 && !done && now_us() < until_us; round++) {
+	bool done = queue->trouble > 1;
+	queue->leave_us = now_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
+	for (int round = 0; round < 3 && !done && !is_over(queue); round++) {
 		done = part_with(queue, gm_held_take_done, true) && part_with(queue, gm_held_take_undone, false);
 		done = done && queue->held.count == 0;
 	}
@@ -374,6 +395,14 @@ void gm_queue_told(struct gm_queue *queue, struct gm_told *told, struct gm_held_
 	(void)pthread_mutex_lock(&queue->lock);
 	gm_held_told(&queue->held, told, undone);
 	(void)pthread_mutex_unlock(&queue->lock);
+}
+
+int64_t gm_queue_silence(struct gm_queue *queue)
+{
+	(void)pthread_mutex_lock(&queue->lock);
+	int64_t us = queue->silent_us != 0 ? now_us() - queue->silent_us : 0;
+	(void)pthread_mutex_unlock(&queue->lock);
+	return us;
 }
 
 void gm_queue_begin(struct gm_queue *queue)

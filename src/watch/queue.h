@@ -22,12 +22,14 @@ struct gm_queue;
  * source does not lie in S3. NOT_FOUND, DENIED: the queue is not there, or not for us. A passing fault is none. */
 enum gm_code gm_queue_open(const struct gm_queue_options *options, struct gm_queue **out,
                            struct gm_error *err) GM_CHECK;
-/* Deletes what is done, lets go of the rest, and ends the thread: within about ten seconds, whatever the service does.
- * NULL is allowed. */
+/* Deletes what is done, lets go of the rest, and ends the thread: within a few seconds, or half a minute where the
+ * service does not answer. NULL is allowed. */
 void gm_queue_close(struct gm_queue *queue);
 
 /* What waits to be looked for, and what is not committed yet; times of the latter by the wall clock. */
 void gm_queue_told(struct gm_queue *queue, struct gm_told *told, struct gm_held_undone *undone);
+/* For how long it has not answered, in microseconds; 0: it does. For any thread. */
+int64_t gm_queue_silence(struct gm_queue *queue);
 /* A run begins now: it answers for all that was told before. */
 void gm_queue_begin(struct gm_queue *queue);
 void gm_queue_end(struct gm_queue *queue, bool succeeded);

@@ -30,8 +30,9 @@
 #include <unistd.h>
 
 enum {
-	TICK_MS = 500,    /* a signal that another thread took is seen so late */
-	BURST_US = 20000, /* who writes files writes many: what is told of them is read together */
+	TICK_MS = 500,        /* a signal that another thread took is seen so late */
+	SILENCE_SECONDS = 60, /* of a queue; after more it is not well */
+	BURST_US = 20000,     /* who writes files writes many: what is told of them is read together */
 };
 static const int64_t every_alone_us = GM_US_PER_HOUR, every_with_queue_us = 6 * GM_US_PER_HOUR;
 static const int64_t every_most_us = 365 * GM_US_PER_DAY;
@@ -336,7 +337,12 @@ static enum gm_code render(void *context, struct gm_buf *page, struct gm_error *
 static bool is_well(void *context, char why[GM_HTTP_WHY_BYTES])
 {
 	struct watch *watch = context;
-	return gm_vitals_check(&watch->vitals, why);
+	if (!gm_vitals_check(&watch->vitals, why)) return false;
+	int64_t silence_us = watch->queue != NULL ? gm_queue_silence(watch->queue) : 0;
+	if (silence_us <= SILENCE_SECONDS * GM_US_PER_SECOND) return true;
+	(void)snprintf(why, GM_HTTP_WHY_BYTES, "the queue has been out of reach for %lld s",
+	               (long long)(silence_us / GM_US_PER_SECOND));
+	return false;
 }
 
 /* An address that nobody asked for may be taken, by another watcher on the same machine. */
@@ -400,8 +406,8 @@ static void close_all(struct watch *watch)
 {
 	gm_notify_stopping(&watch->notify);
 	tell_queue(watch);
+	gm_http_server_stop(watch->server); /* it asks the queue how it is */
 	gm_queue_close(watch->queue);
-	gm_http_server_stop(watch->server);
 	gm_folder_close(watch->folder);
 	gm_metrics_free(watch->metrics);
 	gm_notify_close(&watch->notify);
