@@ -54,7 +54,7 @@ def test_events_of_every_form_wake_it(make):
             watcher.until(lambda: watcher.metric('gristmill_runs_total{result="ok"}') == i + 1, f"form {i}")
             assert s.is_complete()
             assert time.monotonic() - start < 8 * harness.SLOW
-        s.queue.send(TEST_EVENT, by_sns(TEST_EVENT), s.event("in/gone.json", 0, name="ObjectRemoved:Delete"),
+        s.queue.send(TEST_EVENT, by_sns(TEST_EVENT), s.event("in/gone.json", 0, name="ObjectRemoved:Delete"), s.event("lake/_delta_log/0.json", 5),
                      bridged(s.bucket.name, "in/gone.json", 0, "Object Deleted"))
         watcher.until(s.queue.is_empty, "all messages are deleted")
         found = watcher.metrics()

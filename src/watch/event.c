@@ -81,12 +81,20 @@ static bool is_below(const char *key, bool encoded, const char *prefix)
 /* --- One object --------------------------------------------------------------------------------------------------- */
 
 /* `where` holds bucket and object, in both forms. */
-static bool is_ours(const struct reading *r, const json_t *where, bool encoded)
+static bool is_in(const json_t *where, bool encoded, const char *bucket, const char *prefix)
 {
-	const char *bucket = text_of(json_object_get(where, "bucket"), "name");
+	const char *name = text_of(json_object_get(where, "bucket"), "name");
 	const char *key = text_of(json_object_get(where, "object"), "key");
-	return bucket != NULL && key != NULL && strcmp(bucket, r->scope->bucket) == 0 &&
-	       is_below(key, encoded, r->scope->prefix);
+	return bucket != NULL && name != NULL && key != NULL && strcmp(name, bucket) == 0 && is_below(key, encoded, prefix);
+}
+
+/* False: nothing follows from it, or it is not of the source. */
+static bool is_ours(struct reading *r, const json_t *where, bool encoded)
+{
+	const struct gm_event_scope *scope = r->scope;
+	if (is_in(where, encoded, scope->bucket, scope->prefix)) return true;
+	if (is_in(where, encoded, scope->table_bucket, scope->table_prefix)) r->idle++;
+	return false;
 }
 
 static void count(struct reading *r, const json_t *where, const char *time)

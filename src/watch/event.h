@@ -6,12 +6,15 @@
 
 /* Where the objects lie that are of interest. */
 struct gm_event_scope {
-	const char *bucket, *prefix; /* the prefix is "" or ends in '/' */
+	const char *bucket, *prefix; /* of the source; the prefix is "" or ends in '/' */
+	/* Of the table; NULL: it does not lie in S3. What the job itself writes must not look like somebody's message: that
+	 * would be kept aside beside the table, of which there would be an event again. */
+	const char *table_bucket, *table_prefix;
 };
 
 enum gm_event_kind {
 	GM_EVENT_NEW,    /* tells of objects of ours that were made */
-	GM_EVENT_IDLE,   /* meant for us, and nothing follows from it: a test, an object of ours that was removed */
+	GM_EVENT_IDLE,   /* nothing follows from it: a test, an object of ours that was removed, one of the table */
 	GM_EVENT_FOREIGN /* not to be read, or nothing in it is ours */
 };
 struct gm_event {

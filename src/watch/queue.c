@@ -41,6 +41,7 @@ enum {
 struct gm_queue {
 	struct gm_queue_options options;
 	struct gm_store_place place; /* of the source */
+	struct gm_store_place table; /* all NULL: it does not lie in S3 */
 	struct gm_sqs *sqs;
 	struct gm_aside *aside;
 	unsigned visibility_seconds, wait_seconds;
@@ -169,7 +170,10 @@ static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *mess
 static enum gm_code take_message(void *context, const struct gm_sqs_message *message, struct gm_error *err)
 {
 	struct gm_queue *queue = context;
-	const struct gm_event_scope scope = {.bucket = queue->place.bucket, .prefix = queue->place.prefix};
+	const struct gm_event_scope scope = {.bucket = queue->place.bucket,
+	                                     .prefix = queue->place.prefix,
+	                                     .table_bucket = queue->table.bucket,
+	                                     .table_prefix = queue->table.prefix};
 	struct gm_event event;
 	GM_TRY(gm_event_read(message->body, message->body_bytes, &scope, &event, err));
 	count(queue, &(struct gm_metrics_queue){.received = 1});
@@ -330,6 +334,7 @@ static enum gm_code open_parts(struct gm_queue *queue, struct gm_error *err)
 		return gm_error_hint(err, GM_USAGE, "a directory is watched without a queue");
 	}
 	GM_TRY(gm_store_place(job->source.location, &where, &queue->place, err));
+	if (gm_store_is_s3(job->table.location)) GM_TRY(gm_store_place(job->table.location, &where, &queue->table, err));
 	const struct gm_job_access *access = &job->watch.access;
 	const struct gm_aws_options aws = {.profile = access->profile,
 	                                   .region = access->region,
@@ -346,6 +351,7 @@ static void free_queue(struct gm_queue *queue)
 	gm_aside_free(queue->aside);
 	gm_sqs_close(queue->sqs);
 	gm_store_place_clear(&queue->place);
+	gm_store_place_clear(&queue->table);
 	(void)pthread_cond_destroy(&queue->turn);
 	(void)pthread_mutex_destroy(&queue->lock);
 	free(queue);

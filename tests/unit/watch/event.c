@@ -94,6 +94,31 @@ static void test_idle(void **state)
 	assert_new(read_body(DIRECT(RECORD("ObjectRemoved:Delete", OURS, "in/a") "," CREATED("in/b"))), 1, 1024, 500000);
 }
 
+/* What the job writes itself, where its table lies in the same bucket, or another. */
+static void test_own_table(void **state)
+{
+	static const struct gm_event_scope beside = {
+	    .bucket = OURS, .prefix = "in/", .table_bucket = OURS, .table_prefix = "la ke/"};
+	static const struct gm_event_scope apart = {
+	    .bucket = "b", .prefix = "in/", .table_bucket = OURS, .table_prefix = "la ke/"};
+	static const char written[] = DIRECT(CREATED("la+ke/_gristmill/j/watch/1.json")),
+	                  other[] = DIRECT(CREATED("lake/1")),
+	                  bridged[] = BRIDGED("Object Created", "la ke/_delta_log/0.json"),
+	                  mixed[] = DIRECT(CREATED("la+ke/1") "," CREATED("in/b"));
+	struct gm_event event;
+	(void)state;
+	must(gm_event_read(written, sizeof written - 1, &beside, &event, &failure));
+	assert_int_equal(event.kind, GM_EVENT_IDLE);
+	must(gm_event_read(written, sizeof written - 1, &apart, &event, &failure));
+	assert_int_equal(event.kind, GM_EVENT_IDLE);
+	must(gm_event_read(bridged, sizeof bridged - 1, &beside, &event, &failure));
+	assert_int_equal(event.kind, GM_EVENT_IDLE);
+	must(gm_event_read(mixed, sizeof mixed - 1, &beside, &event, &failure));
+	assert_new(event, 1, 1024, 500000);
+	must(gm_event_read(other, sizeof other - 1, &beside, &event, &failure));
+	assert_foreign(event, "it tells of no object of the source");
+}
+
 /* A prefix that has to be encoded, and is in one of two ways. */
 static void test_keys(void **state)
 {
@@ -158,8 +183,8 @@ static void test_bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_forms),   cmocka_unit_test(test_idle),   cmocka_unit_test(test_keys),
-	    cmocka_unit_test(test_foreign), cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_forms), cmocka_unit_test(test_idle),    cmocka_unit_test(test_own_table),
+	    cmocka_unit_test(test_keys),  cmocka_unit_test(test_foreign), cmocka_unit_test(test_bounds),
 	};
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);
 }
