@@ -360,7 +360,7 @@ static enum gm_code serve_metrics(struct watch *watch, struct gm_error *err)
 		return rc;
 	}
 	if (rc != GM_OK)
-		(void)snprintf(line, sizeof line, "metrics are not served: %s", why.message);
+		(void)snprintf(line, sizeof line, "metrics are not served at %s: %s", metrics_address, why.message);
 	else
 		(void)snprintf(line, sizeof line, "metrics and health are served at %s", gm_http_server_url(watch->server));
 	notice(watch, line);
