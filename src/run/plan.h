@@ -85,6 +85,9 @@ struct gm_plan_request {
 	const char *after; /* list only what comes after this key, and no more than fills the plan; NULL: all */
 	const struct gm_replay_choice *replay; /* NULL: an ordinary run */
 	struct gm_plan_listing *listing;       /* filled, also when nothing is new; may be NULL */
+	/* Called now and then while the source is listed, which may take long; a failure ends the listing. May be NULL. */
+	enum gm_code (*go_on)(void *context, struct gm_error *err);
+	void *go_on_context;
 };
 
 /* What the listing of the source came to. */

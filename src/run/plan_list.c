@@ -132,11 +132,15 @@ static enum gm_code fail_changed(const struct listing *listing, struct gm_error 
 
 /* --- The listing -------------------------------------------------------------------------------------------------- */
 
+enum { PAGE_OBJECTS = 1000 }; /* what S3 lists at a time */
+
 static enum gm_code note_object(void *context, const struct gm_object_info *info, const struct gm_bookmark_entry *known,
                                 struct gm_error *err)
 {
 	struct listing *listing = context;
-	listing->sums.objects++;
+	const struct gm_plan_request *request = listing->request;
+	if (++listing->sums.objects % PAGE_OBJECTS == 0 && request->go_on != NULL)
+		GM_TRY(request->go_on(request->go_on_context, err));
 	if (known == NULL)
 		GM_TRY(take(listing, info, false, err));
 	else if (gm_source_is_changed(info, known))

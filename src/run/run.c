@@ -166,6 +166,15 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 	return GM_OK;
 }
 
+static enum gm_code go_on(void *context, struct gm_error *err)
+{
+	const struct gm_runner *runner = context;
+	const volatile int *stop = runner->options.stop;
+	gm_runner_tick(context);
+	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before all of the source was listed");
+	return GM_OK;
+}
+
 struct gm_plan_request gm_runner_request(const struct gm_runner *runner)
 {
 	const struct gm_history *history = &runner->history;
@@ -209,6 +218,8 @@ static enum gm_code list_plan(struct gm_runner *runner, struct gm_plan_listing *
 	struct gm_plan_request request = gm_runner_request(runner);
 	request.listing = listing;
 	request.after = runner->after[0] != '\0' ? runner->after : NULL;
+	request.go_on = go_on;
+	request.go_on_context = runner;
 	GM_TRY(gm_plan_make(&request, out, err));
 	if (*out == NULL && request.after != NULL) {
 		request.after = NULL;
@@ -445,7 +456,10 @@ static enum gm_code is_all_done(struct gm_runner *runner, const struct gm_plan *
 	if (!gm_store_is_remote(runner->table) || runner->resumed || runner->left > 0) return GM_OK;
 	if (runner->options.replay) return GM_OK;
 	GM_TRY(gm_history_note_run(&runner->history, plan, err));
-	GM_TRY(list_plan(runner, &listing, &more, err));
+	enum gm_code rc = list_plan(runner, &listing, &more, err);
+	*done = rc == GM_INTERRUPTED; /* what had been listed before is committed */
+	if (*done) return GM_OK;
+	GM_TRY(rc);
 	*done = more == NULL;
 	if (*done) tell_changes(runner, &listing, true);
 	gm_plan_free(more);
