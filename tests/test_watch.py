@@ -1,9 +1,11 @@
 """`gristmill watch`: what wakes it, what becomes of messages, and that nothing which events do can harm the table."""
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import time
 
 import pytest
@@ -169,6 +171,33 @@ def test_sigterm_in_the_middle_gives_messages_back_at_once(make):
     with s.watch() as watcher:
         watcher.until(lambda: s.queue.is_empty() and s.is_complete(), "another has them")
     s.assert_complete()
+
+
+def test_a_long_listing_lives_and_can_be_stopped(make, tmp_path):
+    """The service manager waits for the first look, and kills who gives no sign of life: both may take many pages of a listing."""
+    s = make()
+    for i in range(4500):  # as the server keeps them
+        harness.write(s.bucket.server.root / s.bucket.name / f"in/{i:04}.json", b"")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, fault_proxy.FaultProxy(s.bucket.server.address) as proxy:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        proxy.fail(lambda x: (proxy.sleep(0.8), x.pass_on()), kind="list", times=None)
+        with s.watch(proxy=proxy.url, queue=False, env={"NOTIFY_SOCKET": tmp_path / "notify", "WATCHDOG_USEC": "900000"}) as watcher:
+            said = []
+            watcher.until(lambda: said.extend(told(manager)) or said.count("WATCHDOG=1") >= 3, "signs of life")
+            assert "EXTEND_TIMEOUT_USEC=60000000" in said and "READY=1" not in said, said
+            assert watcher.metric("gristmill_last_run_timestamp_seconds") is None
+            watcher.stop(within=2)
+            assert told(manager)[-1] == "STOPPING=1"
+
+
+def told(manager):
+    """What has been said to the service manager."""
+    said = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            said.append(manager.recv(4096).decode())
+    return said
 
 
 def test_two_watchers_on_one_table_and_queue(make):

@@ -7,6 +7,7 @@
 #include "watch/notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -86,6 +87,13 @@ static void tell(const struct gm_notify *notify, const char *text)
 void gm_notify_ready(const struct gm_notify *notify)
 {
 	tell(notify, "READY=1");
+}
+
+void gm_notify_extend(const struct gm_notify *notify, int64_t us)
+{
+	char text[64];
+	(void)snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRId64, us);
+	tell(notify, text);
 }
 
 void gm_notify_stopping(const struct gm_notify *notify)

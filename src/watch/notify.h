@@ -24,6 +24,8 @@ enum gm_code gm_notify_open(struct gm_notify *notify, struct gm_error *err) GM_C
 void gm_notify_close(struct gm_notify *notify);
 /* The service has started: the manager has waited for this. */
 void gm_notify_ready(const struct gm_notify *notify);
+/* It is still starting, and wants to be given so much time from now on. */
+void gm_notify_extend(const struct gm_notify *notify, int64_t us);
 /* It is about to end. */
 void gm_notify_stopping(const struct gm_notify *notify);
 /* It lives. To be called about twice in each watchdog_us. */

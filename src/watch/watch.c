@@ -31,6 +31,7 @@
 
 enum {
 	TICK_MS = 500,        /* a signal that another thread took is seen so late */
+	EXTEND_SECONDS = 60,  /* that a first listing asks for, again and again, of who waits for the start */
 	SILENCE_SECONDS = 60, /* of a queue; after more it is not well */
 	BURST_US = 20000,     /* who writes files writes many: what is told of them is read together */
 };
@@ -57,6 +58,7 @@ struct watch {
 	struct gm_vitals vitals;
 	struct gm_notify notify;
 	bool ready;          /* the service manager has been told */
+	int64_t extended_us; /* when it was last asked for more time to become so */
 	int64_t watchdog_us; /* when it was last given a sign of life */
 	int64_t success_us;  /* of a run, or the start; by the wall clock */
 };
@@ -95,6 +97,10 @@ static void get_ready(struct watch *watch)
 static void give_sign_of_life(struct watch *watch)
 {
 	int64_t now = now_us();
+	if (!watch->ready && now - watch->extended_us >= EXTEND_SECONDS * GM_US_PER_SECOND / 3) {
+		watch->extended_us = now;
+		gm_notify_extend(&watch->notify, EXTEND_SECONDS * GM_US_PER_SECOND);
+	}
 	if (watch->notify.watchdog_us <= 0 || now - watch->watchdog_us < watch->notify.watchdog_us / 3) return;
 	watch->watchdog_us = now;
 	gm_notify_watchdog(&watch->notify);

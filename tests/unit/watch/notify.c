@@ -40,6 +40,8 @@ static void talk(const char *name)
 	(void)setenv("NOTIFY_SOCKET", name, 1);
 	must(gm_notify_open(&notify, &failure));
 	assert_null(receive(manager)); /* opening says nothing yet */
+	gm_notify_extend(&notify, 60000000);
+	assert_string_equal(receive(manager), "EXTEND_TIMEOUT_USEC=60000000");
 	gm_notify_ready(&notify);
 	assert_string_equal(receive(manager), "READY=1");
 	gm_notify_status(&notify, "%d objects\nREADY=0 %s", 5, "wait");
