@@ -1,5 +1,6 @@
 #include "watch/aside.h"
 
+#include "base/time.h"
 #include "run/layout.h"
 #include "run/run.h"
 
@@ -61,15 +62,22 @@ static enum gm_code write_message(struct gm_aside *aside, const struct gm_sqs_me
 	return rc == GM_EXISTS ? GM_OK : rc; /* it was kept, and came again: deleting it had failed */
 }
 
+/* Small objects: a store that stands still for so long does not answer, and whoever puts has other things to do. */
+static enum gm_code open_table(struct gm_aside *aside, struct gm_error *err)
+{
+	static const int64_t patience_us = 5 * GM_US_PER_SECOND;
+	struct gm_job_access access = aside->job->table.access;
+	access.timeout_us = patience_us;
+	return gm_env_open_store(aside->job->table.location, &access, aside->run, true, &aside->table, err);
+}
+
 enum gm_code gm_aside_put(struct gm_aside *aside, const struct gm_sqs_message *message, const char *why,
                           struct gm_error *err)
 {
-	const struct gm_job *job = aside->job;
 	if (aside->count >= GM_ASIDE_MAX)
 		GM_FAIL(err, GM_VALUE, "%d messages that are of no use are kept already", GM_ASIDE_MAX);
 	if (!is_plain(message->id)) GM_FAIL(err, GM_VALUE, "the id of a message is none of SQS's");
-	if (aside->table == NULL)
-		GM_TRY(gm_env_open_store(job->table.location, &job->table.access, aside->run, true, &aside->table, err));
+	if (aside->table == NULL) GM_TRY(open_table(aside, err));
 	GM_TRY(write_message(aside, message, why, err));
 	aside->count++;
 	return GM_OK;

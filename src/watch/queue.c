@@ -34,6 +34,7 @@ enum {
 	VISIBILITY_SECONDS = 30,    /* SQS's own default, until the queue has said what it wants */
 	VISIBILITY_SECONDS_MIN = 3, /* of less than that no third could be met */
 	TROUBLE_SECONDS_MAX = 60,   /* between two attempts, when the queue does not answer */
+	ASIDE_SECONDS = 60,         /* between two attempts to keep one aside, when the table cannot be written */
 	LINES = 8,
 	LEAVE_SECONDS = 5, /* for what is to be deleted and let go at the end; the rest comes back by itself */
 };
@@ -59,6 +60,7 @@ struct gm_queue {
 	int64_t calm_us;  /* when it may ask again */
 	unsigned trouble; /* failures in a row */
 	bool aside_told;  /* that no more are kept aside */
+	int64_t aside_us; /* when one may be tried to be kept again */
 	uint64_t retries; /* told so far */
 	int64_t leave_us; /* when to be gone; 0: nobody has said so */
 };
@@ -152,10 +154,20 @@ static void count(struct gm_queue *queue, const struct gm_metrics_queue *more)
 	gm_metrics_add_queue(queue->options.metrics, more);
 }
 
-/* False: it could not be kept, and stays in the queue. */
+static bool is_ending(struct gm_queue *queue)
+{
+	(void)pthread_mutex_lock(&queue->lock);
+	bool stopping = queue->stopping;
+	(void)pthread_mutex_unlock(&queue->lock);
+	return stopping;
+}
+
+/* False: it could not be kept, and stays in the queue. A store that does not answer takes its time, of which one message
+ * a minute may have some: others wait to be hidden for longer, and who stops waits for all of them. */
 static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *message, const char *why)
 {
 	struct gm_error err;
+	if (now_us() < queue->aside_us || is_ending(queue)) return false;
 	enum gm_code rc = gm_aside_put(queue->aside, message, why, &err);
 	if (rc == GM_OK) {
 		count(queue, &(struct gm_metrics_queue){.poison = 1});
@@ -164,6 +176,7 @@ static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *mess
 		tell(queue, "message %.100s stays in the queue (%s): %s", message->id, why, err.message);
 		queue->aside_told = true; /* once: such messages come back for as long as the queue keeps them */
 	}
+	if (rc != GM_OK && rc != GM_VALUE) queue->aside_us = now_us() + ASIDE_SECONDS * GM_US_PER_SECOND;
 	return rc == GM_OK;
 }
 
