@@ -354,6 +354,8 @@ def test_too_many_rejects_are_not_tried_again_and_again(folders):
         watcher.until(lambda: watcher.metric('gristmill_runs_total{result="quarantine"}') == 1, "a run")
         time.sleep(2.5)
         assert watcher.metric('gristmill_runs_total{result="quarantine"}') == 1
+        status, why = watcher.page("/healthz")  # it waits for somebody, who must learn it
+        assert status == 503 and "the last run failed" in why and "rejected" in why
         assert "min" in watcher.said().partition("trying again in ")[2].partition("\n")[0] or "1 h" in watcher.said()
         watcher.stop(within=3)
 

@@ -32,9 +32,11 @@ uint64_t gm_vitals_ended(struct gm_vitals *vitals, const struct gm_error *failed
 	uint64_t before = vitals->failures;
 	if (failed == NULL) {
 		vitals->failures = 0;
+		vitals->hopeless = false;
 		vitals->success_us = now_us();
 	} else {
 		vitals->failures++;
+		vitals->hopeless = failed->code == GM_QUARANTINE;
 		(void)snprintf(vitals->why, sizeof vitals->why, "%.250s", failed->message);
 	}
 	(void)pthread_mutex_unlock(&vitals->lock);
@@ -54,8 +56,10 @@ bool gm_vitals_check(void *context, char why[GM_HTTP_WHY_BYTES])
 	struct gm_vitals *vitals = context;
 	(void)pthread_mutex_lock(&vitals->lock);
 	int64_t without_us = now_us() - vitals->success_us;
-	bool failing = vitals->failures >= GM_VITALS_FAILURES, late = without_us > vitals->patience_us;
-	if (failing)
+	bool failing = vitals->failures >= GM_VITALS_FAILURES || vitals->hopeless, late = without_us > vitals->patience_us;
+	if (failing && vitals->failures == 1)
+		(void)snprintf(why, GM_HTTP_WHY_BYTES, "the last run failed: %s", vitals->why);
+	else if (failing)
 		(void)snprintf(why, GM_HTTP_WHY_BYTES, "the last %" PRIu64 " runs failed: %s", vitals->failures, vitals->why);
 	else if (late)
 		(void)snprintf(why, GM_HTTP_WHY_BYTES, "no run has succeeded for %" PRId64 " s", without_us / GM_US_PER_SECOND);

@@ -16,6 +16,7 @@ struct gm_vitals {
 	int64_t success_us;   /* the last, or the beginning, or when a run last got on; by a clock that only goes forward */
 	uint64_t moved;       /* what a run had done then */
 	uint64_t failures;    /* in a row */
+	bool hopeless;        /* the last of them was one that waits for somebody to mend something */
 	char why[256];        /* of the last failure */
 };
 void gm_vitals_init(struct gm_vitals *vitals, int64_t every_us);
