@@ -488,6 +488,8 @@ static void give_tokens(struct gm_call *call)
 
 static bool is_again(struct gm_call *call, enum verdict verdict)
 {
+	const volatile int *stop = call->client->options.stop;
+	if ((verdict == CONNECT || verdict == BROKEN) && stop != NULL && *stop != 0) return false;
 	switch (verdict) {
 	case FINAL: return false;
 	case SKEW: return may_once(&call->skewed) && learn_clock(call);

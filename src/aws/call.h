@@ -55,6 +55,7 @@ struct gm_client_options {
 	struct gm_provider *provider;   /* NULL: requests are not signed */
 	unsigned max_attempts;          /* 0: 8 */
 	int retry_budget;               /* 0: 2,000, for there are dozens of requests in flight */
+	const volatile int *stop;       /* may be NULL; not 0: who did not answer is not asked again */
 	int64_t (*now_us)(void *clock); /* NULL: the wall clock */
 	void *clock;
 };

@@ -101,6 +101,7 @@ enum gm_code gm_env_open_store(const char *location, const struct gm_job_access 
 	                                       .single_writer = access->single_writer,
 	                                       .path_style = styles[access->path_style],
 	                                       .timeout_us = access->timeout_us,
+	                                       .stop = options != NULL ? options->stop : NULL,
 	                                       .memory_bytes = store_share(options),
 	                                       .scratch = scratch_of(options)};
 	return gm_store_open(location, &store, create, out, err);

@@ -297,7 +297,8 @@ static enum gm_code connect_to(struct gm_s3 *s3, const struct gm_store_options *
 	                                   .move_context = s3,
 	                                   .http = connection->http,
 	                                   .provider = connection->provider,
-	                                   .max_attempts = connection->max_attempts};
+	                                   .max_attempts = connection->max_attempts,
+	                                   .stop = options->stop};
 	return gm_client_new(&client, &s3->client, err);
 }
 

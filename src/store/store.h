@@ -63,9 +63,11 @@ struct gm_store_options {
 	const char *encryption, *kms_key; /* of what is written: "none", "AES256", "aws:kms"; NULL: as the bucket has it */
 	const char *ca_file;
 	bool requester_pays, version_ids;
-	bool single_writer;    /* the user vouches that nobody else writes: put-if-absent need not hold */
-	int path_style;        /* 1, 0; -1: not said */
-	int64_t timeout_us;    /* of one request without progress; 0: the store's own */
+	bool single_writer; /* the user vouches that nobody else writes: put-if-absent need not hold */
+	int path_style;     /* 1, 0; -1: not said */
+	int64_t timeout_us; /* of one request without progress; 0: the store's own */
+	/* May be NULL, else lives longer than the store; not 0: a service that does not answer is not asked again. */
+	const volatile int *stop;
 	uint64_t memory_bytes; /* for read-ahead and what is staged; 0: 32 MiB */
 	const char *scratch;   /* a folder for what does not fit into memory; NULL: none */
 };

@@ -254,7 +254,7 @@ static enum gm_code run_once(struct watch *watch, enum gm_wake wake, struct gm_e
 	gm_metrics_end_run(watch->metrics, &result, rc, started_us, time_by(CLOCK_REALTIME));
 	bool fatal = first && (rc == GM_USAGE || rc == GM_JOB);
 	if (fatal && err != NULL) *err = failed;
-	if (rc == GM_INTERRUPTED && is_stopping(watch)) {
+	if ((rc == GM_INTERRUPTED || rc == GM_TRANSIENT) && is_stopping(watch)) {
 		/* What was told of waits for the next process. */
 	} else if (!fatal) {
 		get_ready(watch);

@@ -22,7 +22,7 @@ struct scene {
 	const char *env[8][2];
 	struct gm_call *call;
 	struct gm_call_response *response;
-	int moves;
+	int moves, stop;
 };
 
 static const char *get_env(void *context, const char *name)
@@ -64,6 +64,7 @@ static enum gm_code open_client(struct scene *scene, unsigned attempts, struct g
 	                                          .provider = scene->provider,
 	                                          .max_attempts = attempts,
 	                                          .retry_budget = 500,
+	                                          .stop = &scene->stop,
 	                                          .now_us = stopped_clock};
 	return gm_client_new(&options, &scene->client, err);
 }
@@ -250,6 +251,25 @@ static void broken_transfers_are_tried_again(void **state)
 	assert_non_null(strstr(failure.message, "no answer from http://127.0.0.1:"));
 	assert_non_null(strstr(failure.message, "after 3 attempts: "));
 	assert_int_equal(asked(&server), 3);
+}
+
+/* Who is to stop does not wait for a service that is silent; one that answers is asked again, for a commit may hang on
+ * it. */
+static void silence_is_not_asked_again_at_the_end(void **state)
+{
+	struct scene *scene = *state;
+	scene->stop = 1;
+	answer(&server, NULL, 500, "", "");
+	answer(&server, NULL, 200, "", "");
+	must(perform(scene, &put));
+	assert_int_equal(scene->response->attempts, 2);
+	server_forget(&server);
+	struct answer *part = answer_raw(&server, NULL, "HTTP/1.1 200");
+	part->cuts = true;
+	part->cut = part->n;
+	assert_int_equal(perform(scene, &put), GM_TRANSIENT);
+	assert_true(scene->response->unclear);
+	assert_int_equal(asked(&server), 1);
 }
 
 /* A body that is not as long as was asked for, or longer. */
@@ -698,6 +718,7 @@ int main(void)
 	    TEST(passing_faults_are_tried_again),
 	    TEST(throttling_is_tried_again),
 	    TEST(broken_transfers_are_tried_again),
+	    TEST(silence_is_not_asked_again_at_the_end),
 	    TEST(a_body_of_another_length_is_broken),
 	    TEST(what_has_no_tag_is_not_of_the_store),
 	    TEST(an_error_inside_a_success_is_one),
