@@ -162,8 +162,8 @@ static bool is_ending(struct gm_queue *queue)
 	return stopping;
 }
 
-/* False: it could not be kept, and stays in the queue. A store that does not answer takes its time, of which one message
- * a minute may have some: others wait to be hidden for longer, and who stops waits for all of them. */
+/* False: it could not be kept, and stays in the queue. A store that does not answer takes its time, and one message a
+ * minute may have some of it: others wait to be hidden for longer, and who stops waits for all of them. */
 static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *message, const char *why)
 {
 	struct gm_error err;
