@@ -186,7 +186,7 @@ def test_a_long_listing_lives_and_can_be_stopped(make, tmp_path):
             said = []
             watcher.until(lambda: said.extend(told(manager)) or said.count("WATCHDOG=1") >= 3, "signs of life")
             assert "EXTEND_TIMEOUT_USEC=60000000" in said and "READY=1" not in said, said
-            assert watcher.metric("gristmill_last_run_timestamp_seconds") is None
+            assert watcher.metric("gristmill_last_run_timestamp_seconds") is None and watcher.metric("gristmill_lag_seconds") is None
             watcher.stop(within=2)
             assert told(manager)[-1] == "STOPPING=1"
 

@@ -129,7 +129,8 @@ static struct gm_told told_of(struct watch *watch, struct gm_held_undone *undone
 	return told;
 }
 
-/* While runs fail nobody knows what waits: it may be all that came since the last success. */
+/* While runs fail nobody knows what waits: it may be all that came since the last success. Before the first run has
+ * ended nobody knows either, and nothing is told but what was told of. */
 static void tell_lag(struct watch *watch)
 {
 	struct gm_held_undone undone;
@@ -139,6 +140,7 @@ static void tell_lag(struct watch *watch)
 		if (undone.objects == 0) undone.objects = 1;
 		if (watch->success_us < undone.oldest_us) undone.oldest_us = watch->success_us;
 	}
+	if (!watch->schedule.started && undone.objects == 0) return;
 	gm_metrics_set_waiting(watch->metrics, undone.objects, undone.oldest_us);
 }
 
