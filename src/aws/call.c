@@ -1,6 +1,7 @@
 #include "aws/call.h"
 
 #include "aws/service_error.h"
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <pthread.h>
@@ -55,10 +56,8 @@ struct gm_call {
 
 static int64_t wall_clock_us(void *unused)
 {
-	struct timespec now;
 	(void)unused;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+	return gm_clock_wall_us();
 }
 
 static bool fits(char *to, size_t room, const char *from)

@@ -18,6 +18,7 @@
  * numbers and receipts stay what they are while it asks; whoever runs the job changes their states. */
 #include "watch/queue.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 #include "store/store.h"
 #include "watch/aside.h"
@@ -59,18 +60,6 @@ struct gm_queue {
 	bool aside_told;  /* that no more are kept aside */
 	uint64_t retries; /* told so far */
 };
-
-static int64_t time_by(clockid_t clock)
-{
-	struct timespec now;
-	(void)clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
-static int64_t now_us(void)
-{
-	return time_by(CLOCK_MONOTONIC);
-}
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
 
@@ -126,7 +115,7 @@ static void note(struct gm_queue *queue, enum gm_metrics_request kind, enum gm_c
 	if (queue->trouble == 0) tell(queue, "the queue is out of reach, and is tried again: %s", err->message);
 	int64_t seconds = queue->trouble < 6 ? INT64_C(1) << queue->trouble : TROUBLE_SECONDS_MAX;
 	queue->trouble++;
-	queue->calm_us = now_us() + seconds * GM_US_PER_SECOND;
+	queue->calm_us = gm_clock_steady_us() + seconds * GM_US_PER_SECOND;
 }
 
 /* --- What came ---------------------------------------------------------------------------------------------------- */
@@ -158,10 +147,10 @@ static enum gm_code take_message(void *context, const struct gm_sqs_message *mes
 	struct gm_event event;
 	GM_TRY(gm_event_read(message->body, message->body_bytes, &scope, &event, err));
 	count(queue, &(struct gm_metrics_queue){.received = 1});
-	if (event.oldest_us == INT64_MAX) event.oldest_us = time_by(CLOCK_REALTIME);
+	if (event.oldest_us == INT64_MAX) event.oldest_us = gm_clock_wall_us();
 	if (event.kind == GM_EVENT_FOREIGN && !keep_aside(queue, message, event.why)) return GM_OK;
 	(void)pthread_mutex_lock(&queue->lock);
-	enum gm_code rc = gm_held_add(&queue->held, message, &event, now_us(), err);
+	enum gm_code rc = gm_held_add(&queue->held, message, &event, gm_clock_steady_us(), err);
 	(void)pthread_mutex_unlock(&queue->lock);
 	if (rc == GM_OK && event.kind == GM_EVENT_NEW) wake(queue);
 	return rc == GM_VALUE ? GM_OK : rc; /* what cannot be held comes back */
@@ -210,7 +199,7 @@ static void hide_longer(struct gm_queue *queue)
 	struct gm_held_batch batch;
 	enum gm_sqs_fate fates[GM_SQS_BATCH];
 	struct gm_error err;
-	int64_t before_us = now_us() - queue->visibility_seconds * GM_US_PER_SECOND / 3;
+	int64_t before_us = gm_clock_steady_us() - queue->visibility_seconds * GM_US_PER_SECOND / 3;
 	for (size_t from = 0;; from = batch.at[batch.count - 1] + 1) {
 		(void)pthread_mutex_lock(&queue->lock);
 		gm_held_take_due(&queue->held, from, before_us, &batch);
@@ -221,7 +210,7 @@ static void hide_longer(struct gm_queue *queue)
 		note(queue, GM_METRICS_REQUEST_SQS_EXTEND, rc, &err);
 		if (rc != GM_OK) return;
 		(void)pthread_mutex_lock(&queue->lock);
-		size_t hidden = gm_held_extended(&queue->held, &batch, fates, now_us());
+		size_t hidden = gm_held_extended(&queue->held, &batch, fates, gm_clock_steady_us());
 		(void)pthread_mutex_unlock(&queue->lock);
 		count(queue, &(struct gm_metrics_queue){.extended = hidden});
 	}
@@ -246,7 +235,7 @@ static bool is_stopping(struct gm_queue *queue, size_t *room)
 {
 	(void)pthread_mutex_lock(&queue->lock);
 	bool stopping = queue->stopping;
-	size_t gone = gm_held_expire(&queue->held, now_us());
+	size_t gone = gm_held_expire(&queue->held, gm_clock_steady_us());
 	*room = GM_HELD_MAX - queue->held.count;
 	(void)pthread_mutex_unlock(&queue->lock);
 	if (gone > 0) tell(queue, "%zu messages have waited for 12 hours, and come again", gone);
@@ -255,7 +244,7 @@ static bool is_stopping(struct gm_queue *queue, size_t *room)
 
 static void take_turn(struct gm_queue *queue, size_t room)
 {
-	int64_t wait_us = queue->calm_us - now_us();
+	int64_t wait_us = queue->calm_us - gm_clock_steady_us();
 	if (queue->trouble == 0 || wait_us <= 0) {
 		if (part_with(queue, gm_held_take_done, true)) hide_longer(queue);
 		if (room > 0 && (queue->trouble == 0 || wait_us <= 0)) receive(queue, room);
@@ -267,9 +256,9 @@ static void take_turn(struct gm_queue *queue, size_t room)
 /* Another watcher may have what we let go at once. */
 static void leave(struct gm_queue *queue)
 {
-	int64_t until_us = now_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
+	int64_t until_us = gm_clock_steady_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
 	bool done = false;
-	for (int round = 0; round < 3 && !done && now_us() < until_us; round++) {
+	for (int round = 0; round < 3 && !done && gm_clock_steady_us() < until_us; round++) {
 		done = part_with(queue, gm_held_take_done, true) && part_with(queue, gm_held_take_undone, false);
 		done = done && queue->held.count == 0;
 	}
