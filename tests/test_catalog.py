@@ -1,6 +1,9 @@
 """The Glue Data Catalog: what a run leaves there, what it leaves alone, and what it survives."""
 import contextlib
+import signal
+import socket
 import threading
+import time
 
 import pytest
 
@@ -404,6 +407,23 @@ def test_a_catalog_that_is_down(scene):
     scene.run(env=down)
     again = scene.run()  # nothing is new, and it is repaired all the same
     assert again.json["committed"] is False and again.json["catalog"]["updated"] == 1
+
+
+def test_who_is_to_stop_does_not_wait_for_a_silent_catalog(on_moto):
+    on_moto.put(year(1, 0))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are taken, and nobody speaks
+        env = on_moto.environment(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        run = harness.Process("run", on_moto.job, "--threads", "1", "--json", env=env)
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        connection.recv(1)
+        start = time.monotonic()
+        run.popen.send_signal(signal.SIGTERM)
+        result = run.wait(60)
+        assert time.monotonic() - start < 5 * harness.SLOW
+    assert result.status == 0 and result.json["committed"] and result.json["catalog"]["error"]["code"] == "INTERRUPTED", result
+    assert f"gristmill catalog {on_moto.job} sync" in result.err
+    assert on_moto.catalog("sync").json["created"] == 1
 
 
 def test_what_passes(scene):

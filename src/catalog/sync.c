@@ -34,6 +34,7 @@ enum {
 	DELAY_FIRST_MS = 100, /* before the second round at most so long; twice as long before each further one */
 	DELAY_MOST_MS = 5000,
 };
+static const time_t rounds_seconds = 60; /* after so long no round is begun but the last one */
 
 struct sync {
 	const struct gm_catalog_env *env;
@@ -224,9 +225,14 @@ static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool l
 
 static enum gm_code go_round(struct sync *sync, bool last, struct gm_error *err)
 {
-	for (size_t i = 0; i < sync->count; i++)
-		if (!sync->works[i].done) GM_TRY(gm_work_find(&sync->works[i], sync->env, err));
-	enum gm_code rc = read_log(sync, err);
+	enum gm_code rc = GM_OK;
+	for (size_t i = 0; rc == GM_OK && i < sync->count; i++) {
+		if (sync->works[i].done) continue;
+		rc = gm_work_find(&sync->works[i], sync->env, err);
+		if (rc != GM_OK && rc != GM_INTERRUPTED) name_entry(sync, &sync->works[i], err);
+	}
+	GM_TRY(rc);
+	rc = read_log(sync, err);
 	if (rc == GM_OK) tell_oddities(sync);
 	for (size_t i = 0; rc == GM_OK && i < sync->count; i++)
 		if (!sync->works[i].done) rc = finish_entry(sync, &sync->works[i], last, err);
@@ -243,6 +249,13 @@ static void wait_before(int round)
 	uint64_t ms = random % (most + 1);
 	struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 	(void)nanosleep(&pause, NULL);
+}
+
+static time_t steady_seconds(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
 }
 
 static bool is_done(const struct sync *sync)
@@ -263,13 +276,14 @@ enum gm_code gm_catalog_sync_on(const struct gm_catalog_env *env, struct gm_cata
                                 struct gm_error *err)
 {
 	struct sync sync = {.env = env, .result = result};
+	time_t start = steady_seconds();
 	enum gm_code rc = gm_work_list(env->job, sync.works, &sync.count, err);
 	for (int round = 0; rc == GM_OK && !is_done(&sync); round++) {
 		if (round > 0) wait_before(round - 1);
 		if (is_stopped(&sync))
 			rc = gm_error_set(err, GM_INTERRUPTED, "stopped");
 		else
-			rc = go_round(&sync, round == ROUNDS - 1, err);
+			rc = go_round(&sync, round >= ROUNDS - 1 || steady_seconds() - start >= rounds_seconds, err);
 	}
 	for (size_t i = 0; i < sync.count; i++) {
 		count_outcome(result, sync.works[i].outcome);
