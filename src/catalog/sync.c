@@ -203,13 +203,6 @@ static enum gm_code write_entry(struct sync *sync, struct gm_work *work, struct 
 
 /* --- Rounds ------------------------------------------------------------------------------------------------------- */
 
-static void name_entry(const struct sync *sync, const struct gm_work *work, struct gm_error *err)
-{
-	char name[sizeof err->object];
-	int n = snprintf(name, sizeof name, "%s.%s", sync->env->job->table.database, work->name);
-	if (n > 0) (void)gm_error_object(err, err->code, name, strlen(name));
-}
-
 /* An entry that cannot be mended is given up, and the other one is not. */
 static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool last, struct gm_error *err)
 {
@@ -217,7 +210,7 @@ static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool l
 	enum gm_code rc = write_entry(sync, work, &refusal, err);
 	bool again = rc != GM_OK && refusal.again && !last;
 	if (rc == GM_NOMEM || rc == GM_INTERRUPTED) return rc;
-	if (rc != GM_OK) name_entry(sync, work, err);
+	if (rc != GM_OK) gm_work_name_error(work, sync->env->job, err);
 	work->done = !again;
 	if (rc != GM_OK && !again && sync->first.code == GM_OK) sync->first = *err;
 	return GM_OK;
@@ -225,14 +218,9 @@ static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool l
 
 static enum gm_code go_round(struct sync *sync, bool last, struct gm_error *err)
 {
-	enum gm_code rc = GM_OK;
-	for (size_t i = 0; rc == GM_OK && i < sync->count; i++) {
-		if (sync->works[i].done) continue;
-		rc = gm_work_find(&sync->works[i], sync->env, err);
-		if (rc != GM_OK && rc != GM_INTERRUPTED) name_entry(sync, &sync->works[i], err);
-	}
-	GM_TRY(rc);
-	rc = read_log(sync, err);
+	for (size_t i = 0; i < sync->count; i++)
+		if (!sync->works[i].done) GM_TRY(gm_work_find(&sync->works[i], sync->env, err));
+	enum gm_code rc = read_log(sync, err);
 	if (rc == GM_OK) tell_oddities(sync);
 	for (size_t i = 0; rc == GM_OK && i < sync->count; i++)
 		if (!sync->works[i].done) rc = finish_entry(sync, &sync->works[i], last, err);
