@@ -263,6 +263,18 @@ def test_catalog_id(on_moto):
 
 # --- What is refused --------------------------------------------------------------------------------------------------------
 
+def test_a_type_that_the_job_changes(on_moto):
+    """No run takes it; neither does a sync, for the entry would be another's."""
+    on_moto.put(year(1, 0))
+    on_moto.run()
+    on_moto.write_job(edits=(("name: x, type: double", "name: x, type: bigint"),))
+    on_moto.put(year(2, 0))
+    on_moto.operations()
+    for refused in (on_moto.run(status=1), on_moto.catalog("sync", status=1), on_moto.catalog("show", status=1)):
+        assert "x" in refused.err and "is double in the table and bigint in the job" in refused.err, refused
+    assert "UpdateTable" not in on_moto.operations()
+
+
 def changed(scene, change, *words):
     """Somebody changes the entry so that it cannot be ours: the run is whole, says why, and changes nothing; so do the others."""
     scene.put(year(1, 0))
@@ -402,6 +414,8 @@ def test_a_catalog_that_is_down(scene):
     assert result.json["committed"] and result.json["catalog"]["state"] == "failed"
     assert f"gristmill catalog {scene.job} sync" in result.err and scene.rows()
     assert s3_scene.secrets_in(scene.bucket, result.out, result.err) == []
+    quiet = scene.run("--quiet", env=down).err  # it is no notice
+    assert f"gristmill: {scene.database}.tiny: no answer" in quiet and f"gristmill catalog {scene.job} sync" in quiet
     assert scene.catalog("sync").json["created"] == 1
     scene.put(year(2, 1))
     scene.run(env=down)
