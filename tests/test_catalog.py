@@ -423,6 +423,20 @@ def test_a_catalog_that_is_down(scene):
     assert again.json["committed"] is False and again.json["catalog"]["updated"] == 1
 
 
+def test_what_does_not_pass(on_moto):
+    """A request that was made as often as requests are is the end of it: nothing begins it all over."""
+    on_moto.put(year(1, 0))
+    on_moto.run()
+    on_moto.put(year(2, 1))
+    on_moto.operations()
+
+    def choose(x):
+        return refuse("InternalServiceException", status=500)(x) if operation(x.request) == "UpdateTable" else x.pass_on()
+    on_moto.proxy.fail(choose, times=None)
+    assert on_moto.run(env=on_moto.environment(AWS_MAX_ATTEMPTS="2")).json["catalog"]["state"] == "failed"
+    assert on_moto.operations() == ["GetTable", "UpdateTable", "UpdateTable"]
+
+
 def test_who_is_to_stop_does_not_wait_for_a_silent_catalog(on_moto):
     on_moto.put(year(1, 0))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are taken, and nobody speaks

@@ -123,7 +123,9 @@ enum gm_code gm_glue_call(struct gm_glue *glue, const char *operation, json_t *r
 	enum gm_code rc = gm_service_call(glue->service, operation, request, answer, doing, &said, err);
 	json_decref(request);
 	if (rc == GM_OK || refusal == NULL) return rc;
-	refusal->again = said.status != 0 && (rc == GM_TRANSIENT || rc == GM_CHANGED || rc == GM_EXISTS);
+	/* What is busy and was asked several times has had its chance. */
+	bool busy = rc == GM_TRANSIENT && said.attempts == 1;
+	refusal->again = said.status != 0 && (busy || rc == GM_CHANGED || rc == GM_EXISTS);
 	refusal->unclear = said.attempts > 1;
 	return rc;
 }
