@@ -486,13 +486,6 @@ static void give_tokens(struct gm_call *call)
 	(void)pthread_mutex_unlock(&client->lock);
 }
 
-static int64_t steady_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
 static bool is_stopped(const struct gm_call *call)
 {
 	const volatile int *stop = call->client->options.stop;
@@ -502,7 +495,7 @@ static bool is_stopped(const struct gm_call *call)
 static bool is_old(const struct gm_call *call)
 {
 	int64_t patience_us = call->client->options.patience_us;
-	return patience_us > 0 && steady_us() - call->start_us >= patience_us;
+	return patience_us > 0 && gm_clock_steady_us() - call->start_us >= patience_us;
 }
 
 static bool is_again(struct gm_call *call, enum verdict verdict)
@@ -528,7 +521,7 @@ static void back_off(const struct gm_call *call, enum verdict verdict)
 	if (limit_us > longest_us) limit_us = longest_us;
 	(void)!getrandom(&random, sizeof random, 0);
 	int64_t us = (int64_t)(random % (uint64_t)limit_us);
-	for (int64_t end_us = steady_us() + us; !is_stopped(call) && us > 0; us = end_us - steady_us()) {
+	for (int64_t end_us = gm_clock_steady_us() + us; !is_stopped(call) && us > 0; us = end_us - gm_clock_steady_us()) {
 		int64_t step_us = us < stop_look_us ? us : stop_look_us;
 		const struct timespec pause = {0, (long)(step_us * 1000)};
 		(void)nanosleep(&pause, NULL);
@@ -551,7 +544,7 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
 	if (call == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
 	call->client = client;
 	call->request = *request;
-	call->start_us = steady_us();
+	call->start_us = gm_clock_steady_us();
 	gm_arena_init(&call->arena, 4096);
 	gm_http_response_init(&call->response.http);
 	enum gm_code rc = GM_OK;

@@ -22,6 +22,9 @@
  * differs. The statistics follow from the log, so where nothing was committed nothing differs. */
 #include "catalog/work.h"
 
+#include "base/clock.h"
+#include "base/time.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +37,7 @@ enum {
 	DELAY_FIRST_MS = 100, /* before the second round at most so long; twice as long before each further one */
 	DELAY_MOST_MS = 5000,
 };
-static const time_t rounds_seconds = 60; /* after so long no round is begun but the last one */
+static const int64_t rounds_us = 60 * GM_US_PER_SECOND; /* after so long no round is begun but the last one */
 
 struct sync {
 	const struct gm_catalog_env *env;
@@ -239,13 +242,6 @@ static void wait_before(int round)
 	(void)nanosleep(&pause, NULL);
 }
 
-static time_t steady_seconds(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 static bool is_done(const struct sync *sync)
 {
 	for (size_t i = 0; i < sync->count; i++)
@@ -264,14 +260,14 @@ enum gm_code gm_catalog_sync_on(const struct gm_catalog_env *env, struct gm_cata
                                 struct gm_error *err)
 {
 	struct sync sync = {.env = env, .result = result};
-	time_t start = steady_seconds();
+	int64_t start_us = gm_clock_steady_us();
 	enum gm_code rc = gm_work_list(env->job, sync.works, &sync.count, err);
 	for (int round = 0; rc == GM_OK && !is_done(&sync); round++) {
 		if (round > 0) wait_before(round - 1);
 		if (is_stopped(&sync))
 			rc = gm_error_set(err, GM_INTERRUPTED, "stopped");
 		else
-			rc = go_round(&sync, round >= ROUNDS - 1 || steady_seconds() - start >= rounds_seconds, err);
+			rc = go_round(&sync, round >= ROUNDS - 1 || gm_clock_steady_us() - start_us >= rounds_us, err);
 	}
 	for (size_t i = 0; i < sync.count; i++) {
 		count_outcome(result, sync.works[i].outcome);
