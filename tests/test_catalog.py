@@ -1,6 +1,9 @@
 """The Glue Data Catalog: what a run leaves there, what it leaves alone, and what it survives."""
 import contextlib
+import signal
+import socket
 import threading
+import time
 
 import pytest
 
@@ -260,6 +263,18 @@ def test_catalog_id(on_moto):
 
 # --- What is refused --------------------------------------------------------------------------------------------------------
 
+def test_a_type_that_the_job_changes(on_moto):
+    """No run takes it; neither does a sync, for the entry would be another's."""
+    on_moto.put(year(1, 0))
+    on_moto.run()
+    on_moto.write_job(edits=(("name: x, type: double", "name: x, type: bigint"),))
+    on_moto.put(year(2, 0))
+    on_moto.operations()
+    for refused in (on_moto.run(status=1), on_moto.catalog("sync", status=1), on_moto.catalog("show", status=1)):
+        assert "x" in refused.err and "is double in the table and bigint in the job" in refused.err, refused
+    assert "UpdateTable" not in on_moto.operations()
+
+
 def changed(scene, change, *words):
     """Somebody changes the entry so that it cannot be ours: the run is whole, says why, and changes nothing; so do the others."""
     scene.put(year(1, 0))
@@ -399,11 +414,44 @@ def test_a_catalog_that_is_down(scene):
     assert result.json["committed"] and result.json["catalog"]["state"] == "failed"
     assert f"gristmill catalog {scene.job} sync" in result.err and scene.rows()
     assert s3_scene.secrets_in(scene.bucket, result.out, result.err) == []
+    quiet = scene.run("--quiet", env=down).err  # it is no notice
+    assert f"gristmill: {scene.database}.tiny: no answer" in quiet and f"gristmill catalog {scene.job} sync" in quiet
     assert scene.catalog("sync").json["created"] == 1
     scene.put(year(2, 1))
     scene.run(env=down)
     again = scene.run()  # nothing is new, and it is repaired all the same
     assert again.json["committed"] is False and again.json["catalog"]["updated"] == 1
+
+
+def test_what_does_not_pass(on_moto):
+    """A request that was made as often as requests are is the end of it: nothing begins it all over."""
+    on_moto.put(year(1, 0))
+    on_moto.run()
+    on_moto.put(year(2, 1))
+    on_moto.operations()
+
+    def choose(x):
+        return refuse("InternalServiceException", status=500)(x) if operation(x.request) == "UpdateTable" else x.pass_on()
+    on_moto.proxy.fail(choose, times=None)
+    assert on_moto.run(env=on_moto.environment(AWS_MAX_ATTEMPTS="2")).json["catalog"]["state"] == "failed"
+    assert on_moto.operations() == ["GetTable", "UpdateTable", "UpdateTable"]
+
+
+def test_who_is_to_stop_does_not_wait_for_a_silent_catalog(on_moto):
+    on_moto.put(year(1, 0))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are taken, and nobody speaks
+        env = on_moto.environment(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        run = harness.Process("run", on_moto.job, "--threads", "1", "--json", env=env)
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        connection.recv(1)
+        start = time.monotonic()
+        run.popen.send_signal(signal.SIGTERM)
+        result = run.wait(60)
+        assert time.monotonic() - start < 5 * harness.SLOW
+    assert result.status == 0 and result.json["committed"] and result.json["catalog"]["error"]["code"] == "INTERRUPTED", result
+    assert f"gristmill catalog {on_moto.job} sync" in result.err
+    assert on_moto.catalog("sync").json["created"] == 1
 
 
 def test_what_passes(scene):

@@ -1,6 +1,7 @@
 #include "aws/call.h"
 
 #include "aws/service_error.h"
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <pthread.h>
@@ -18,7 +19,7 @@ enum {
 	BROKEN_TOKENS = 10,
 	ACCESS_KEY_BYTES = 129,
 };
-static const int64_t base_us = 50000, throttle_base_us = 500000, longest_us = 20000000;
+static const int64_t base_us = 50000, throttle_base_us = 500000, longest_us = 20000000, stop_look_us = 100000;
 static const char empty_sha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 struct gm_client {
@@ -49,16 +50,15 @@ struct gm_call {
 	bool skewed, renewed, moved;        /* each is done once */
 	bool renew;                         /* the next attempt's credentials are to be others than the last one's */
 	int taken_tokens;                   /* for the last retry */
+	int64_t start_us;                   /* by a clock that is never set */
 };
 
 /* --- Clients ------------------------------------------------------------------------------------------------------ */
 
 static int64_t wall_clock_us(void *unused)
 {
-	struct timespec now;
 	(void)unused;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+	return gm_clock_wall_us();
 }
 
 static bool fits(char *to, size_t room, const char *from)
@@ -486,20 +486,34 @@ static void give_tokens(struct gm_call *call)
 	(void)pthread_mutex_unlock(&client->lock);
 }
 
-static bool is_again(struct gm_call *call, enum verdict verdict)
+static bool is_stopped(const struct gm_call *call)
 {
 	const volatile int *stop = call->client->options.stop;
-	if ((verdict == CONNECT || verdict == BROKEN) && stop != NULL && *stop != 0) return false;
+	return stop != NULL && *stop != 0;
+}
+
+static bool is_old(const struct gm_call *call)
+{
+	int64_t patience_us = call->client->options.patience_us;
+	return patience_us > 0 && gm_clock_steady_us() - call->start_us >= patience_us;
+}
+
+static bool is_again(struct gm_call *call, enum verdict verdict)
+{
+	const volatile int *leaving = call->client->options.leaving;
+	if ((verdict == CONNECT || verdict == BROKEN) && leaving != NULL && *leaving != 0) return false;
+	if (is_stopped(call)) return false;
 	switch (verdict) {
 	case FINAL: return false;
 	case SKEW: return may_once(&call->skewed) && learn_clock(call);
 	case EXPIRED: return call->client->options.provider != NULL && (call->renew = may_once(&call->renewed));
 	case REGION: return may_once(&call->moved) && learn_region(call);
-	default: return call->response.attempts < call->client->options.max_attempts && take_tokens(call, verdict);
+	default: break;
 	}
+	return call->response.attempts < call->client->options.max_attempts && !is_old(call) && take_tokens(call, verdict);
 }
 
-/* Full jitter: uniform in [0, what doubling allows]. */
+/* Full jitter: uniform in [0, what doubling allows]. Who is to stop waits no longer. */
 static void back_off(const struct gm_call *call, enum verdict verdict)
 {
 	uint64_t random = 0;
@@ -509,8 +523,11 @@ static void back_off(const struct gm_call *call, enum verdict verdict)
 	if (limit_us > longest_us) limit_us = longest_us;
 	(void)!getrandom(&random, sizeof random, 0);
 	int64_t us = (int64_t)(random % (uint64_t)limit_us);
-	struct timespec pause = {us / GM_US_PER_SECOND, us % GM_US_PER_SECOND * 1000};
-	while (nanosleep(&pause, &pause) != 0) continue;
+	for (int64_t end_us = gm_clock_steady_us() + us; !is_stopped(call) && us > 0; us = end_us - gm_clock_steady_us()) {
+		int64_t step_us = us < stop_look_us ? us : stop_look_us;
+		const struct timespec pause = {0, (long)(step_us * 1000)};
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 /* May the attempt have done what was asked although nobody says so? */
@@ -529,6 +546,7 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
 	if (call == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a request");
 	call->client = client;
 	call->request = *request;
+	call->start_us = gm_clock_steady_us();
 	gm_arena_init(&call->arena, 4096);
 	gm_http_response_init(&call->response.http);
 	enum gm_code rc = GM_OK;
@@ -550,6 +568,7 @@ static enum gm_code no_answer(const struct gm_call *call, struct gm_error *err)
 	const struct gm_http_response *http = &call->response.http;
 	struct place place;
 	enum gm_code code = GM_TRANSIENT;
+	if (is_stopped(call)) return gm_error_set(err, GM_INTERRUPTED, "stopped");
 	place_of(call->client, &place);
 	if (http->end == GM_HTTP_NOMEM) code = GM_NOMEM;
 	if (http->end == GM_HTTP_TLS || http->end == GM_HTTP_TOO_LARGE) code = GM_IO;
@@ -562,18 +581,31 @@ static enum gm_code no_answer(const struct gm_call *call, struct gm_error *err)
 	return gm_error_hint(err, code, "look at the endpoint, the network and the service's health; then run again");
 }
 
+/* Until it has ended, or we are to stop. */
+static void await(struct gm_call *call)
+{
+	struct gm_http_transfer *transfer = call->transfer;
+	call->transfer = NULL;
+	while (call->client->options.stop != NULL && !gm_http_wait_some(transfer, stop_look_us)) {
+		if (!is_stopped(call)) continue;
+		gm_http_cancel(transfer);
+		return;
+	}
+	gm_http_wait(transfer);
+}
+
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err)
 {
 	*response = &call->response;
 	while (call->transfer != NULL) {
-		gm_http_wait(call->transfer);
-		call->transfer = NULL;
+		await(call);
 		count_bytes(call);
 		enum verdict verdict = classify(call);
 		if (verdict == FINAL && call->response.http.end == GM_HTTP_DONE) give_tokens(call);
 		call->response.unclear |= is_unclear(call, verdict);
 		if (!is_again(call, verdict)) break;
 		back_off(call, verdict);
+		if (is_stopped(call)) return gm_error_set(err, GM_INTERRUPTED, "stopped");
 		GM_TRY(start_attempt(call, err));
 	}
 	return call->response.http.end == GM_HTTP_DONE ? GM_OK : no_answer(call, err);

@@ -55,7 +55,9 @@ struct gm_client_options {
 	struct gm_provider *provider;   /* NULL: requests are not signed */
 	unsigned max_attempts;          /* 0: 8 */
 	int retry_budget;               /* 0: 2,000, for there are dozens of requests in flight */
-	const volatile int *stop;       /* may be NULL; not 0: who did not answer is not asked again */
+	int64_t patience_us;            /* a call that is so old is not retried; 0: for as long as attempts last */
+	const volatile int *stop;       /* not 0: nothing is retried, and what is in flight is broken off; may be NULL */
+	const volatile int *leaving;    /* not 0: who did not answer is not asked again; may be NULL */
 	int64_t (*now_us)(void *clock); /* NULL: the wall clock */
 	void *clock;
 };
@@ -100,7 +102,8 @@ enum gm_code gm_call_start(struct gm_client *client, const struct gm_call_reques
                            struct gm_error *err) GM_CHECK;
 /* Waits for the final answer, and frees nothing: *response lives until gm_call_end, whatever this returns. OK: there is
  * an answer, of whatever status. TRANSIENT: none could be had within attempts and budget; DENIED: no credentials; IO:
- * TLS failed, or what came is larger than request->into (http.end tells); NOMEM. To be called once. */
+ * TLS failed, or what came is larger than request->into (http.end tells); INTERRUPTED: the client's stop; NOMEM. To be
+ * called once. */
 enum gm_code gm_call_wait(struct gm_call *call, struct gm_call_response **response, struct gm_error *err) GM_CHECK;
 /* Cancels what is still in flight. NULL is allowed. */
 void gm_call_end(struct gm_call *call);

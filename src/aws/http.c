@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum {
 	CONNECTION_MAX = 32,
@@ -563,6 +564,16 @@ const char *gm_http_header(const struct gm_http_response *response, const char *
 	return NULL;
 }
 
+/* Whose time limits no change of the wall clock moves. */
+static void init_ended(pthread_cond_t *ended)
+{
+	pthread_condattr_t attributes;
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(ended, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+}
+
 enum gm_code gm_http_start(struct gm_http *http, const struct gm_http_request *request,
                            struct gm_http_response *response, struct gm_http_transfer **out, struct gm_error *err)
 {
@@ -573,7 +584,7 @@ enum gm_code gm_http_start(struct gm_http *http, const struct gm_http_request *r
 	transfer->http = http;
 	transfer->request = request;
 	transfer->response = response;
-	(void)pthread_cond_init(&transfer->ended, NULL);
+	init_ended(&transfer->ended);
 	(void)pthread_mutex_lock(&http->lock);
 	if (http->last != NULL)
 		http->last->next = transfer;
@@ -595,6 +606,23 @@ void gm_http_wait(struct gm_http_transfer *transfer)
 	(void)pthread_cond_destroy(&transfer->ended);
 	free_headers(transfer->headers);
 	free(transfer);
+}
+
+bool gm_http_wait_some(struct gm_http_transfer *transfer, int64_t us)
+{
+	struct gm_http *http = transfer->http;
+	struct timespec end;
+	int waited = 0;
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	us += end.tv_nsec / 1000;
+	end.tv_sec += (time_t)(us / 1000000);
+	end.tv_nsec = (long)(us % 1000000) * 1000;
+	(void)pthread_mutex_lock(&http->lock);
+	while (transfer->state != ENDED && waited == 0)
+		waited = pthread_cond_timedwait(&transfer->ended, &http->lock, &end);
+	bool ended = transfer->state == ENDED;
+	(void)pthread_mutex_unlock(&http->lock);
+	return ended;
 }
 
 /* With the lock: out of the queue. */

@@ -81,6 +81,8 @@ enum gm_code gm_http_start(struct gm_http *http, const struct gm_http_request *r
                            struct gm_http_response *response, struct gm_http_transfer **out,
                            struct gm_error *err) GM_CHECK;
 void gm_http_wait(struct gm_http_transfer *transfer);
+/* Waits for at most so long. True: it has ended; gm_http_wait is still to be called, and returns at once. */
+bool gm_http_wait_some(struct gm_http_transfer *transfer, int64_t us);
 /* Ends it early: as gm_http_wait, but at once, and the response says GM_HTTP_BROKEN if it had not ended. */
 void gm_http_cancel(struct gm_http_transfer *transfer);
 /* Start and wait. */

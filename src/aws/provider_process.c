@@ -6,19 +6,19 @@
  *     {"Version": 1, "AccessKeyId": "...", "SecretAccessKey": "...", "SessionToken": "...", "Expiration": "..."}
  *
  * of which the last two may be missing. It inherits the environment, and of descriptors only the pipe that it writes
- * to: its input is empty, and its standard error is thrown away, since programs have been known to write secrets there.
- * It is a process group of its own, so that all of it can be killed when its time is over or it writes too much. */
+ * to: its standard error is thrown away, since programs have been known to write secrets there. It is killed with all
+ * that it has started when its time is over or it writes too much. */
 #include "aws/providers.h"
 
 #include "aws/command_line.h"
 #include "aws/credential_json.h"
+#include "base/child.h"
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -49,54 +49,13 @@ enum gm_code gm_process_check(const char *command, const char *whose, struct gm_
 
 /* --- Beginning ---------------------------------------------------------------------------------------------------- */
 
-/* Descriptors of the program's: input and errors go nowhere, output into the pipe, all else is closed. */
-static int set_files(posix_spawn_file_actions_t *files, int pipe_end)
-{
-	int failed = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (failed == 0) failed = posix_spawn_file_actions_adddup2(files, pipe_end, STDOUT_FILENO);
-	if (failed == 0) failed = posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	if (failed == 0) failed = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	return failed;
-}
-
-/* Signals as a program expects to find them, whatever the process has made of its own. */
-static int set_signals(posix_spawnattr_t *attributes)
-{
-	sigset_t none, all;
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	int failed = posix_spawnattr_setsigmask(attributes, &none);
-	if (failed == 0) failed = posix_spawnattr_setsigdefault(attributes, &all);
-	if (failed == 0) failed = posix_spawnattr_setpgroup(attributes, 0);
-	if (failed == 0)
-		failed = posix_spawnattr_setflags(attributes,
-		                                  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	return failed;
-}
-
-/* errno's value; 0: it runs. */
-static int spawn(struct run *run, char *const *words, int pipe_end)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int failed = posix_spawn_file_actions_init(&files);
-	if (failed != 0) return failed;
-	failed = posix_spawnattr_init(&attributes);
-	if (failed == 0) {
-		failed = set_files(&files, pipe_end);
-		if (failed == 0) failed = set_signals(&attributes);
-		if (failed == 0) failed = posix_spawnp(&run->child, words[0], &files, &attributes, words, environ);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&files);
-	return failed;
-}
-
 static enum gm_code begin(struct run *run, char *const *words)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0) return gm_error_errno(run->err, errno, run->source->name, "making a pipe");
-	int failed = spawn(run, words, ends[1]);
+	const struct gm_child_options child = {
+	    .program = words[0], .arguments = words, .environment = environ, .output = ends[1], .errors = -1};
+	int failed = gm_child_start(&child, &run->child);
 	(void)close(ends[1]);
 	run->output = ends[0];
 	if (failed == 0) return GM_OK;
@@ -109,18 +68,11 @@ static enum gm_code begin(struct run *run, char *const *words)
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-static int64_t steady_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
 /* Until there is something to read; false: not in time. */
 static bool wait_for_output(const struct run *run, int64_t until_us)
 {
 	for (;;) {
-		int64_t left = until_us - steady_us();
+		int64_t left = until_us - gm_clock_steady_us();
 		struct pollfd watched = {.fd = run->output, .events = POLLIN};
 		int ready = left > 0 ? poll(&watched, 1, (int)(left / 1000) + 1) : 0;
 		if (ready > 0) return true;
@@ -147,28 +99,15 @@ static enum gm_code read_output(struct run *run, int64_t until_us)
 
 /* --- Ending ------------------------------------------------------------------------------------------------------- */
 
-/* Has it ended by until_us? Then *status is what waitpid says, 0 if somebody else has waited for it: a process that
- * ignores SIGCHLD never learns it. Most programs close their output by ending, so there is little to wait for. */
+/* Has it ended by until_us? Most programs close their output by ending, so there is little to wait for. */
 static bool reap(const struct run *run, int64_t until_us, int *status)
 {
 	const struct timespec pause = {.tv_nsec = 2000000};
-	for (;;) {
-		pid_t ended = waitpid(run->child, status, WNOHANG);
-		if (ended == run->child) return true;
-		if (ended < 0 && errno != EINTR) {
-			*status = 0;
-			return true;
-		}
-		if (steady_us() >= until_us) return false;
+	while (!gm_child_has_ended(run->child, status)) {
+		if (gm_clock_steady_us() >= until_us) return false;
 		(void)nanosleep(&pause, NULL);
 	}
-}
-
-static void kill_all(const struct run *run)
-{
-	int status;
-	(void)kill(-run->child, SIGKILL);
-	while (waitpid(run->child, &status, 0) < 0 && errno == EINTR) continue;
+	return true;
 }
 
 static enum gm_code judge(const struct run *run, int status)
@@ -188,14 +127,14 @@ static enum gm_code judge(const struct run *run, int status)
 static enum gm_code finish(struct run *run)
 {
 	int status = 0;
-	int64_t until_us = steady_us() + SECONDS_MAX * GM_US_PER_SECOND;
+	int64_t until_us = gm_clock_steady_us() + SECONDS_MAX * GM_US_PER_SECOND;
 	enum gm_code code = read_output(run, until_us);
 	(void)close(run->output);
 	if (code == GM_OK && reap(run, until_us, &status)) return judge(run, status);
 	if (code == GM_OK)
 		code = gm_error_set(run->err, GM_DENIED, "%s: its credential_process did not end within %d s",
 		                    run->source->name, SECONDS_MAX);
-	kill_all(run);
+	gm_child_kill(run->child);
 	return code;
 }
 

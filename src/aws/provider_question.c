@@ -4,6 +4,7 @@
  * The answer goes into memory for secrets, whatever its status: what refuses may repeat what it was asked. */
 #include "aws/providers.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <curl/curl.h>
@@ -15,13 +16,6 @@
 enum { ANSWER_MAX = 64 << 10, TOO_MANY_REQUESTS = 429 };
 /* The delay before attempt n + 1 is up to pause_us * 2^n. No attempt begins after enough_us. */
 static const int64_t pause_us = 200000, enough_us = 10 * GM_US_PER_SECOND;
-
-static int64_t steady_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
 
 void gm_question_pause(unsigned attempt)
 {
@@ -84,7 +78,7 @@ enum gm_code gm_question_ask(const struct gm_question *question, const struct gm
 	struct gm_http_request request = *question->request;
 	struct gm_http_response response;
 	enum gm_code rc = GM_OK;
-	int64_t began_us = steady_us();
+	int64_t began_us = gm_clock_steady_us();
 	char *room = gm_secret_alloc(memory, ANSWER_MAX + 1);
 	if (room == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for the answer of %s", question->whom);
 	request.timeout_us = question->timeout_us;
@@ -94,7 +88,7 @@ enum gm_code gm_question_ask(const struct gm_question *question, const struct gm
 	gm_http_response_init(&response);
 	for (unsigned attempt = 1;; attempt++) {
 		GM_TRY_OUT(gm_http_perform(asker->http, &request, &response, err));
-		if (!try_again(question, &response, attempt) || steady_us() - began_us > enough_us) break;
+		if (!try_again(question, &response, attempt) || gm_clock_steady_us() - began_us > enough_us) break;
 		gm_question_pause(attempt);
 	}
 	if (response.end == GM_HTTP_DONE && !fails_in_passing(&response))

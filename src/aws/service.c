@@ -33,7 +33,9 @@ static enum gm_code open_client(struct gm_service *service, const struct gm_serv
 	                                   .http = connection->http,
 	                                   .provider = connection->provider,
 	                                   .max_attempts = options->max_attempts != 0 ? options->max_attempts
-	                                                                              : connection->max_attempts};
+	                                                                              : connection->max_attempts,
+	                                   .patience_us = options->patience_us,
+	                                   .stop = options->stop};
 	return gm_client_new(&client, &service->client, err);
 }
 

@@ -14,6 +14,8 @@ struct gm_service_options {
 	const char *target;    /* before the operation's name: "AWSGlue" */
 	const char *json;      /* the protocol's version: "1.1" */
 	unsigned max_attempts; /* of one request; 0: as the environment says, or 8 */
+	int64_t patience_us;   /* both as of gm_client_options */
+	const volatile int *stop;
 };
 /* Strings are copied. */
 enum gm_code gm_service_open(const struct gm_service_options *options, struct gm_service **out,

@@ -1,6 +1,7 @@
 /* glue.c - the client, databases and tables. */
 #include "catalog/glue.h"
 
+#include "base/time.h"
 #include "catalog/glue_call.h"
 
 #include <stdio.h>
@@ -35,7 +36,11 @@ enum gm_code gm_glue_place(const struct gm_job *job, struct gm_glue_place *out, 
 	return GM_OK;
 }
 
-enum gm_code gm_glue_open(const struct gm_job *job, struct gm_glue **out, struct gm_error *err)
+/* A catalog that is down must not hold up each run for long: what was committed waits, and the next run tries again. */
+static const int64_t patience_us = 20 * GM_US_PER_SECOND;
+
+enum gm_code gm_glue_open(const struct gm_job *job, const volatile int *stop, struct gm_glue **out,
+                          struct gm_error *err)
 {
 	const struct gm_job_access *access = &job->catalog.access;
 	char region[GM_REGION_BYTES];
@@ -48,7 +53,9 @@ enum gm_code gm_glue_open(const struct gm_job *job, struct gm_glue **out, struct
 	                                           .endpoint = access->endpoint,
 	                                           .name = "glue",
 	                                           .target = "AWSGlue",
-	                                           .json = "1.1"};
+	                                           .json = "1.1",
+	                                           .patience_us = patience_us,
+	                                           .stop = stop};
 	struct gm_glue *glue = calloc(1, sizeof *glue);
 	if (glue == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a client of Glue");
 	glue->job = job;
@@ -116,7 +123,9 @@ enum gm_code gm_glue_call(struct gm_glue *glue, const char *operation, json_t *r
 	enum gm_code rc = gm_service_call(glue->service, operation, request, answer, doing, &said, err);
 	json_decref(request);
 	if (rc == GM_OK || refusal == NULL) return rc;
-	refusal->again = said.status != 0 && (rc == GM_TRANSIENT || rc == GM_CHANGED || rc == GM_EXISTS);
+	/* What is busy and was asked several times has had its chance. */
+	bool busy = rc == GM_TRANSIENT && said.attempts == 1;
+	refusal->again = said.status != 0 && (busy || rc == GM_CHANGED || rc == GM_EXISTS);
 	refusal->unclear = said.attempts > 1;
 	return rc;
 }

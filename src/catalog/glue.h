@@ -19,8 +19,9 @@ enum {
 };
 
 struct gm_glue;
-/* Of the job's catalog and database. */
-enum gm_code gm_glue_open(const struct gm_job *job, struct gm_glue **out, struct gm_error *err) GM_CHECK;
+/* Of the job's catalog and database. stop (may be NULL): calls end with INTERRUPTED once it is not 0. */
+enum gm_code gm_glue_open(const struct gm_job *job, const volatile int *stop, struct gm_glue **out,
+                          struct gm_error *err) GM_CHECK;
 void gm_glue_close(struct gm_glue *glue); /* NULL is allowed */
 const char *gm_glue_region(const struct gm_glue *glue);
 const char *gm_glue_describe(const struct gm_glue *glue); /* whose credentials; for people */

@@ -215,9 +215,15 @@ static enum gm_code other_keys(const json_t *found, const json_t *wanted, size_t
 	const json_t *has = json_array_get(json_object_get(found, "PartitionKeys"), at);
 	const json_t *should = json_array_get(json_object_get(wanted, "PartitionKeys"), at);
 	const char *name = text_of(found, "Name");
-	(void)gm_error_set(err, GM_UNSUPPORTED, "partition column %zu is %s %s in the catalog and %s %s in the table",
-	                   at + 1, gm_catalog_show(text_of(has, "Name")).text, gm_catalog_show(text_of(has, "Type")).text,
-	                   gm_catalog_show(text_of(should, "Name")).text, gm_catalog_show(text_of(should, "Type")).text);
+	if (has == NULL || should == NULL)
+		(void)gm_error_set(err, GM_UNSUPPORTED, "the catalog's entry has %zu partition columns and should have %zu",
+		                   json_array_size(json_object_get(found, "PartitionKeys")),
+		                   json_array_size(json_object_get(wanted, "PartitionKeys")));
+	else
+		(void)gm_error_set(err, GM_UNSUPPORTED, "partition column %zu is %s %s in the catalog and %s %s in the table",
+		                   at + 1, gm_catalog_show(text_of(has, "Name")).text,
+		                   gm_catalog_show(text_of(has, "Type")).text, gm_catalog_show(text_of(should, "Name")).text,
+		                   gm_catalog_show(text_of(should, "Type")).text);
 	(void)gm_error_hint(
 	    err, GM_UNSUPPORTED,
 	    "partition columns of an entry cannot be changed: 'gristmill catalog JOB drop' and then sync make "

@@ -38,11 +38,23 @@ static const struct gm_column *job_column(const struct gm_job *job, const char *
 	return NULL;
 }
 
+/* No run would write with that job: what it says of the table is not to be told to others. */
+static enum gm_code check_type(const struct gm_column *of_job, const struct gm_delta_column *column,
+                               struct gm_error *err)
+{
+	const char *wanted = gm_type_name(of_job->type);
+	if (strcmp(column->hive_type, wanted) == 0) return GM_OK;
+	(void)gm_error_set(err, GM_UNSUPPORTED, "the column %s is %s in the table and %s in the job",
+	                   gm_catalog_show(column->name).text, column->hive_type, wanted);
+	return gm_error_hint(err, GM_UNSUPPORTED, "write to another table, or give the column another name");
+}
+
 /* The job's comment goes before the log's, which the next run will replace by it. */
 static enum gm_code take_column(struct gm_shape *shape, const struct gm_job *job, const struct gm_delta_column *column,
                                 struct gm_shape_column *out, struct gm_error *err)
 {
 	const struct gm_column *of_job = job_column(job, column->name);
+	if (of_job != NULL) GM_TRY(check_type(of_job, column, err));
 	bool told = of_job != NULL && of_job->comment[0] != '\0';
 	*out = (struct gm_shape_column){.name = lower(shape, column->name),
 	                                .spelt = copy(shape, column->name),

@@ -22,6 +22,9 @@
  * differs. The statistics follow from the log, so where nothing was committed nothing differs. */
 #include "catalog/work.h"
 
+#include "base/clock.h"
+#include "base/time.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +37,7 @@ enum {
 	DELAY_FIRST_MS = 100, /* before the second round at most so long; twice as long before each further one */
 	DELAY_MOST_MS = 5000,
 };
+static const int64_t rounds_us = 60 * GM_US_PER_SECOND; /* after so long no round is begun but the last one */
 
 struct sync {
 	const struct gm_catalog_env *env;
@@ -202,13 +206,6 @@ static enum gm_code write_entry(struct sync *sync, struct gm_work *work, struct 
 
 /* --- Rounds ------------------------------------------------------------------------------------------------------- */
 
-static void name_entry(const struct sync *sync, const struct gm_work *work, struct gm_error *err)
-{
-	char name[sizeof err->object];
-	int n = snprintf(name, sizeof name, "%s.%s", sync->env->job->table.database, work->name);
-	if (n > 0) (void)gm_error_object(err, err->code, name, strlen(name));
-}
-
 /* An entry that cannot be mended is given up, and the other one is not. */
 static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool last, struct gm_error *err)
 {
@@ -216,7 +213,7 @@ static enum gm_code finish_entry(struct sync *sync, struct gm_work *work, bool l
 	enum gm_code rc = write_entry(sync, work, &refusal, err);
 	bool again = rc != GM_OK && refusal.again && !last;
 	if (rc == GM_NOMEM || rc == GM_INTERRUPTED) return rc;
-	if (rc != GM_OK) name_entry(sync, work, err);
+	if (rc != GM_OK) gm_work_name_error(work, sync->env->job, err);
 	work->done = !again;
 	if (rc != GM_OK && !again && sync->first.code == GM_OK) sync->first = *err;
 	return GM_OK;
@@ -263,13 +260,14 @@ enum gm_code gm_catalog_sync_on(const struct gm_catalog_env *env, struct gm_cata
                                 struct gm_error *err)
 {
 	struct sync sync = {.env = env, .result = result};
+	int64_t start_us = gm_clock_steady_us();
 	enum gm_code rc = gm_work_list(env->job, sync.works, &sync.count, err);
 	for (int round = 0; rc == GM_OK && !is_done(&sync); round++) {
 		if (round > 0) wait_before(round - 1);
 		if (is_stopped(&sync))
 			rc = gm_error_set(err, GM_INTERRUPTED, "stopped");
 		else
-			rc = go_round(&sync, round == ROUNDS - 1, err);
+			rc = go_round(&sync, round >= ROUNDS - 1 || gm_clock_steady_us() - start_us >= rounds_us, err);
 	}
 	for (size_t i = 0; i < sync.count; i++) {
 		count_outcome(result, sync.works[i].outcome);

@@ -7,6 +7,18 @@
 
 /* --- Drop --------------------------------------------------------------------------------------------------------- */
 
+static enum gm_code drop_entry(const struct gm_catalog_env *env, struct gm_work *work, const char *location,
+                               struct gm_catalog_result *result, struct gm_error *err)
+{
+	enum gm_code rc = gm_glue_get_table(env->glue, work->name, &work->found, err);
+	if (rc == GM_NOT_FOUND) return GM_OK;
+	if (rc == GM_OK) rc = gm_merge_check(work->found, location, err);
+	if (rc == GM_OK) rc = gm_glue_delete_table(env->glue, work->name, err);
+	result->dropped += rc == GM_OK;
+	if (rc != GM_OK && rc != GM_NOMEM && rc != GM_INTERRUPTED) gm_work_name_error(work, env->job, err);
+	return rc;
+}
+
 enum gm_code gm_catalog_drop_on(const struct gm_catalog_env *env, struct gm_catalog_result *result,
                                 struct gm_error *err)
 {
@@ -16,16 +28,7 @@ enum gm_code gm_catalog_drop_on(const struct gm_catalog_env *env, struct gm_cata
 	GM_TRY(gm_work_list(env->job, works, &count, err));
 	/* Of a table whose log cannot be read the location is known all the same. */
 	enum gm_code rc = gm_shape_read(env->job, NULL, false, env->log_bytes, &shape, err);
-	for (size_t i = 0; rc == GM_OK && i < count; i++) {
-		rc = gm_glue_get_table(env->glue, works[i].name, &works[i].found, err);
-		if (rc == GM_NOT_FOUND) {
-			rc = GM_OK;
-			continue;
-		}
-		if (rc == GM_OK) rc = gm_merge_check(works[i].found, shape.location, err);
-		if (rc == GM_OK) rc = gm_glue_delete_table(env->glue, works[i].name, err);
-		if (rc == GM_OK) result->dropped++;
-	}
+	for (size_t i = 0; rc == GM_OK && i < count; i++) rc = drop_entry(env, &works[i], shape.location, result, err);
 	for (size_t i = 0; i < count; i++) gm_work_release(&works[i]);
 	gm_shape_release(&shape);
 	return rc;

@@ -56,7 +56,14 @@ static enum gm_code find_partitions(struct gm_work *work, const struct gm_catalo
 	return gm_registered_read(env->glue, work->found, &work->registered, err);
 }
 
-enum gm_code gm_work_find(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err)
+void gm_work_name_error(const struct gm_work *work, const struct gm_job *job, struct gm_error *err)
+{
+	char name[sizeof err->object];
+	int n = snprintf(name, sizeof name, "%s.%s", job->table.database, work->name);
+	if (n > 0) (void)gm_error_object(err, err->code, name, strlen(name));
+}
+
+static enum gm_code find(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err)
 {
 	gm_work_release(work);
 	enum gm_code rc = gm_glue_get_table(env->glue, work->name, &work->found, err);
@@ -67,4 +74,11 @@ enum gm_code gm_work_find(struct gm_work *work, const struct gm_catalog_env *env
 		GM_FAIL(err, GM_CORRUPT, "the catalog's answer makes no sense: VersionId has %zu bytes", strlen(version));
 	if (version != NULL) (void)snprintf(work->version, sizeof work->version, "%s", version);
 	return find_partitions(work, env, err);
+}
+
+enum gm_code gm_work_find(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err)
+{
+	enum gm_code rc = find(work, env, err);
+	if (rc != GM_OK && rc != GM_NOMEM && rc != GM_INTERRUPTED) gm_work_name_error(work, env->job, err);
+	return rc;
 }

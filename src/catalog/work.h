@@ -25,7 +25,9 @@ struct gm_work {
 enum gm_code gm_work_list(const struct gm_job *job, struct gm_work works[GM_WORK_ENTRIES], size_t *count,
                           struct gm_error *err) GM_CHECK;
 void gm_work_release(struct gm_work *work); /* what was found */
-/* Asks Glue for the entry, and for what is registered with it, in place of what was found before. */
+/* Puts the entry's name before an error, as what it is about. */
+void gm_work_name_error(const struct gm_work *work, const struct gm_job *job, struct gm_error *err);
+/* Asks Glue for the entry, and for what is registered with it, in place of what was found before. Errors name it. */
 enum gm_code gm_work_find(struct gm_work *work, const struct gm_catalog_env *env, struct gm_error *err) GM_CHECK;
 
 #endif

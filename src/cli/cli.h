@@ -288,6 +288,8 @@ bool gm_cli_report_error_json(FILE *out, const struct gm_error *err);
 /* The files by their partitions, for people. */
 void gm_cli_print_partitions(FILE *out, const struct gm_run_result *result);
 void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *catalog);
+/* To stderr, if the run could not bring its catalog up to date: for who asked for no notices. */
+void gm_cli_warn_catalog(const struct gm_run_result *result, const char *job);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
 
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */

@@ -53,6 +53,7 @@ static int commit(const struct options *o, const char *path)
 	                                 .context = &progress};
 	enum gm_code code = gm_run_commit(job, &options, o->plan, &step, &result, &err);
 	bool reported = true;
+	if (o->quiet) gm_cli_warn_catalog(&result, path);
 	if (code != GM_OK) gm_cli_print_error(&err);
 	if (o->json)
 		reported = gm_cli_json_print(stdout, gm_cli_json_step(&result, o->plan, step, code != GM_OK ? &err : NULL));

@@ -61,6 +61,7 @@ static int replay(const struct options *o, const char *path)
 	if (status != GM_CLI_GO_ON) return status;
 	enum gm_code code = run(o, job, &result, &err);
 	bool reported = true;
+	if (o->quiet) gm_cli_warn_catalog(&result, path);
 	if (code != GM_OK) gm_cli_print_error(&err);
 	if (o->json)
 		reported = gm_cli_report_json(stdout, &result, code != GM_OK ? &err : NULL);

@@ -101,6 +101,7 @@ int gm_cli_run(const struct gm_cli_command *command, char **arguments)
 		if (code == GM_OK) {
 			code = run(&o, job, &result, &err);
 			status = gm_cli_status_of(code);
+			if (o.quiet) gm_cli_warn_catalog(&result, path);
 		}
 		if (code != GM_OK) gm_cli_print_error(&err);
 		bool reported = report(&o, &result, code != GM_OK ? &err : NULL);

@@ -419,6 +419,16 @@ void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *c)
 	        gm_cli_count(n[1], c->retries));
 }
 
+/* Said even to those who want to hear of nothing but errors. */
+void gm_cli_warn_catalog(const struct gm_run_result *result, const char *job)
+{
+	if (result->catalog.state != GM_CATALOG_FAILED) return;
+	gm_cli_print_error(&result->catalog_error);
+	fputs("  hint: the table is as it should be, and the next run tries again; at once: gristmill catalog ", stderr);
+	gm_cli_print_safe(stderr, job, strlen(job));
+	fputs(" sync\n", stderr);
+}
+
 static void print_summary(FILE *out, const struct gm_run_result *result, bool dry_run)
 {
 	char n[4][GM_CLI_NUMBER_BYTES];

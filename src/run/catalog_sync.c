@@ -41,7 +41,7 @@ static enum gm_code open_visit(struct visit *visit, const struct gm_job *job, co
 	const struct gm_run_options run = {.memory_bytes = visit->options.memory_bytes};
 	GM_TRY(check_job(job, err));
 	GM_TRY(gm_env_open(&visit->opened, job, &run, 0, err));
-	GM_TRY(gm_glue_open(job, &visit->glue, err));
+	GM_TRY(gm_glue_open(job, visit->options.stop, &visit->glue, err));
 	visit->env = (struct gm_catalog_env){.job = job,
 	                                     .glue = visit->glue,
 	                                     .table = visit->opened.env.table,
@@ -122,7 +122,7 @@ static enum gm_code sync_after(const struct gm_job *job, const struct gm_run_env
 	uint64_t memory = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes;
 	struct gm_catalog_env work = {
 	    .job = job, .table = env->table, .log_bytes = (size_t)(memory / LOG_SHARE), .options = &catalog};
-	GM_TRY(gm_glue_open(job, &work.glue, err));
+	GM_TRY(gm_glue_open(job, options->stop, &work.glue, err));
 	enum gm_code rc = gm_catalog_sync_on(&work, result, err);
 	gm_glue_counts(work.glue, &result->requests, &result->retries);
 	gm_glue_close(work.glue);

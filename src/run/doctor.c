@@ -139,7 +139,7 @@ static enum gm_code look_at_catalog(struct visit *visit, const struct gm_job *jo
 		tell(visit, GM_HEALTH_HINT, "table", "the table lies in a directory: the catalog is told nothing of it", "");
 		return GM_OK;
 	}
-	enum gm_code rc = gm_glue_open(job, &glue, err);
+	enum gm_code rc = gm_glue_open(job, NULL, &glue, err);
 	if (rc == GM_NOMEM) return rc;
 	if (rc != GM_OK) {
 		tell(visit, GM_HEALTH_FAULT, "open", err->message, err->hint);

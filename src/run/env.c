@@ -1,4 +1,5 @@
 /* env.c - what a call of the public interface works with: the job's stores, a clock, a place for spill files. */
+#include "base/clock.h"
 #include "run/runner.h"
 
 #include <errno.h>
@@ -47,12 +48,10 @@ static enum gm_code check_apart(const struct gm_job *job, struct gm_error *err)
 	return gm_error_object(err, GM_USAGE, job->table.location, strlen(job->table.location));
 }
 
-int64_t gm_env_wall_clock_us(void *context)
+int64_t gm_env_wall_clock_us(void *unused)
 {
-	struct timespec now;
-	(void)context;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	(void)unused;
+	return gm_clock_wall_us();
 }
 
 /* --- Stores ------------------------------------------------------------------------------------------------------- */
@@ -101,7 +100,7 @@ enum gm_code gm_env_open_store(const char *location, const struct gm_job_access 
 	                                       .single_writer = access->single_writer,
 	                                       .path_style = styles[access->path_style],
 	                                       .timeout_us = access->timeout_us,
-	                                       .stop = options != NULL ? options->stop : NULL,
+	                                       .leaving = options != NULL ? options->stop : NULL,
 	                                       .memory_bytes = store_share(options),
 	                                       .scratch = scratch_of(options)};
 	return gm_store_open(location, &store, create, out, err);

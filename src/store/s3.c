@@ -298,7 +298,7 @@ static enum gm_code connect_to(struct gm_s3 *s3, const struct gm_store_options *
 	                                   .http = connection->http,
 	                                   .provider = connection->provider,
 	                                   .max_attempts = connection->max_attempts,
-	                                   .stop = options->stop};
+	                                   .leaving = options->leaving};
 	return gm_client_new(&client, &s3->client, err);
 }
 

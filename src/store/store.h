@@ -67,7 +67,7 @@ struct gm_store_options {
 	int path_style;     /* 1, 0; -1: not said */
 	int64_t timeout_us; /* of one request without progress; 0: the store's own */
 	/* May be NULL, else lives longer than the store; not 0: a service that does not answer is not asked again. */
-	const volatile int *stop;
+	const volatile int *leaving;
 	uint64_t memory_bytes; /* for read-ahead and what is staged; 0: 32 MiB */
 	const char *scratch;   /* a folder for what does not fit into memory; NULL: none */
 };

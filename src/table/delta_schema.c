@@ -100,6 +100,14 @@ static enum gm_code find_field(json_t *fields, const char *name, json_t **out, s
 	return GM_OK;
 }
 
+/* A type as job files write it, where they know it. */
+static const char *name_for_people(const char *name)
+{
+	for (int type = GM_TYPE_BOOLEAN; type <= GM_TYPE_TIMESTAMP; type++)
+		if (strcmp(name, type_name((enum gm_type)type)) == 0) return gm_type_name((enum gm_type)type);
+	return name;
+}
+
 static enum gm_code check_type(const json_t *field, const struct gm_delta_field *wanted, struct gm_error *err)
 {
 	const json_t *type = json_object_get(field, "type");
@@ -107,7 +115,8 @@ static enum gm_code check_type(const json_t *field, const struct gm_delta_field 
 	                                        : json_string_value(json_object_get(type, "type")); /* "array", ... */
 	if (name != NULL && strcmp(name, type_name(wanted->type)) == 0) return GM_OK;
 	(void)gm_error_set(err, GM_UNSUPPORTED, "the column \"%.100s\" is %.100s in the table and %s in the job",
-	                   wanted->name, name != NULL ? name : "of no known type", type_name(wanted->type));
+	                   wanted->name, name != NULL ? name_for_people(name) : "of no known type",
+	                   gm_type_name(wanted->type));
 	return gm_error_hint(err, GM_UNSUPPORTED, "write to another table, or give the column another name");
 }
 

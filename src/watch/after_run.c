@@ -1,22 +1,14 @@
 /* after_run.c - what is done about a run that has ended, for whoever calls gm_run. */
+#include "base/clock.h"
 #include "job/job.h"
 #include "watch/hook.h"
 #include "watch/metrics.h"
-
-#include <time.h>
-
-static int64_t wall_clock_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 enum gm_code gm_metrics_write(const struct gm_job *job, const struct gm_run_result *result, enum gm_code code,
                               const char *path, struct gm_error *err)
 {
 	struct gm_metrics *metrics;
-	int64_t now_us = wall_clock_us();
+	int64_t now_us = gm_clock_wall_us();
 	GM_TRY(gm_metrics_new(job->id, now_us, &metrics, err));
 	gm_metrics_end_run(metrics, result, code, now_us - (int64_t)(result->seconds * 1e6), now_us);
 	enum gm_code rc = gm_metrics_write_file(metrics, now_us, path, err);

@@ -1,17 +1,16 @@
 /* hook.c - runs the user's command when a run has failed.
  *
  * What happened is told by the environment alone: in the arguments it would be seen by every user of the machine, and a
- * message with quotes in it would be code. The shell is started by posix_spawn, which threads do not mind. */
+ * message with quotes in it would be code. */
 #include "watch/hook.h"
 
 #include "base/arena.h"
+#include "base/child.h"
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -74,54 +73,17 @@ static char **make_environment(struct gm_arena *arena, const struct gm_hook_even
 
 /* --- The process -------------------------------------------------------------------------------------------------- */
 
-/* Its output must not mix with what we print on standard output, which may be one JSON object. */
-static int set_files(posix_spawn_file_actions_t *files)
-{
-	int failed = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (failed == 0) failed = posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO);
-	if (failed == 0) failed = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	return failed;
-}
-
-/* Signals as a program expects to find them, whatever the process has made of its own. */
-static int set_signals(posix_spawnattr_t *attributes)
-{
-	sigset_t none, all;
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	int failed = posix_spawnattr_setsigmask(attributes, &none);
-	if (failed == 0) failed = posix_spawnattr_setsigdefault(attributes, &all);
-	if (failed == 0) failed = posix_spawnattr_setpgroup(attributes, 0);
-	if (failed == 0)
-		failed = posix_spawnattr_setflags(attributes,
-		                                  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	return failed;
-}
-
-/* errno's value; 0: it runs. */
+/* errno's value; 0: it runs. Its output must not mix with what we print on standard output, which may be one JSON
+ * object. */
 static int spawn(struct hook *hook, const char *command, char *const *environment)
 {
 	char *arguments[] = {(char[]){"sh"}, (char[]){"-c"}, (char *)(uintptr_t)command, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int failed = posix_spawn_file_actions_init(&files);
-	if (failed != 0) return failed;
-	failed = posix_spawnattr_init(&attributes);
-	if (failed == 0) {
-		failed = set_files(&files);
-		if (failed == 0) failed = set_signals(&attributes);
-		if (failed == 0) failed = posix_spawn(&hook->child, "/bin/sh", &files, &attributes, arguments, environment);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&files);
-	return failed;
-}
-
-static int64_t steady_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
+	const struct gm_child_options child = {.program = "/bin/sh",
+	                                       .arguments = arguments,
+	                                       .environment = environment,
+	                                       .output = STDERR_FILENO,
+	                                       .errors = STDERR_FILENO};
+	return gm_child_start(&child, &hook->child);
 }
 
 static bool asked_to_stop(const struct hook *hook)
@@ -129,35 +91,17 @@ static bool asked_to_stop(const struct hook *hook)
 	return hook->stop != NULL && *hook->stop != 0;
 }
 
-/* Has it ended? Then *status is what waitpid says, 0 if somebody else has waited for it: a process that ignores SIGCHLD
- * never learns it. */
-static bool has_ended(const struct hook *hook, int *status)
-{
-	pid_t ended = waitpid(hook->child, status, WNOHANG);
-	if (ended == hook->child) return true;
-	if (ended == 0 || errno == EINTR) return false;
-	*status = 0;
-	return true;
-}
-
 /* Until it ends, its time is over, or we are to stop; false: one of the latter. */
 static bool wait_for_end(const struct hook *hook, int *status)
 {
-	int64_t until_us = steady_us() + GM_HOOK_SECONDS_MAX * GM_US_PER_SECOND;
+	int64_t until_us = gm_clock_steady_us() + GM_HOOK_SECONDS_MAX * GM_US_PER_SECOND;
 	struct timespec pause = {.tv_nsec = 1000000};
-	while (!has_ended(hook, status)) {
-		if (asked_to_stop(hook) || steady_us() >= until_us) return false;
+	while (!gm_child_has_ended(hook->child, status)) {
+		if (asked_to_stop(hook) || gm_clock_steady_us() >= until_us) return false;
 		(void)nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 50000000) pause.tv_nsec *= 2;
 	}
 	return true;
-}
-
-static void kill_all(const struct hook *hook)
-{
-	int status;
-	(void)kill(-hook->child, SIGKILL);
-	while (waitpid(hook->child, &status, 0) < 0 && errno == EINTR) continue;
 }
 
 static enum gm_code judge(const struct hook *hook, int status)
@@ -181,7 +125,7 @@ enum gm_code gm_hook_run(const char *command, const struct gm_hook_event *event,
 	gm_arena_release(&arena);
 	if (failed != 0) return gm_error_errno(err, failed, "", "running the command on failure");
 	if (wait_for_end(&hook, &status)) return judge(&hook, status);
-	kill_all(&hook);
+	gm_child_kill(hook.child);
 	if (asked_to_stop(&hook)) GM_FAIL(err, GM_INTERRUPTED, "stopped while the command on failure ran; it was killed");
 	GM_FAIL(err, GM_IO, "the command on failure did not end within %d s and was killed", GM_HOOK_SECONDS_MAX);
 }

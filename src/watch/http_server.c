@@ -6,6 +6,7 @@
  * as it is there, so it is never the oldest for long. */
 #include "watch/http_server.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <arpa/inet.h>
@@ -240,13 +241,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
-static int64_t steady_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
 static void on_connection(void *context, struct MHD_Connection *connection, void **mine,
                           enum MHD_ConnectionNotificationCode what)
 {
@@ -262,7 +256,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	size_t i = 0;
 	while (i < CONNECTIONS_MAX && server->connections[i].socket >= 0) i++;
 	if (info == NULL || i == CONNECTIONS_MAX) return;
-	server->connections[i] = (struct connection){.socket = info->connect_fd, .since_us = steady_us()};
+	server->connections[i] = (struct connection){.socket = info->connect_fd, .since_us = gm_clock_steady_us()};
 	server->count++;
 	*mine = &server->connections[i];
 }
@@ -288,7 +282,7 @@ static struct connection *oldest(struct gm_http_server *server)
 static void sweep(struct gm_http_server *server)
 {
 	size_t closing = 0;
-	int64_t since_us = steady_us() - AGE_SECONDS_MAX * GM_US_PER_SECOND;
+	int64_t since_us = gm_clock_steady_us() - AGE_SECONDS_MAX * GM_US_PER_SECOND;
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		struct connection *at = &server->connections[i];
 		if (at->socket >= 0 && !at->closing && at->since_us < since_us) shut(at);

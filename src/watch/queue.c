@@ -18,6 +18,7 @@
  * numbers and receipts stay what they are while it asks; whoever runs the job changes their states. */
 #include "watch/queue.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 #include "store/store.h"
 #include "watch/aside.h"
@@ -64,18 +65,6 @@ struct gm_queue {
 	uint64_t retries; /* told so far */
 	int64_t leave_us; /* when to be gone; 0: nobody has said so */
 };
-
-static int64_t time_by(clockid_t clock)
-{
-	struct timespec now;
-	(void)clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
-static int64_t now_us(void)
-{
-	return time_by(CLOCK_MONOTONIC);
-}
 
 /* --- Talking ------------------------------------------------------------------------------------------------------ */
 
@@ -140,11 +129,11 @@ static void note(struct gm_queue *queue, enum gm_metrics_request kind, enum gm_c
 	}
 	if (queue->trouble == 0) {
 		tell(queue, "the queue is out of reach, and is tried again: %s", err->message);
-		note_silence(queue, now_us());
+		note_silence(queue, gm_clock_steady_us());
 	}
 	int64_t seconds = queue->trouble < 6 ? INT64_C(1) << queue->trouble : TROUBLE_SECONDS_MAX;
 	queue->trouble++;
-	queue->calm_us = now_us() + seconds * GM_US_PER_SECOND;
+	queue->calm_us = gm_clock_steady_us() + seconds * GM_US_PER_SECOND;
 }
 
 /* --- What came ---------------------------------------------------------------------------------------------------- */
@@ -167,7 +156,7 @@ static bool is_ending(struct gm_queue *queue)
 static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *message, const char *why)
 {
 	struct gm_error err;
-	if (now_us() < queue->aside_us || is_ending(queue)) return false;
+	if (gm_clock_steady_us() < queue->aside_us || is_ending(queue)) return false;
 	enum gm_code rc = gm_aside_put(queue->aside, message, why, &err);
 	if (rc == GM_OK) {
 		count(queue, &(struct gm_metrics_queue){.poison = 1});
@@ -176,7 +165,7 @@ static bool keep_aside(struct gm_queue *queue, const struct gm_sqs_message *mess
 		tell(queue, "message %.100s stays in the queue (%s): %s", message->id, why, err.message);
 		queue->aside_told = true; /* once: such messages come back for as long as the queue keeps them */
 	}
-	if (rc != GM_OK && rc != GM_VALUE) queue->aside_us = now_us() + ASIDE_SECONDS * GM_US_PER_SECOND;
+	if (rc != GM_OK && rc != GM_VALUE) queue->aside_us = gm_clock_steady_us() + ASIDE_SECONDS * GM_US_PER_SECOND;
 	return rc == GM_OK;
 }
 
@@ -190,10 +179,10 @@ static enum gm_code take_message(void *context, const struct gm_sqs_message *mes
 	struct gm_event event;
 	GM_TRY(gm_event_read(message->body, message->body_bytes, &scope, &event, err));
 	count(queue, &(struct gm_metrics_queue){.received = 1});
-	if (event.oldest_us == INT64_MAX) event.oldest_us = time_by(CLOCK_REALTIME);
+	if (event.oldest_us == INT64_MAX) event.oldest_us = gm_clock_wall_us();
 	if (event.kind == GM_EVENT_FOREIGN && !keep_aside(queue, message, event.why)) return GM_OK;
 	(void)pthread_mutex_lock(&queue->lock);
-	enum gm_code rc = gm_held_add(&queue->held, message, &event, now_us(), err);
+	enum gm_code rc = gm_held_add(&queue->held, message, &event, gm_clock_steady_us(), err);
 	(void)pthread_mutex_unlock(&queue->lock);
 	if (rc == GM_OK && event.kind == GM_EVENT_NEW) wake(queue);
 	return rc == GM_VALUE ? GM_OK : rc; /* what cannot be held comes back */
@@ -214,7 +203,7 @@ typedef void take_fn(const struct gm_held *held, size_t from, struct gm_held_bat
 
 static bool is_over(const struct gm_queue *queue)
 {
-	return queue->leave_us != 0 && now_us() >= queue->leave_us;
+	return queue->leave_us != 0 && gm_clock_steady_us() >= queue->leave_us;
 }
 
 /* Deletes, or lets go of, all that `take` gives, once each; false when the service failed, or it is time to leave. */
@@ -248,7 +237,7 @@ static void hide_longer(struct gm_queue *queue)
 	struct gm_held_batch batch;
 	enum gm_sqs_fate fates[GM_SQS_BATCH];
 	struct gm_error err;
-	int64_t before_us = now_us() - queue->visibility_seconds * GM_US_PER_SECOND / 3;
+	int64_t before_us = gm_clock_steady_us() - queue->visibility_seconds * GM_US_PER_SECOND / 3;
 	for (size_t from = 0;; from = batch.at[batch.count - 1] + 1) {
 		(void)pthread_mutex_lock(&queue->lock);
 		gm_held_take_due(&queue->held, from, before_us, &batch);
@@ -259,7 +248,7 @@ static void hide_longer(struct gm_queue *queue)
 		note(queue, GM_METRICS_REQUEST_SQS_EXTEND, rc, &err);
 		if (rc != GM_OK) return;
 		(void)pthread_mutex_lock(&queue->lock);
-		size_t hidden = gm_held_extended(&queue->held, &batch, fates, now_us());
+		size_t hidden = gm_held_extended(&queue->held, &batch, fates, gm_clock_steady_us());
 		(void)pthread_mutex_unlock(&queue->lock);
 		count(queue, &(struct gm_metrics_queue){.extended = hidden});
 	}
@@ -284,7 +273,7 @@ static bool is_stopping(struct gm_queue *queue, size_t *room)
 {
 	(void)pthread_mutex_lock(&queue->lock);
 	bool stopping = queue->stopping;
-	size_t gone = gm_held_expire(&queue->held, now_us());
+	size_t gone = gm_held_expire(&queue->held, gm_clock_steady_us());
 	*room = GM_HELD_MAX - queue->held.count;
 	(void)pthread_mutex_unlock(&queue->lock);
 	if (gone > 0) tell(queue, "%zu messages have waited for 12 hours, and come again", gone);
@@ -293,7 +282,7 @@ static bool is_stopping(struct gm_queue *queue, size_t *room)
 
 static void take_turn(struct gm_queue *queue, size_t room)
 {
-	int64_t wait_us = queue->calm_us - now_us();
+	int64_t wait_us = queue->calm_us - gm_clock_steady_us();
 	if (queue->trouble == 0 || wait_us <= 0) {
 		if (part_with(queue, gm_held_take_done, true)) hide_longer(queue);
 		if (room > 0 && (queue->trouble == 0 || wait_us <= 0)) receive(queue, room);
@@ -306,7 +295,7 @@ static void take_turn(struct gm_queue *queue, size_t room)
 static void leave(struct gm_queue *queue)
 {
 	bool done = queue->trouble > 1;
-	queue->leave_us = now_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
+	queue->leave_us = gm_clock_steady_us() + LEAVE_SECONDS * GM_US_PER_SECOND;
 	for (int round = 0; round < 3 && !done && !is_over(queue); round++) {
 		done = part_with(queue, gm_held_take_done, true) && part_with(queue, gm_held_take_undone, false);
 		done = done && queue->held.count == 0;
@@ -419,7 +408,7 @@ void gm_queue_told(struct gm_queue *queue, struct gm_told *told, struct gm_held_
 int64_t gm_queue_silence(struct gm_queue *queue)
 {
 	(void)pthread_mutex_lock(&queue->lock);
-	int64_t us = queue->silent_us != 0 ? now_us() - queue->silent_us : 0;
+	int64_t us = queue->silent_us != 0 ? gm_clock_steady_us() - queue->silent_us : 0;
 	(void)pthread_mutex_unlock(&queue->lock);
 	return us;
 }

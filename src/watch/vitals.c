@@ -1,23 +1,16 @@
 #include "watch/vitals.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
-
-static int64_t now_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
 
 void gm_vitals_init(struct gm_vitals *vitals, int64_t every_us)
 {
 	int64_t least_us = GM_VITALS_SECONDS_MIN * GM_US_PER_SECOND;
-	*vitals =
-	    (struct gm_vitals){.patience_us = 2 * every_us > least_us ? 2 * every_us : least_us, .success_us = now_us()};
+	*vitals = (struct gm_vitals){.patience_us = 2 * every_us > least_us ? 2 * every_us : least_us,
+	                             .success_us = gm_clock_steady_us()};
 	(void)pthread_mutex_init(&vitals->lock, NULL);
 }
 
@@ -33,7 +26,7 @@ uint64_t gm_vitals_ended(struct gm_vitals *vitals, const struct gm_error *failed
 	if (failed == NULL) {
 		vitals->failures = 0;
 		vitals->hopeless = false;
-		vitals->success_us = now_us();
+		vitals->success_us = gm_clock_steady_us();
 	} else {
 		vitals->failures++;
 		vitals->hopeless = failed->code == GM_QUARANTINE;
@@ -46,7 +39,7 @@ uint64_t gm_vitals_ended(struct gm_vitals *vitals, const struct gm_error *failed
 void gm_vitals_moved(struct gm_vitals *vitals, uint64_t done)
 {
 	(void)pthread_mutex_lock(&vitals->lock);
-	if (done > vitals->moved) vitals->success_us = now_us();
+	if (done > vitals->moved) vitals->success_us = gm_clock_steady_us();
 	vitals->moved = done;
 	(void)pthread_mutex_unlock(&vitals->lock);
 }
@@ -55,7 +48,7 @@ bool gm_vitals_check(void *context, char why[GM_HTTP_WHY_BYTES])
 {
 	struct gm_vitals *vitals = context;
 	(void)pthread_mutex_lock(&vitals->lock);
-	int64_t without_us = now_us() - vitals->success_us;
+	int64_t without_us = gm_clock_steady_us() - vitals->success_us;
 	bool failing = vitals->failures >= GM_VITALS_FAILURES || vitals->hopeless, late = without_us > vitals->patience_us;
 	if (failing && vitals->failures == 1)
 		(void)snprintf(why, GM_HTTP_WHY_BYTES, "the last run failed: %s", vitals->why);

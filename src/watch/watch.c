@@ -16,6 +16,7 @@
 #include "watch/vitals.h"
 
 #include "base/io.h"
+#include "base/clock.h"
 #include "base/time.h"
 #include "run/run.h"
 #include "store/store.h"
@@ -63,18 +64,6 @@ struct watch {
 	int64_t success_us;  /* of a run, or the start; by the wall clock */
 };
 
-static int64_t time_by(clockid_t clock)
-{
-	struct timespec now;
-	(void)clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * GM_US_PER_SECOND + now.tv_nsec / 1000;
-}
-
-static int64_t now_us(void)
-{
-	return time_by(CLOCK_MONOTONIC);
-}
-
 static bool is_stopping(const struct watch *watch)
 {
 	return watch->stop != NULL && *watch->stop != 0;
@@ -96,7 +85,7 @@ static void get_ready(struct watch *watch)
 
 static void give_sign_of_life(struct watch *watch)
 {
-	int64_t now = now_us();
+	int64_t now = gm_clock_steady_us();
 	if (!watch->ready && now - watch->extended_us >= EXTEND_SECONDS * GM_US_PER_SECOND / 3) {
 		watch->extended_us = now;
 		gm_notify_extend(&watch->notify, EXTEND_SECONDS * GM_US_PER_SECOND);
@@ -117,7 +106,7 @@ static void tell_queue(struct watch *watch)
 static struct gm_told told_of(struct watch *watch, struct gm_held_undone *undone, int64_t *until_us)
 {
 	struct gm_told told = {.objects = 0};
-	int64_t now = now_us();
+	int64_t now = gm_clock_steady_us();
 	*undone = (struct gm_held_undone){.oldest_us = INT64_MAX};
 	*until_us = INT64_MAX;
 	if (watch->queue != NULL) gm_queue_told(watch->queue, &told, undone);
@@ -125,7 +114,7 @@ static struct gm_told told_of(struct watch *watch, struct gm_held_undone *undone
 	if (watch->folder != NULL) gm_folder_told(watch->folder, now, &told, until_us);
 	if (watch->folder_moved && told.objects == 0) told = (struct gm_told){.objects = 1, .first_us = now, .quiet = true};
 	undone->objects = told.objects;
-	if (told.objects > 0) undone->oldest_us = time_by(CLOCK_REALTIME) - (now - told.first_us);
+	if (told.objects > 0) undone->oldest_us = gm_clock_wall_us() - (now - told.first_us);
 	return told;
 }
 
@@ -236,8 +225,8 @@ static void end(struct watch *watch, struct gm_watch_run *run)
 	                                                      : GM_RUN_FAILED;
 	if (watch->queue != NULL) gm_queue_end(watch->queue, failed == NULL);
 	run->failures = gm_vitals_ended(&watch->vitals, failed) + (failed != NULL);
-	run->retry_seconds = (double)gm_schedule_ended(&watch->schedule, how, now_us()) / GM_US_PER_SECOND;
-	if (failed == NULL) watch->success_us = time_by(CLOCK_REALTIME);
+	run->retry_seconds = (double)gm_schedule_ended(&watch->schedule, how, gm_clock_steady_us()) / GM_US_PER_SECOND;
+	if (failed == NULL) watch->success_us = gm_clock_wall_us();
 	tell_lag(watch);
 	tell_run(watch, run);
 	if (failed != NULL) run_hook(watch, run->result, failed);
@@ -251,9 +240,9 @@ static enum gm_code run_once(struct watch *watch, enum gm_wake wake, struct gm_e
 	struct gm_error failed;
 	bool first = !watch->schedule.started;
 	begin(watch, reason);
-	int64_t started_us = time_by(CLOCK_REALTIME);
+	int64_t started_us = gm_clock_wall_us();
 	enum gm_code rc = gm_run(watch->job, &watch->run, &result, &failed);
-	gm_metrics_end_run(watch->metrics, &result, rc, started_us, time_by(CLOCK_REALTIME));
+	gm_metrics_end_run(watch->metrics, &result, rc, started_us, gm_clock_wall_us());
 	bool fatal = first && (rc == GM_USAGE || rc == GM_JOB);
 	if (fatal && err != NULL) *err = failed;
 	if ((rc == GM_INTERRUPTED || rc == GM_TRANSIENT) && is_stopping(watch)) {
@@ -276,7 +265,7 @@ static void look_for_folder(struct watch *watch)
 	open_folder(watch);
 	if (watch->folder == NULL) return;
 	watch->folder_moved = true;
-	gm_schedule_hurry(&watch->schedule, now_us() + GM_FOLDER_SETTLE_SECONDS * GM_US_PER_SECOND);
+	gm_schedule_hurry(&watch->schedule, gm_clock_steady_us() + GM_FOLDER_SETTLE_SECONDS * GM_US_PER_SECOND);
 }
 
 static void read_folder(struct watch *watch)
@@ -286,7 +275,7 @@ static void read_folder(struct watch *watch)
 		look_for_folder(watch);
 		return;
 	}
-	if (gm_folder_read(watch->folder, now_us(), &err) != GM_OK) {
+	if (gm_folder_read(watch->folder, gm_clock_steady_us(), &err) != GM_OK) {
 		gm_folder_close(watch->folder);
 		watch->folder = NULL;
 		watch->folder_moved = true;
@@ -299,7 +288,7 @@ static void read_folder(struct watch *watch)
 /* Until something is told, or the time has come, or it is time to look for signals. */
 static void wait_until(struct watch *watch, int64_t until_us)
 {
-	int64_t us = until_us - now_us();
+	int64_t us = until_us - gm_clock_steady_us();
 	int ms = us <= 0 ? 0 : us >= TICK_MS * INT64_C(1000) ? TICK_MS : (int)(us / 1000) + 1;
 	struct pollfd files[2] = {{.fd = watch->wake, .events = POLLIN}, {.fd = -1}};
 	if (watch->folder != NULL) files[1] = (struct pollfd){.fd = gm_folder_fd(watch->folder), .events = POLLIN};
@@ -320,7 +309,7 @@ static enum gm_code watch_on(struct watch *watch, struct gm_error *err)
 		read_folder(watch);
 		tell_queue(watch);
 		struct gm_told told = told_of(watch, &undone, &quiet_us);
-		enum gm_wake wake = gm_schedule_look(&watch->schedule, &told, now_us(), &until_us);
+		enum gm_wake wake = gm_schedule_look(&watch->schedule, &told, gm_clock_steady_us(), &until_us);
 		if (wake != GM_WAKE_NOT) {
 			GM_TRY(run_once(watch, wake, err));
 			continue;
@@ -339,7 +328,7 @@ static enum gm_code watch_on(struct watch *watch, struct gm_error *err)
 static enum gm_code render(void *context, struct gm_buf *page, struct gm_error *err)
 {
 	const struct watch *watch = context;
-	return gm_metrics_render(watch->metrics, GM_METRICS_SERVED, time_by(CLOCK_REALTIME), page, err);
+	return gm_metrics_render(watch->metrics, GM_METRICS_SERVED, gm_clock_wall_us(), page, err);
 }
 
 static bool is_well(void *context, char why[GM_HTTP_WHY_BYTES])
@@ -381,7 +370,7 @@ static enum gm_code serve_metrics(struct watch *watch, struct gm_error *err)
 static uint64_t make_seed(void)
 {
 	char hex[33];
-	uint64_t seed = (uint64_t)now_us() ^ (uint64_t)getpid() << 40;
+	uint64_t seed = (uint64_t)gm_clock_steady_us() ^ (uint64_t)getpid() << 40;
 	return gm_io_random_hex(hex) ? seed ^ strtoull(hex + 16, NULL, 16) : seed;
 }
 
@@ -403,7 +392,7 @@ static enum gm_code open_all(struct watch *watch, struct gm_error *err)
 	watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (watch->wake < 0) return gm_error_errno(err, errno, "", "making an event counter");
 	GM_TRY(gm_notify_open(&watch->notify, err));
-	GM_TRY(gm_metrics_new(job->id, time_by(CLOCK_REALTIME), &watch->metrics, err));
+	GM_TRY(gm_metrics_new(job->id, gm_clock_wall_us(), &watch->metrics, err));
 	gm_schedule_init(&watch->schedule, watch->every_us, (uint64_t)job->watch.batch_objects, job->watch.batch_bytes,
 	                 job->watch.batch_age_us, make_seed());
 	GM_TRY(open_queue(watch, err));
@@ -434,7 +423,7 @@ enum gm_code gm_watch(const struct gm_job *job, const struct gm_watch_options *o
 	                      .every_us = options->every_us != 0 ? options->every_us : job->watch.every_us,
 	                      .wake = -1,
 	                      .notify = {.socket = -1},
-	                      .success_us = time_by(CLOCK_REALTIME)};
+	                      .success_us = gm_clock_wall_us()};
 	if (watch.every_us == 0) watch.every_us = watch.queue_url != NULL ? every_with_queue_us : every_alone_us;
 	watch.run.progress = on_progress;
 	watch.run.notice = on_notice;

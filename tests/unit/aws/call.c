@@ -22,7 +22,7 @@ struct scene {
 	const char *env[8][2];
 	struct gm_call *call;
 	struct gm_call_response *response;
-	int moves, stop;
+	int moves, leaving;
 };
 
 static const char *get_env(void *context, const char *name)
@@ -48,6 +48,10 @@ static enum gm_code move(void *context, const char *region, char endpoint[GM_END
 	return GM_OK;
 }
 
+/* What the next client is to have besides. */
+static int64_t patience_us;
+static volatile int stop;
+
 static enum gm_code open_client(struct scene *scene, unsigned attempts, struct gm_error *err)
 {
 	const struct gm_aws_config_options files = {.env = get_env, .env_context = scene};
@@ -64,7 +68,9 @@ static enum gm_code open_client(struct scene *scene, unsigned attempts, struct g
 	                                          .provider = scene->provider,
 	                                          .max_attempts = attempts,
 	                                          .retry_budget = 500,
-	                                          .stop = &scene->stop,
+	                                          .patience_us = patience_us,
+	                                          .stop = &stop,
+	                                          .leaving = &scene->leaving,
 	                                          .now_us = stopped_clock};
 	return gm_client_new(&options, &scene->client, err);
 }
@@ -258,7 +264,7 @@ static void broken_transfers_are_tried_again(void **state)
 static void silence_is_not_asked_again_at_the_end(void **state)
 {
 	struct scene *scene = *state;
-	scene->stop = 1;
+	scene->leaving = 1;
 	answer(&server, NULL, 500, "", "");
 	answer(&server, NULL, 200, "", "");
 	must(perform(scene, &put));
@@ -682,6 +688,49 @@ static void many_are_in_flight(void **state)
 	for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+/* --- Patience ----------------------------------------------------------------------------------------------------- */
+
+/* A call that is old is not begun again, however many attempts there may be. */
+static void patience_ends(void **state)
+{
+	struct scene *scene = *state;
+	close_client(scene);
+	patience_us = 200000;
+	must(open_client(scene, 8, &failure));
+	patience_us = 0;
+	answer(&server, NULL, 503, "", XML("SlowDown"))->times = 8;
+	must(perform(scene, &put));
+	assert_int_equal(scene->response->http.status, 503);
+	assert_in_range(scene->response->attempts, 1, 7); /* the delays double from half a second */
+	assert_int_equal(gm_call_fail(scene->response, "put the object", &failure), GM_TRANSIENT);
+}
+
+static void *stop_soon(void *unused)
+{
+	(void)unused;
+	server_await(&server, 1);
+	stop = 1;
+	return NULL;
+}
+
+/* What is in flight is broken off long before it is seen to stand still, and nothing is begun again. */
+static void who_is_to_stop_waits_for_no_answer(void **state)
+{
+	struct scene *scene = *state;
+	pthread_t thread;
+	struct timespec start, now;
+	answer(&server, NULL, 200, "", "")->stalls = true;
+	(void)clock_gettime(CLOCK_MONOTONIC, &start);
+	assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+	enum gm_code rc = perform(scene, &put);
+	(void)pthread_join(thread, NULL);
+	stop = 0;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	assert_int_equal(rc, GM_INTERRUPTED);
+	assert_int_equal(asked(&server), 1);
+	assert_in_range(now.tv_sec - start.tv_sec, 0, 1); /* a stall is one of a second or two, thrice */
+}
+
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
 static void each_allocation_may_fail(void **state)
@@ -735,6 +784,8 @@ int main(void)
 	    TEST(hosts_are_made_of_endpoint_and_bucket),
 	    TEST(calls_are_ended_in_every_state),
 	    TEST(many_are_in_flight),
+	    TEST(patience_ends),
+	    TEST(who_is_to_stop_waits_for_no_answer),
 	    TEST(each_allocation_may_fail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,7 +275,7 @@ static void refusals_say_what_differs(void **state)
 	    {"StorageDescriptor", "{'Location': 's3://other/t/'}", "s3://other/t/", GM_USAGE},
 	    {"StorageDescriptor", "{'Location': 's3://lake/t', 'Columns': [{'Name': 'ID', 'Type': 'int'}]}",
 	     "'id' is 'int' in the catalog and 'bigint' in the table", GM_UNSUPPORTED},
-	    {"PartitionKeys", "[]", "partition column 1", GM_UNSUPPORTED},
+	    {"PartitionKeys", "[]", "has 0 partition columns and should have 3", GM_UNSUPPORTED},
 	    {"PartitionKeys", "[{'Name': 'year', 'Type': 'int'}]", "'year' 'int'", GM_UNSUPPORTED},
 	    {"PartitionKeys", "[{'Name': 'year', 'Type': 'string'}, {'Name': 'day', 'Type': 'date'}]", "'day' 'date'",
 	     GM_UNSUPPORTED},

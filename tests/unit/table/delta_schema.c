@@ -96,7 +96,8 @@ static void what_cannot_be_merged_is_refused_by_name(void **state)
 	(void)state;
 	static const struct gm_delta_field field = {"s", "", GM_TYPE_STRING};
 	static const char required[] = STRUCT("{\"name\":\"r\",\"type\":\"long\",\"nullable\":false,\"metadata\":{}}");
-	refuse_merge(STRUCT(FIELD("s", "\"long\"", "{}")), &field, GM_UNSUPPORTED, "\"s\" is long in the table and string");
+	refuse_merge(STRUCT(FIELD("s", "\"long\"", "{}")), &field, GM_UNSUPPORTED,
+	             "\"s\" is bigint in the table and string");
 	refuse_merge(STRUCT(FIELD("s", "{\"type\":\"map\"}", "{}")), &field, GM_UNSUPPORTED, "\"s\" is map in the table");
 	refuse_merge(STRUCT(FIELD("S", "\"string\"", "{}")), &field, GM_UNSUPPORTED, "differ in case alone");
 	refuse_merge(required, &field, GM_UNSUPPORTED, "\"r\" must not be null");
