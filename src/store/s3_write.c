@@ -10,7 +10,8 @@
 enum {
 	PUT_ROUNDS = 4,        /* of a put that is told EXISTS by a key that is gone when it is looked at */
 	REMOVE_AT_ONCE = 1000, /* DeleteObjects takes no more */
-	PROBE_KEYS = 4,        /* one after the other */
+	PROBE_KEYS = 4,        /* one after the other, */
+	PROBE_KEYS_MAX = 12,   /* and further ones where answers were lost */
 	PROBE_WRITERS = 8,
 	PROBE_BYTES = 64 * 1024,
 };
@@ -224,26 +225,30 @@ static enum gm_code end_writer(struct probe *probe, struct writer *writer, struc
 	return gm_s3_fail(probe->s3, response, probe->key, "put the object", err);
 }
 
-static enum gm_code judge(struct probe *probe, struct gm_error *err)
+/* The store keeps its word if one writer was told yes, and what is there is its object. Where nobody was told yes,
+ * because the winner's answer was lost, nothing is proven, but that it was not the store's fault: *sure false. */
+static enum gm_code judge(struct probe *probe, bool *sure, struct gm_error *err)
 {
 	struct gm_object_info info;
 	char etag[GM_S3_ETAG_BYTES], there[GM_S3_PUT_TOKEN_BYTES];
-	size_t winners = 0;
-	bool told = false;
+	const struct writer *winner = NULL;
+	bool unclear = false;
 	GM_TRY(gm_s3_head(probe->s3, probe->key, &info, etag, there, err));
 	for (size_t i = 0; i < PROBE_WRITERS; i++) {
-		struct writer *writer = &probe->writers[i];
-		bool is_there = strcmp(writer->token, there) == 0;
-		/* One whose answer was lost is told no by its next attempt. */
-		told |= is_there && (writer->won || writer->unclear);
-		winners += writer->won;
+		const struct writer *writer = &probe->writers[i];
+		unclear |= writer->unclear;
+		if (!writer->won) continue;
+		if (winner != NULL) return refused(probe->s3, "two were told to be the first", err);
+		winner = writer;
 	}
-	if (winners > 1) return refused(probe->s3, "two were told to be the first", err);
-	if (!told) return refused(probe->s3, "what is there is not what was put first", err);
+	*sure = winner != NULL;
+	if (winner != NULL && strcmp(winner->token, there) != 0)
+		return refused(probe->s3, "what is there is not what was put first", err);
+	if (winner == NULL && !unclear) return refused(probe->s3, "nobody was told to be the first", err);
 	return GM_OK;
 }
 
-static enum gm_code probe_once(struct probe *probe, struct gm_error *err)
+static enum gm_code probe_once(struct probe *probe, bool *sure, struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
 	for (size_t i = 0; i < PROBE_WRITERS; i++) {
@@ -256,24 +261,30 @@ static enum gm_code probe_once(struct probe *probe, struct gm_error *err)
 		gm_call_end(probe->writers[i].call);
 		gm_arena_release(&probe->writers[i].arena);
 	}
-	return rc == GM_OK ? judge(probe, err) : rc;
+	return rc == GM_OK ? judge(probe, sure, err) : rc;
 }
 
 static enum gm_code probe_keys(struct probe *probe, const char *prefix, struct gm_error *err)
 {
-	char keys[PROBE_KEYS][GM_KEY_MAX_BYTES + 1];
-	const char *made[PROBE_KEYS];
+	char keys[PROBE_KEYS_MAX][GM_KEY_MAX_BYTES + 1];
+	const char *made[PROBE_KEYS_MAX];
 	enum gm_code rc = GM_OK;
-	size_t count = 0;
-	while (rc == GM_OK && count < PROBE_KEYS) {
+	size_t count = 0, kept = 0;
+	while (rc == GM_OK && kept < PROBE_KEYS && count < PROBE_KEYS_MAX) {
+		bool sure = false;
 		char random[33];
 		if (!gm_io_random_hex(random)) GM_FAIL(err, GM_IO, "the system gives no random bytes");
 		(void)snprintf(keys[count], sizeof keys[count], "%sprobe-%s", prefix, random);
 		memcpy(probe->key, keys[count], sizeof probe->key);
 		made[count] = keys[count];
 		count++;
-		rc = probe_once(probe, err);
+		rc = probe_once(probe, &sure, err);
+		kept += sure;
 	}
+	if (rc == GM_OK && kept == 0)
+		rc = gm_error_set(err, GM_TRANSIENT,
+		                  "whether the store keeps put-if-absent could not be found out: too many "
+		                  "of its answers were lost");
 	enum gm_code removed = gm_s3_remove_many(&probe->s3->store, made, count, rc == GM_OK ? err : NULL);
 	return rc != GM_OK ? rc : removed;
 }
