@@ -325,22 +325,21 @@ static enum gm_http_end end_of(const struct gm_http_transfer *transfer, CURLcode
 {
 	if (transfer->no_memory) return GM_HTTP_NOMEM;
 	if (transfer->too_large) return GM_HTTP_TOO_LARGE;
+	/* Also where it could not connect or trust the server: curl does that once more when a connection that it had kept
+	 * breaks, to ask again, which is not let it do. */
+	if (transfer->asked && code != CURLE_OK && code != CURLE_OUT_OF_MEMORY) return GM_HTTP_BROKEN;
 	switch (code) {
 	case CURLE_OK: return transfer->headers_whole && length_agrees(transfer) ? GM_HTTP_DONE : GM_HTTP_BROKEN;
 	case CURLE_OUT_OF_MEMORY: /* also said of a header line without end */
 		return transfer->asked && !transfer->headers_whole ? GM_HTTP_BROKEN : GM_HTTP_NOMEM;
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SSL_CONNECT_ERROR: return GM_HTTP_UNREACHABLE;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_URL_MALFORMAT: return GM_HTTP_TLS;
-	case CURLE_UNSUPPORTED_PROTOCOL: return transfer->asked ? GM_HTTP_BROKEN : GM_HTTP_TLS; /* the answer is no HTTP */
-	default: return transfer->asked ? GM_HTTP_BROKEN : GM_HTTP_UNREACHABLE;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL: return GM_HTTP_TLS;
+	default: return GM_HTTP_UNREACHABLE;
 	}
 }
 
