@@ -117,20 +117,6 @@ static enum gm_code merge_text(json_t *to, const json_t *wanted, const char *nam
 	return set_member(to, name, json_incref((json_t *)text), err);
 }
 
-enum gm_code gm_merge_texts(json_t *to, const json_t *from, bool *changed, struct gm_error *err)
-{
-	const char *name;
-	json_t *value;
-	*changed = false;
-	json_object_foreach((json_t *)from, name, value)
-	{
-		if (json_equal(value, json_object_get(to, name)) != 0) continue;
-		*changed = true;
-		GM_TRY(set_member(to, name, json_incref(value), err));
-	}
-	return GM_OK;
-}
-
 /* --- Columns ------------------------------------------------------------------------------------------------------ */
 
 static json_t *find_column(const json_t *columns, const char *name)

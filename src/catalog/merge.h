@@ -32,7 +32,5 @@ enum gm_code gm_merge_check(const json_t *found, const char *location, struct gm
 enum gm_code gm_merge_table(json_t *found, const json_t *wanted, const struct gm_entry *entry,
                             const struct gm_shape *shape, json_t **input, struct gm_differences *differences,
                             struct gm_error *err) GM_CHECK;
-/* Sets members of *to that have another value in from (parameters: names to texts). *changed: it did. */
-enum gm_code gm_merge_texts(json_t *to, const json_t *from, bool *changed, struct gm_error *err) GM_CHECK;
 
 #endif

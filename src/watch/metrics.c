@@ -183,14 +183,6 @@ void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *
 
 /* --- Everything else ---------------------------------------------------------------------------------------------- */
 
-void gm_metrics_set_table(struct gm_metrics *metrics, int64_t version, int64_t commit_us)
-{
-	struct gm_metrics_figures *figures = lock(metrics);
-	if (version >= 0) figures->version = version;
-	if (commit_us != GM_METRICS_UNKNOWN) figures->last_commit_us = commit_us;
-	unlock(metrics);
-}
-
 void gm_metrics_set_waiting(struct gm_metrics *metrics, uint64_t objects, int64_t oldest_us)
 {
 	struct gm_metrics_figures *figures = lock(metrics);

@@ -82,9 +82,6 @@ void gm_metrics_begin_run(struct gm_metrics *metrics);
 /* It has ended like that. What it asked of S3 and the catalog is in its result and is not told again. */
 void gm_metrics_end_run(struct gm_metrics *metrics, const struct gm_run_result *result, enum gm_code code,
                         int64_t started_us, int64_t ended_us);
-/* The table as it is found before anything is committed. version -1: it has no commit; commit_us INT64_MIN: not known.
- */
-void gm_metrics_set_table(struct gm_metrics *metrics, int64_t version, int64_t commit_us);
 /* Objects that are known to wait, and when the oldest of them was modified: from that comes the lag, which grows until
  * the next call, also while nothing happens. Without objects the lag is 0. */
 void gm_metrics_set_waiting(struct gm_metrics *metrics, uint64_t objects, int64_t oldest_us);

@@ -240,8 +240,8 @@ static void test_everything_else_is_counted(void **state)
 	gm_metrics_add_wake(metrics, GM_METRICS_WAKE_MESSAGE);
 	gm_metrics_add_requests(metrics, GM_METRICS_REQUEST_SQS_RECEIVE, 9);
 	gm_metrics_add_retries(metrics, GM_METRICS_SERVICE_GLUE, 2);
-	gm_metrics_set_table(metrics, 12, T0 - SECOND);
-	gm_metrics_set_table(metrics, -1, INT64_MIN);
+	gm_metrics_end_run(metrics, &(struct gm_run_result){.version = 12, .committed = true}, GM_OK, T0 - SECOND,
+	                   T0 - SECOND);
 	end_with_catalog(metrics, true, T0);
 	end_with_catalog(metrics, false, T0 + SECOND);
 	render(metrics, GM_METRICS_SERVED, T0);
