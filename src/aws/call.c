@@ -2,6 +2,7 @@
 
 #include "aws/service_error.h"
 #include "base/clock.h"
+#include "base/flag.h"
 #include "base/time.h"
 
 #include <pthread.h>
@@ -488,8 +489,7 @@ static void give_tokens(struct gm_call *call)
 
 static bool is_stopped(const struct gm_call *call)
 {
-	const volatile int *stop = call->client->options.stop;
-	return stop != NULL && *stop != 0;
+	return gm_flag_is_set(call->client->options.stop);
 }
 
 static bool is_old(const struct gm_call *call)
@@ -500,8 +500,8 @@ static bool is_old(const struct gm_call *call)
 
 static bool is_again(struct gm_call *call, enum verdict verdict)
 {
-	const volatile int *leaving = call->client->options.leaving;
-	if ((verdict == CONNECT || verdict == BROKEN) && leaving != NULL && *leaving != 0) return false;
+	bool silent = verdict == CONNECT || verdict == BROKEN;
+	if (silent && gm_flag_is_set(call->client->options.leaving)) return false;
 	if (is_stopped(call)) return false;
 	switch (verdict) {
 	case FINAL: return false;

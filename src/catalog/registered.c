@@ -2,6 +2,7 @@
  * formats are held once and compared by reference, so that a partition costs some hundred bytes. */
 #include "catalog/registered.h"
 
+#include "base/flag.h"
 #include "base/hive.h"
 #include "catalog/merge.h"
 
@@ -263,7 +264,7 @@ static enum gm_code send(struct walk *walk, int which, struct gm_error *err)
 	uint64_t *const counts[BATCHES] = {&walk->counts->missing, &walk->counts->stale, &walk->counts->extra};
 	size_t done;
 	if (json_array_size(walk->batches[which]) == 0) return GM_OK;
-	if (walk->stop != NULL && *walk->stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped");
+	if (gm_flag_is_set(walk->stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped");
 	GM_TRY(sends[which](walk->glue, walk->entry->name, walk->batches[which], &done, walk->refusal, err));
 	*counts[which] += done;
 	return json_array_clear(walk->batches[which]) == 0 ? GM_OK : out_of_memory(err);

@@ -23,6 +23,7 @@
 #include "catalog/work.h"
 
 #include "base/clock.h"
+#include "base/flag.h"
 #include "base/time.h"
 
 #include <inttypes.h>
@@ -67,7 +68,7 @@ static void notice(const struct sync *sync, const char *format, ...)
 static bool is_stopped(const struct sync *sync)
 {
 	const struct gm_catalog_options *options = sync->env->options;
-	return options != NULL && options->stop != NULL && *options->stop != 0;
+	return options != NULL && gm_flag_is_set(options->stop);
 }
 
 /* What readers of a hive entry will not find, once. */

@@ -1,13 +1,14 @@
 /* signals.c - SIGINT and SIGTERM ask a command to stop cleanly; asked twice, it is killed. */
+#include "base/flag.h"
 #include "cli/cli.h"
 
 #include <signal.h>
 
-static volatile int caught; /* an int in memory: what gm_run_options.stop looks at */
+static volatile int caught; /* what gm_run_options.stop looks at */
 
 static void on_signal(int number)
 {
-	caught = number;
+	gm_flag_set(&caught, number);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
 }

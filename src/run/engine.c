@@ -1,3 +1,4 @@
+#include "base/flag.h"
 #include "base/parallel.h"
 #include "run/engine_internal.h"
 
@@ -206,7 +207,7 @@ static void wait_for_workers(struct gm_engine *engine, gm_tick_fn *tick, void *c
 		if (pthread_cond_timedwait(&engine->idle, &engine->lock, &until) != ETIMEDOUT) continue;
 		(void)pthread_mutex_unlock(&engine->lock);
 		if (tick != NULL) tick(context);
-		if (engine->options.stop != NULL && *engine->options.stop != 0) {
+		if (gm_flag_is_set(engine->options.stop)) {
 			struct gm_error err;
 			gm_engine_fail(engine, gm_error_set(&err, GM_INTERRUPTED, "stopped before the run was complete"), &err);
 		}

@@ -5,6 +5,7 @@
  * The date and time are those of the arrival, a minute after the object's last record; so records from just before
  * midnight lie in the next day's folder, and late ones lie anywhere. An object is one gzip member of documents with a
  * line break behind each. Duplicates are delivered again soon in the same object, or in a later one. */
+#include "base/flag.h"
 #include "run/generate_record.h"
 #include "store/store.h"
 
@@ -240,7 +241,7 @@ static enum gm_code write_objects(struct generator *g, struct gm_error *err)
 			first = k * o->records_per_object;
 			last = o->records - first < o->records_per_object ? o->records : first + o->records_per_object;
 		}
-		if (o->stop != NULL && *o->stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped");
+		if (gm_flag_is_set(o->stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped");
 		report(g, k);
 		if (first < last) GM_TRY(write_object(g, first, last, err));
 	}

@@ -1,5 +1,6 @@
 /* quarantined.c - what committed runs rejected, counted and shown. Nothing is written, and nothing is held in memory
  * but the names of the files. */
+#include "base/flag.h"
 #include "run/quarantine_files.h"
 #include "run/runner.h"
 #include "table/quarantine_reader.h"
@@ -106,8 +107,8 @@ static void close_reading(struct reading *reading)
 static enum gm_code read_object(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
 {
 	const struct reading *reading = context;
-	const volatile int *stop = reading->filter->stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before all of the quarantine was read");
+	if (gm_flag_is_set(reading->filter->stop))
+		GM_FAIL(err, GM_INTERRUPTED, "stopped before all of the quarantine was read");
 	return gm_store_reader_read(reading->object, into, bytes, got, err);
 }
 

@@ -1,5 +1,6 @@
 /* run.c - a run from its plan to its commit: see docs/table-layout.md for the protocol, docs/guarantees.md for what
  * each step promises. */
+#include "base/flag.h"
 #include "base/time.h"
 #include "run/upgrade.h"
 
@@ -169,9 +170,9 @@ static enum gm_code find_resumable(struct gm_runner *runner, struct gm_plan **ou
 static enum gm_code go_on(void *context, struct gm_error *err)
 {
 	const struct gm_runner *runner = context;
-	const volatile int *stop = runner->options.stop;
 	gm_runner_tick(context);
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before all of the source was listed");
+	if (gm_flag_is_set(runner->options.stop))
+		GM_FAIL(err, GM_INTERRUPTED, "stopped before all of the source was listed");
 	return GM_OK;
 }
 
@@ -578,7 +579,7 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
 	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	/* What was committed before a failure is there. */
-	bool stopped = options->stop != NULL && *options->stop != 0;
+	bool stopped = gm_flag_is_set(options->stop);
 	if (rc == GM_OK || (result->committed && !stopped)) gm_run_catalog_after(job, &opened.env, &checked, result);
 	gm_env_close(&opened);
 	return rc;

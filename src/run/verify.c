@@ -1,4 +1,5 @@
 /* verify.c - the proof of a table, from its log to the folders: which checks there are stands in verify_internal.h. */
+#include "base/flag.h"
 #include "run/run.h"
 #include "run/verify_internal.h"
 
@@ -148,8 +149,7 @@ static void tell(struct gm_verifier *verifier)
 
 enum gm_code gm_verify_pulse(struct gm_verifier *verifier, struct gm_error *err)
 {
-	const volatile int *stop = verifier->options.stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the proof was complete");
+	if (gm_flag_is_set(verifier->options.stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped before the proof was complete");
 	if (verifier->options.progress != NULL && seconds_since(&verifier->told) >= tell_seconds) tell(verifier);
 	return GM_OK;
 }

@@ -1,3 +1,4 @@
+#include "base/flag.h"
 #include "job/load.h"
 #include "run/run.h"
 #include "run/why_internal.h"
@@ -46,8 +47,7 @@ static double seconds_since(const struct timespec *start)
 
 enum gm_code gm_why_pulse(struct gm_why *why, struct gm_error *err)
 {
-	const volatile int *stop = why->options->stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the key was found everywhere");
+	if (gm_flag_is_set(why->options->stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped before the key was found everywhere");
 	if (why->options->progress == NULL || seconds_since(&why->told) < tell_seconds) return GM_OK;
 	(void)clock_gettime(CLOCK_MONOTONIC, &why->told);
 	struct gm_progress progress = {.phase = why->phase,

@@ -1,4 +1,5 @@
 /* worker.c - what a thread does: its turn of encoding, collecting or shredding. */
+#include "base/flag.h"
 #include "run/engine_internal.h"
 
 #include <stdlib.h>
@@ -138,8 +139,8 @@ static void copy_text(char *to, size_t room, const char *from)
 
 static enum gm_code check_stop(const struct gm_worker *worker, struct gm_error *err)
 {
-	const volatile int *stop = worker->engine->options.stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	if (gm_flag_is_set(worker->engine->options.stop))
+		GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
 	return GM_OK;
 }
 

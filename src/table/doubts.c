@@ -5,6 +5,7 @@
  * row that has it, and the fingerprint of that row, which the columns to compare are added up to. */
 #include "table/doubts.h"
 
+#include "base/flag.h"
 #include "table/keyrun.h"
 #include "table/sorter.h"
 
@@ -174,8 +175,7 @@ static enum gm_code open_file(struct gm_doubts *doubts, const struct gm_existing
 
 static enum gm_code check_stop(const struct gm_doubts *doubts, struct gm_error *err)
 {
-	const volatile int *stop = doubts->options.stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	if (gm_flag_is_set(doubts->options.stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
 	return GM_OK;
 }
 

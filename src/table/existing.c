@@ -1,5 +1,6 @@
 #include "table/existing.h"
 
+#include "base/flag.h"
 #include "table/key_filter.h"
 
 #include <stdlib.h>
@@ -184,8 +185,7 @@ static enum gm_code open_file(struct gm_existing *existing, const struct gm_delt
 
 static enum gm_code check_stop(const struct gm_existing *existing, struct gm_error *err)
 {
-	const volatile int *stop = existing->options.stop;
-	if (stop != NULL && *stop != 0) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	if (gm_flag_is_set(existing->options.stop)) GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
 	return GM_OK;
 }
 

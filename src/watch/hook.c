@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/flag.h"
 #include "base/time.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ static int spawn(struct hook *hook, const char *command, char *const *environmen
 
 static bool asked_to_stop(const struct hook *hook)
 {
-	return hook->stop != NULL && *hook->stop != 0;
+	return gm_flag_is_set(hook->stop);
 }
 
 /* Until it ends, its time is over, or we are to stop; false: one of the latter. */

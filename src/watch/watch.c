@@ -15,8 +15,9 @@
 #include "watch/queue.h"
 #include "watch/vitals.h"
 
-#include "base/io.h"
 #include "base/clock.h"
+#include "base/flag.h"
+#include "base/io.h"
 #include "base/time.h"
 #include "run/run.h"
 #include "store/store.h"
@@ -66,7 +67,7 @@ struct watch {
 
 static bool is_stopping(const struct watch *watch)
 {
-	return watch->stop != NULL && *watch->stop != 0;
+	return gm_flag_is_set(watch->stop);
 }
 
 /* --- Telling ------------------------------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* What is asked again, when, and where; what callers are told; and that nothing secret gets into it. */
 #include "aws/call.h"
+#include "base/flag.h"
 #include "../alloc_faults.h"
 #include "server.h"
 
@@ -709,7 +710,7 @@ static void *stop_soon(void *unused)
 {
 	(void)unused;
 	server_await(&server, 1);
-	stop = 1;
+	gm_flag_set(&stop, 1);
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* The command on failure: what it is told, what it may not do, and how long it may take. */
 #include "../must.h"
 
+#include "base/flag.h"
 #include "watch/hook.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static volatile int stop;
 
 static void on_alarm(int number)
 {
-	stop = number;
+	gm_flag_set(&stop, number);
 }
 
 /* Asked to stop, nobody waits; and nothing that was started stays. */
