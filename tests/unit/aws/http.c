@@ -396,7 +396,7 @@ static void each_allocation_may_fail(void **state)
 		done += good;
 		gm_http_response_release(&response);
 		gm_http_free(http);
-		if (seen_count(&server) > SERVER_REQUESTS / 2 || server.connections > SERVER_CONNECTIONS - 8) break;
+		if (seen_count(&server) > SERVER_REQUESTS / 2 || connection_count(&server) > SERVER_CONNECTIONS - 8) break;
 	}
 	assert_true(done > 0 && fail_at > 20);
 }

@@ -315,6 +315,14 @@ static inline size_t seen_count(struct server *server)
 	return count;
 }
 
+static inline size_t connection_count(struct server *server)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	size_t count = server->connections;
+	(void)pthread_mutex_unlock(&server->lock);
+	return count;
+}
+
 /* A request that has been answered, or is being. */
 static inline const struct seen *seen_at(struct server *server, size_t i)
 {
