@@ -6,7 +6,7 @@
     bench.py --shapes wide   only some of the shapes of input (shapes.py)
 
 Every contender runs on one CPU (taskset) with one thread, in turn, BENCH_RUNS times (default 5); medians are shown. CPU is
-user + system time from wait4, which also gives the peak resident set. Of the peers, which are Python packages, the cost of
+user + system time from wait4, peak the largest resident set. Of the peers, which are Python packages, the cost of
 starting Python and loading the engine is measured alone and taken off their CPU time. Every contender must write the same
 number of rows. PySpark, which is slow, runs once, on all CPUs, beside gristmill on as many threads."""
 import argparse
@@ -47,26 +47,29 @@ class Usage:
 
 
 def run(command, cpu=None, environment=None, whole_tree=False, **options):
-    """Runs one command, which must succeed. whole_tree: the CPU time of all that it starts, also of what it does not wait for."""
+    """Runs one command, which must succeed. whole_tree: the CPU time of all that it starts, also of what it does not wait for.
+
+    The kernel counts what the parent held at the fork as the child's peak, so GNU time, which is small, comes in between."""
     if cpu is not None and shutil.which("taskset"):
         command = ["taskset", "-c", str(cpu), *command]
     command = [str(part) for part in command]
     if whole_tree:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as out:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as out, tempfile.NamedTemporaryFile("r") as peak:
         begin = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=ROOT,
+        process = subprocess.Popen(["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=ROOT,
                                    env={**os.environ, **(ONE_THREAD if environment is None else environment)}, **options)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        usages = [usage] + (orphans() if whole_tree else [])
+        left = orphans() if whole_tree else []
         log.seek(0)
         out.seek(0)
         text = out.read().decode("utf-8", "replace")
         if process.returncode != 0:
             sys.exit(f"bench: {' '.join(command)} ended with {process.returncode}:\n{text[-1000:]}{log.read().decode('utf-8', 'replace')[-3000:]}")
-    return Usage(sum(u.ru_utime + u.ru_stime for u in usages), wall, max(u.ru_maxrss for u in usages) * 1024, text)
+        most = max([int(peak.read()), *(u.ru_maxrss for u in left)])
+    return Usage(sum(u.ru_utime + u.ru_stime for u in [usage, *left]), wall, most * 1024, text)
 
 
 def orphans():
@@ -80,7 +83,7 @@ def orphans():
 
 
 def rows_of(table):
-    """Counted by another process: the kernel counts what a parent holds as its child's peak, so this one must stay small."""
+    """Counted by another process, so that this one does without Arrow."""
     return int(run([sys.executable, BENCH / "pages.py", "--rows", table]).out)
 
 
@@ -195,8 +198,8 @@ def floor_stages(result):
     return stages, statistics.median(sum(figures[name] for name in FLOOR_STAGES) for figures in told)
 
 
-def measure_spark(binary, source, arguments):
-    """(PySpark once, gristmill's median) on all CPUs, each as a Usage."""
+def measure_spark(binary, source, arguments, rows):
+    """(PySpark once, gristmill's median) on all CPUs, each as a Usage. PySpark, which drops no duplicates, must write so many rows."""
     cpus = os.cpu_count()
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="spark-") as scratch:
         scratch = pathlib.Path(scratch)
@@ -205,11 +208,10 @@ def measure_spark(binary, source, arguments):
         print(f"  PySpark {spark.wall:.1f} s of wall-clock time, {spark.cpu:.1f} s of CPU", file=sys.stderr)
         ours = []
         for turn in range(arguments.runs):
-            target = scratch / f"ours-{turn}"
-            ours.append(run(gristmill_command(binary, source, target, SHAPES["access"].whole_job, cpus)))
-        rows = rows_of(scratch / "spark"), rows_of(target)
-    if rows[0] != rows[1]:
-        sys.exit(f"bench: PySpark wrote {rows[0]} rows, gristmill {rows[1]}")
+            ours.append(run(gristmill_command(binary, source, scratch / f"ours-{turn}", SHAPES["access"].whole_job, cpus)))
+        written = rows_of(scratch / "spark")
+    if written != rows:
+        sys.exit(f"bench: PySpark wrote {written} rows, the others {rows}")
     return spark, Usage(*(statistics.median(getattr(usage, name) for usage in ours) for name in ("cpu", "wall", "peak")), "")
 
 
@@ -289,7 +291,7 @@ def compare(binary, arguments):
         if name == "access":
             access = results
             if not arguments.no_spark:
-                spark, ours = measure_spark(binary, source, arguments)
+                spark, ours = measure_spark(binary, source, arguments, results["gristmill-copy"].rows)
     if access:
         lines += goals(access, spark, ours)
     started = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in starting.items())
