@@ -2,10 +2,10 @@
  *
  * What a thread has computed, preempted or not, only the kernel knows. CLOCK_THREAD_CPUTIME_ID is a system call: 0.2
  * microseconds on bare metal, 3 in some virtual machines. The processor's counter of ticks costs hundredths of that,
- * but goes on while the thread sleeps or somebody else has the processor. So the kernel is asked where a stage begins or
- * ends that may wait for something (reading, writing, syncing, having nothing to do). What it says of the lap between
- * two such questions, all of it computing, is shared out among the lap's stages by their ticks. Losing the processor in
- * a lap may hit any stage, in proportion to its length: over many laps that evens out. */
+ * but goes on while the thread sleeps or somebody else has the processor. So the kernel is asked where a stage begins
+ * or ends that may wait for something (reading, writing, syncing, having nothing to do). What it says of the lap
+ * between two such questions, all of it computing, is shared out among the lap's stages by their ticks. Losing the
+ * processor in a lap may hit any stage, in proportion to its length: over many laps that evens out. */
 #include "base/stopwatch.h"
 
 #include <string.h>
@@ -13,11 +13,12 @@
 
 static _Thread_local struct gm_stopwatch_hand *mine; /* NULL: this thread takes part in nothing */
 
-/* Stages in which a thread may sleep. */
+/* Stages in which a thread may sleep. GM_STAGE_REST is not among them, though whoever waits for the workers is in it:
+ * it comes from such a stage and goes to one, and between its turns a worker passes through it often. */
 static const bool may_wait[GM_STAGE_COUNT] = {
-    [GM_STAGE_PLAN] = true,    [GM_STAGE_READ] = true,   [GM_STAGE_WRITE] = true,   [GM_STAGE_SYNC] = true,
-    [GM_STAGE_PUBLISH] = true, [GM_STAGE_COMMIT] = true, [GM_STAGE_CATALOG] = true, [GM_STAGE_TRANSFER] = true,
-    [GM_STAGE_IDLE] = true,    [GM_STAGE_REST] = true,
+    [GM_STAGE_PLAN] = true,    [GM_STAGE_READ] = true,     [GM_STAGE_WRITE] = true,
+    [GM_STAGE_SYNC] = true,    [GM_STAGE_PUBLISH] = true,  [GM_STAGE_COMMIT] = true,
+    [GM_STAGE_CATALOG] = true, [GM_STAGE_TRANSFER] = true, [GM_STAGE_IDLE] = true,
 };
 
 static uint64_t ns_of(clockid_t clock)
