@@ -188,12 +188,13 @@ struct gm_catalog_result {
 	X(PLAN, "plan", "read the log, list the source, write the plan")                                \
 	X(READ, "read", "take objects from the source")                                                 \
 	X(INFLATE, "inflate", "decompress them, check their sums")                                      \
-	X(SHRED, "shred", "parse JSON into typed columns and their dictionaries")                       \
+	X(SHRED, "shred", "parse JSON into typed columns")                                              \
+	X(INTERN, "intern", "look strings up in the columns' dictionaries")                             \
 	X(DERIVE, "derive", "evaluate expressions, once per distinct value")                            \
 	X(HASH, "hash", "hash keys, and rows to tell conflicts by")                                     \
 	X(DEDUPE, "dedupe", "look for keys among those of the run and of the table")                    \
 	X(ROUTE, "route", "sort rows into partitions and row groups, rejected records into quarantine") \
-	X(DICTIONARY, "dictionary", "number the values of each row group's columns")                    \
+	X(RENUMBER, "renumber", "number the values of each row group's columns")                        \
 	X(ENCODE, "encode", "pack values and levels into pages")                                        \
 	X(STATISTICS, "statistics", "bounds and bloom filters")                                         \
 	X(COMPRESS, "compress", "compress pages")                                                       \

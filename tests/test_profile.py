@@ -6,9 +6,9 @@ import pytest
 import harness
 from harness import MAIN_JOB, gristmill
 
-STAGES = ["plan", "read", "inflate", "shred", "derive", "hash", "dedupe", "route", "dictionary", "encode", "statistics", "compress",
+STAGES = ["plan", "read", "inflate", "shred", "intern", "derive", "hash", "dedupe", "route", "renumber", "encode", "statistics", "compress",
           "checksum", "write", "sync", "publish", "commit", "catalog", "transfer", "idle", "rest"]
-BUSY = {"read", "inflate", "shred", "derive", "hash", "dedupe", "route", "dictionary", "encode", "statistics", "compress", "checksum"}
+BUSY = {"read", "inflate", "shred", "intern", "derive", "hash", "dedupe", "route", "renumber", "encode", "statistics", "compress", "checksum"}
 
 
 @pytest.fixture(scope="module")

@@ -521,7 +521,7 @@ static enum gm_code encode_values(struct task *task)
 	uint64_t values = chunk->slots - chunk->nulls;
 	bool dictionary = false;
 	enum gm_code rc = GM_OK;
-	enum gm_stage outer = gm_stage_enter(GM_STAGE_DICTIONARY);
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_RENUMBER);
 	if (task->type != GM_TYPE_BOOLEAN && values > 0)
 		rc = gm_distinct_build(&encoder->distinct, task->type, data->slices, data->slice_count, values,
 		                       task->options->dict_bytes, &dictionary, task->err);
