@@ -40,7 +40,7 @@ CHANGES = [
     Change("huge pages for all memory (glibc.malloc.hugetlb)", "intern", env={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
     Change("no memory given back (glibc.malloc.trim_threshold)", "rest",
            env={"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824"}),
-    Change("dictionaries without prefetch", "intern", edit=("src/shred/columns.c", r"LARGE_SLOTS = \d+", "LARGE_SLOTS = INT32_MAX")),
+    Change("dictionaries without prefetch", "intern", edit=("src/column/dict.c", r"LARGE_SLOTS = \d+", "LARGE_SLOTS = INT32_MAX")),
     Change("windows of 256 KiB instead of 512", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 256 * 1024")),
     Change("windows of 1 MiB", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 1024 * 1024")),
     Change("keys looked up without prefetch", "dedupe", edit=("src/table/keyset.c", r"PREFETCH = \d+", "PREFETCH = 0")),

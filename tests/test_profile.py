@@ -31,6 +31,15 @@ def stages_of(report):
     return {stage["stage"]: stage for stage in profile["stages"]}
 
 
+def test_the_manual_names_the_stages():
+    manual = (harness.ROOT / "docs" / "gristmill.1.md").read_text()
+    section = manual[manual.index("## STAGES"):manual.index("## EXIT STATUS")]
+    assert re.findall(r"(?m)^`([a-z]+)`$", section) == STAGES
+    page = (harness.ROOT / "docs" / "performance.md").read_text()
+    named = {word for words in re.findall(r"(?m)^\*\*([a-z, ]+)\*\*", page) for word in words.split(", ")}
+    assert named >= set(STAGES) - {"catalog", "rest"}
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_the_stages_are_what_the_process_has_spent(threads, large, tmp_path):
     result = harness.run(MAIN_JOB, large, tmp_path / "t", "--profile", "--threads", threads, "--memory", "256M")
