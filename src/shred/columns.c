@@ -1,5 +1,6 @@
 #include "shred/columns.h"
 
+#include "base/stopwatch.h"
 #include "base/time.h"
 #include "shred/simd.h"
 
@@ -223,10 +224,8 @@ static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 	return true;
 }
 
-/* Turns the rows since batch_start into what finish copies. */
-static bool flush(struct gm_columns *columns)
+static bool flush_batch(struct gm_columns *columns)
 {
-	if (columns->at == 0) return true;
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
 		if (leaf->kind == GM_KIND_STRING) {
@@ -237,6 +236,16 @@ static bool flush(struct gm_columns *columns)
 			columns->weight[row] += leaf->null[row] != 0 ? 0 : 8;
 	}
 	return true;
+}
+
+/* Turns the rows since batch_start into what finish copies. */
+static bool flush(struct gm_columns *columns)
+{
+	if (columns->at == 0) return true;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_INTERN);
+	bool ok = flush_batch(columns);
+	(void)gm_stage_enter(outer);
+	return ok;
 }
 
 bool gm_columns_advance(struct gm_columns *columns, uint64_t record, uint64_t offset, uint32_t length)
