@@ -352,17 +352,29 @@ static void drop_dictionary(struct gm_parquet_column_chunk *chunk)
 	chunk->dictionary_bytes = chunk->uncompressed_bytes = 0;
 }
 
-static enum gm_code write_indices(struct task *task, unsigned width)
+/* The bits that the indices of a page need; `whole`: made up to whole bytes. In the order of first use, indices on the
+ * first pages are small. Some readers stumble over indices without bits. */
+static unsigned index_width(const uint32_t *index, size_t count, bool whole)
+{
+	uint32_t all = 1;
+	for (size_t i = 0; i < count; i++) all |= index[i];
+	unsigned width = gm_bit_width(all);
+	return whole ? (width + 7) / 8 * 8 : width;
+}
+
+static enum gm_code write_indices(struct task *task, bool whole)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	const uint32_t *index = encoder->distinct.index;
+	unsigned most = index_width(&(uint32_t){encoder->distinct.entries - 1}, 1, whole);
 	size_t cap = encoder->used_cap;
 	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, encoder->distinct.entries))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
 	memset(encoder->used + cap, 0, encoder->used_cap - cap);
 	struct span span = {0};
 	for (; span.to < task->chunk->slots; next_span(&span)) {
-		end_span(task, &span, width);
+		end_span(task, &span, most);
+		unsigned width = index_width(index, span.values, whole);
 		struct gm_bounds bounds = {0};
 		entry_bounds(task, index, span.values, &bounds);
 		GM_TRY(start_page(task, 1 + gm_hybrid_bound(span.values, width)));
@@ -545,38 +557,33 @@ static enum gm_code write_strings(struct task *task)
 /* --- The whole column --------------------------------------------------------------------------------------------- */
 
 /* Arranges the dictionary and writes it, unless the values are smaller without one. */
-static enum gm_code write_arranged(struct task *task, bool *dictionary, unsigned *width)
+static enum gm_code write_arranged(struct task *task, struct gm_compact_verdict *verdict)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
-	struct gm_compact_verdict verdict;
 	GM_TRY(gm_arrange_entries(&encoder->compact.arrange, &encoder->distinct, task->err));
 	GM_TRY(write_dictionary(task));
 	GM_TRY(gm_compact_judge(&encoder->compact, &encoder->packer, task->type, &encoder->distinct, task->chunk->data.len,
-	                        &verdict, task->err));
-	*dictionary = verdict.dictionary;
-	*width = verdict.width;
-	if (verdict.dictionary) return GM_OK;
+	                        verdict, task->err));
+	if (verdict->dictionary) return GM_OK;
 	drop_dictionary(task->chunk);
 	task->undecided = false;
-	task->chunk->encoding = verdict.encoding;
+	task->chunk->encoding = verdict->encoding;
 	return GM_OK;
 }
 
 /* Looks for a dictionary; where one pays, it is written. */
-static enum gm_code try_dictionary(struct task *task, bool *dictionary, unsigned *width)
+static enum gm_code try_dictionary(struct task *task, struct gm_compact_verdict *verdict)
 {
 	const struct gm_parquet_column_data *data = task->data;
-	struct gm_distinct *distinct = &task->encoder->distinct;
+	uint64_t values = task->chunk->slots - task->chunk->nulls;
 	bool compact = task->options->profile == GM_PROFILE_COMPACT;
 	const struct gm_distinct_limits limits = {.bytes = task->options->dict_bytes, .judged_later = compact};
-	*dictionary = false;
-	if (task->type == GM_TYPE_BOOLEAN || task->chunk->slots == task->chunk->nulls) return GM_OK;
-	GM_TRY(gm_distinct_build(distinct, task->type, data->slices, data->slice_count,
-	                         task->chunk->slots - task->chunk->nulls, &limits, dictionary, task->err));
-	if (!*dictionary) return GM_OK;
-	if (compact) return write_arranged(task, dictionary, width);
-	*width = distinct->entries == 1 ? 1 : gm_bit_width(distinct->entries - 1); /* some readers stumble over 0 bits */
-	return write_dictionary(task);
+	*verdict = (struct gm_compact_verdict){0};
+	if (task->type == GM_TYPE_BOOLEAN || values == 0) return GM_OK;
+	GM_TRY(gm_distinct_build(&task->encoder->distinct, task->type, data->slices, data->slice_count, values, &limits,
+	                         &verdict->dictionary, task->err));
+	if (!verdict->dictionary) return GM_OK;
+	return compact ? write_arranged(task, verdict) : write_dictionary(task);
 }
 
 static enum gm_code encode_values(struct task *task)
@@ -585,17 +592,16 @@ static enum gm_code encode_values(struct task *task)
 	struct gm_parquet_column_chunk *chunk = task->chunk;
 	const struct gm_distinct *distinct = &task->encoder->distinct;
 	uint64_t values = chunk->slots - chunk->nulls;
-	bool dictionary;
-	unsigned width = 1;
+	struct gm_compact_verdict verdict;
 	task->undecided = task->options->profile == GM_PROFILE_COMPACT;
-	GM_TRY(try_dictionary(task, &dictionary, &width));
+	GM_TRY(try_dictionary(task, &verdict));
 	if (task->leaf->node->bloom && task->type != GM_TYPE_BOOLEAN)
-		GM_TRY(gm_bloom_init(&chunk->bloom, dictionary ? distinct->entries : values, task->err));
-	if (dictionary) {
+		GM_TRY(gm_bloom_init(&chunk->bloom, verdict.dictionary ? distinct->entries : values, task->err));
+	if (verdict.dictionary) {
 		if (chunk->bloom.words != NULL)
 			gm_bloom_add_plain(&chunk->bloom, task->type, distinct->plain.data, distinct->entries);
 		chunk->encoding = GM_FORMAT_RLE_DICTIONARY;
-		return write_indices(task, width);
+		return write_indices(task, verdict.whole_bytes);
 	}
 	gm_cursor_init(&task->cursor, data->slices, data->slice_count);
 	return task->type == GM_TYPE_STRING ? write_strings(task) : write_fixed(task);

@@ -108,18 +108,17 @@ static enum gm_code try_width(struct gm_compact *compact, struct gm_page_packer 
 /* A compressor works on bytes. So indices that fill whole ones can become smaller than those that are packed more
  * densely. */
 static enum gm_code choose_width(struct gm_compact *compact, struct gm_page_packer *packer,
-                                 const struct gm_distinct *distinct, size_t count, unsigned *width, size_t *bytes,
+                                 const struct gm_distinct *distinct, size_t count, bool *whole_bytes, size_t *bytes,
                                  struct gm_error *err)
 {
-	unsigned dense = gm_bit_width(distinct->entries - 1), whole;
+	unsigned dense = distinct->entries == 1 ? 1 : gm_bit_width(distinct->entries - 1), whole = (dense + 7) / 8 * 8;
 	size_t tried;
-	*width = dense == 0 ? 1 : dense;
-	GM_TRY(try_width(compact, packer, distinct, count, *width, bytes, err));
-	whole = (*width + 7) / 8 * 8;
-	if (whole == *width || distinct->entries <= FEW_ENTRIES) return GM_OK;
+	*whole_bytes = false;
+	GM_TRY(try_width(compact, packer, distinct, count, dense, bytes, err));
+	if (whole == dense || distinct->entries <= FEW_ENTRIES) return GM_OK;
 	GM_TRY(try_width(compact, packer, distinct, count, whole, &tried, err));
 	if (!saves(tried, *bytes)) return GM_OK;
-	*width = whole;
+	*whole_bytes = true;
 	*bytes = tried;
 	return GM_OK;
 }
@@ -131,7 +130,7 @@ enum gm_code gm_compact_judge(struct gm_compact *compact, struct gm_page_packer 
 	struct gm_compact_sample sample;
 	size_t count = distinct->count < SAMPLE_VALUES ? distinct->count : SAMPLE_VALUES, index_bytes, value_bytes;
 	*verdict = (struct gm_compact_verdict){.dictionary = true};
-	GM_TRY(choose_width(compact, packer, distinct, count, &verdict->width, &index_bytes, err));
+	GM_TRY(choose_width(compact, packer, distinct, count, &verdict->whole_bytes, &index_bytes, err));
 	if (distinct->entries <= distinct->count / CONTESTED) return GM_OK;
 	GM_TRY(take_sample(compact, distinct, &sample, err));
 	GM_TRY(gm_compact_choose(compact, packer, type, &sample, &verdict->encoding, &value_bytes, err));

@@ -29,12 +29,11 @@ enum gm_code gm_compact_choose(struct gm_compact *compact, struct gm_page_packer
                                const struct gm_compact_sample *sample, enum gm_format_encoding *encoding, size_t *bytes,
                                struct gm_error *err) GM_CHECK;
 
-/* Whether a dictionary that was built and arranged is better than its values without one: then *width is that of its
- * indices, else *encoding that of the values. dictionary_bytes: of its page. */
+/* Whether a dictionary that was built and arranged is better than its values without one. dictionary_bytes: of its
+ * page. */
 struct gm_compact_verdict {
-	bool dictionary;
-	unsigned width;
-	enum gm_format_encoding encoding;
+	bool dictionary, whole_bytes;     /* widths of indices are multiples of eight bits */
+	enum gm_format_encoding encoding; /* of the values, without a dictionary */
 };
 enum gm_code gm_compact_judge(struct gm_compact *compact, struct gm_page_packer *packer, enum gm_type type,
                               const struct gm_distinct *distinct, size_t dictionary_bytes,
