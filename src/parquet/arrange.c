@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-	COMMON_SHARE = 2048, /* an entry is common if so many-th of all values are equal to it */
+	COMMON_SHARE = 2048, /* of so many values a common entry is more than one */
 	WORD = 8,
 	MORE = WORD + 1, /* bytes behind the word */
 	SHORT = 16,      /* so many are sorted by insertion */
@@ -181,7 +181,7 @@ static void count_uses(struct gm_arrange *arrange, const struct gm_distinct *dis
 static void order_entries(struct gm_arrange *arrange, const struct gm_distinct *distinct)
 {
 	const uint32_t *uses = arrange->uses;
-	size_t least = distinct->count / COMMON_SHARE;
+	size_t least = distinct->count / COMMON_SHARE > 0 ? distinct->count / COMMON_SHARE : 1;
 	uint32_t common = 0, other = distinct->entries;
 	for (uint32_t entry = 0; entry < distinct->entries; entry++) {
 		struct gm_arrange_item item = {(uint64_t)(UINT32_MAX - uses[entry]) << 32 | entry, entry, WORD};

@@ -208,10 +208,12 @@ static uint8_t *place_levels(const struct task *task, const struct span *span, u
 	return memmove(values - len, start, len);
 }
 
-/* An empty page with room for so many bytes of values. */
-static enum gm_code start_page(struct task *task, size_t value_bytes)
+/* An empty page with room for so many bytes of values, and for the levels of the span if it is known. */
+static enum gm_code start_page(struct task *task, const struct span *span, size_t value_bytes)
 {
 	struct gm_buf *page = &task->encoder->page;
+	size_t levels = span != NULL ? levels_bound(task, span) : 0;
+	if (task->encoder->gap < levels) task->encoder->gap = levels;
 	page->len = 0;
 	GM_TRY(gm_buf_reserve(page, task->encoder->gap + value_bytes + SLACK, task->err));
 	page->len = task->encoder->gap;
@@ -377,8 +379,7 @@ static enum gm_code write_indices(struct task *task, bool whole)
 		unsigned width = index_width(index, span.values, whole);
 		struct gm_bounds bounds = {0};
 		entry_bounds(task, index, span.values, &bounds);
-		GM_TRY(start_page(task, 1 + gm_hybrid_bound(span.values, width)));
-		GM_TRY(widen_gap(task, &span));
+		GM_TRY(start_page(task, &span, 1 + gm_hybrid_bound(span.values, width)));
 		uint8_t *values = encoder->page.data + encoder->gap;
 		*values = (uint8_t)width;
 		uint8_t *end = gm_hybrid_encode(values + 1, index, span.values, width);
@@ -467,7 +468,7 @@ static enum gm_code write_fixed(struct task *task)
 		end_span(task, &span, bits);
 		if (span.values > INT32_MAX / size)
 			GM_FAIL(task->err, GM_VALUE, "a row of the column %s has too many values", task->leaf->node->name);
-		GM_TRY(start_page(task, span.values * size));
+		GM_TRY(start_page(task, &span, span.values * size));
 		GM_TRY(gather_fixed(task, encoder->page.data + encoder->gap, span.values));
 		encoder->page.len += span.values * size;
 		GM_TRY(end_plain_page(task, &span, span.values * size));
@@ -537,7 +538,7 @@ static enum gm_code write_strings(struct task *task)
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct string_page page = {0};
 	uint64_t slots = task->chunk->slots;
-	GM_TRY(start_page(task, 0));
+	GM_TRY(start_page(task, NULL, 0));
 	for (uint64_t row = 0; row < slots;) {
 		if (page.span.rows == task->options->page_rows) GM_TRY(end_string_page(task, &page));
 		uint64_t end = row_end(task, row);

@@ -231,8 +231,8 @@ enum gm_code gm_recode(struct gm_recoder *recoder, enum gm_format_encoding encod
 	recoder->out.len = 0;
 	GM_TRY(gm_buf_reserve(&recoder->out, gap + SLACK, err));
 	recoder->out.len = gap;
-	if (!GM_SCRATCH_GROW(recoder->first, recoder->first_cap, count) ||
-	    !GM_SCRATCH_GROW(recoder->second, recoder->second_cap, count))
+	if (!GM_SCRATCH_GROW(recoder->first, recoder->first_cap, count + 1) ||
+	    !GM_SCRATCH_GROW(recoder->second, recoder->second_cap, count + 1))
 		GM_FAIL(err, GM_NOMEM, "out of memory for a page");
 	switch (encoding) {
 	case GM_FORMAT_DELTA_BINARY_PACKED:
