@@ -76,7 +76,7 @@ enum gm_code gm_outputs_init(struct gm_outputs *outputs, const struct gm_output_
 	                                               .profile = compact ? GM_PROFILE_COMPACT : GM_PROFILE_STANDARD,
 	                                               .page_rows = 20000,
 	                                               .page_bytes = 1024 * 1024,
-	                                               .dict_bytes = compact ? 8 * 1024 * 1024 : 1024 * 1024,
+	                                               .dict_bytes = 8 * 1024 * 1024,
 	                                               .created_by = gm_created_by()};
 	enum gm_code rc = gm_parquet_writer_new(outputs->nodes, outputs->node_count, &outputs->options, sink_nothing, NULL,
 	                                        &outputs->model, err);
