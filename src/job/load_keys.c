@@ -127,7 +127,8 @@ const struct gm_key gm_keys[] = {
      IN_JOB(table.compression_level), .help = "Level of zstd; the other kinds have none."},
     {GM_SECTION_TABLE, "encoding", GM_KEY_WORD, .fallback = "standard", .words = encodings, .later = no_words,
      IN_JOB(table.encoding),
-     .help = "Encoding of the Parquet pages. standard: what every reader knows; compact: smaller, with delta encodings."},
+     .help =
+         "Encoding of the Parquet pages. standard: what every reader knows; compact: smaller, with delta encodings."},
     {GM_SECTION_TABLE, "file_size", GM_KEY_SIZE, .fallback = "128MiB", .min = 4 << 10, .max = INT64_C(16) << 30,
      IN_JOB(table.file_bytes), .help = "Size that data files aim at."},
     {GM_SECTION_TABLE, "layout", GM_KEY_WORD, .fallback = "hive", .words = layouts, .later = later_layouts, NOWHERE,

@@ -44,7 +44,7 @@ static struct gm_string tail_of(const struct gm_distinct *distinct, uint32_t ent
 	return (struct gm_string){distinct->plain.data + from, distinct->start[entry + 1] - (uint32_t)from};
 }
 
-/* Words of strings sort as their bytes do; what a string does not have counts as zero, and `rest` tells the two apart. */
+/* Words of strings sort as their bytes do; what a string does not have counts as zero, and `rest` tells these apart. */
 static void load_word(const struct gm_distinct *distinct, struct gm_arrange_item *item, size_t depth)
 {
 	if (distinct->size != 0) {

@@ -27,6 +27,7 @@ struct gm_arrange {
 void gm_arrange_init(struct gm_arrange *arrange);
 void gm_arrange_release(struct gm_arrange *arrange);
 /* Renumbers the entries of a finished dictionary. */
-enum gm_code gm_arrange_entries(struct gm_arrange *arrange, struct gm_distinct *distinct, struct gm_error *err) GM_CHECK;
+enum gm_code gm_arrange_entries(struct gm_arrange *arrange, struct gm_distinct *distinct,
+                                struct gm_error *err) GM_CHECK;
 
 #endif

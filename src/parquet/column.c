@@ -557,11 +557,10 @@ static enum gm_code write_strings(struct task *task)
 
 /* --- The whole column --------------------------------------------------------------------------------------------- */
 
-/* Arranges the dictionary and writes it, unless the values are smaller without one. */
-static enum gm_code write_arranged(struct task *task, struct gm_compact_verdict *verdict)
+/* Writes the dictionary, unless the values turn out to be smaller without one. */
+static enum gm_code write_contested(struct task *task, struct gm_compact_verdict *verdict)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
-	GM_TRY(gm_arrange_entries(&encoder->compact.arrange, &encoder->distinct, task->err));
 	GM_TRY(write_dictionary(task));
 	GM_TRY(gm_compact_judge(&encoder->compact, &encoder->packer, task->type, &encoder->distinct, task->chunk->data.len,
 	                        verdict, task->err));
@@ -584,7 +583,8 @@ static enum gm_code try_dictionary(struct task *task, struct gm_compact_verdict 
 	GM_TRY(gm_distinct_build(&task->encoder->distinct, task->type, data->slices, data->slice_count, values, &limits,
 	                         &verdict->dictionary, task->err));
 	if (!verdict->dictionary) return GM_OK;
-	return compact ? write_arranged(task, verdict) : write_dictionary(task);
+	if (compact) GM_TRY(gm_arrange_entries(&task->encoder->compact.arrange, &task->encoder->distinct, task->err));
+	return compact || task->encoder->distinct.contested ? write_contested(task, verdict) : write_dictionary(task);
 }
 
 static enum gm_code encode_values(struct task *task)
@@ -595,6 +595,7 @@ static enum gm_code encode_values(struct task *task)
 	uint64_t values = chunk->slots - chunk->nulls;
 	struct gm_compact_verdict verdict;
 	task->undecided = task->options->profile == GM_PROFILE_COMPACT;
+	task->encoder->compact.profile = task->options->profile;
 	GM_TRY(try_dictionary(task, &verdict));
 	if (task->leaf->node->bloom && task->type != GM_TYPE_BOOLEAN)
 		GM_TRY(gm_bloom_init(&chunk->bloom, verdict.dictionary ? distinct->entries : values, task->err));

@@ -8,9 +8,9 @@ enum {
 	SAMPLE_VALUES = 20000,
 	SAMPLE_BYTES = 1 << 20,
 	SLACK = 32,
-	GAIN = 50,      /* what is chosen in place of the usual way saves at least one in so many bytes */
+	GAIN = 50,       /* what is chosen in place of the usual way saves at least one in so many bytes */
 	FEW_ENTRIES = 8, /* are packed densely without trying */
-	CONTESTED = 16, /* a dictionary whose entries are used as often on average needs no comparison */
+	CONTESTED = 16,  /* a dictionary whose entries are used as often on average needs no comparison */
 };
 
 void gm_compact_init(struct gm_compact *compact)
@@ -57,7 +57,7 @@ enum gm_code gm_compact_choose(struct gm_compact *compact, struct gm_page_packer
                                struct gm_error *err)
 {
 	const enum gm_format_encoding *choices;
-	size_t choice_count = gm_recode_choices(type, &choices), plain;
+	size_t choice_count = compact->profile == GM_PROFILE_COMPACT ? gm_recode_choices(type, &choices) : 0, plain;
 	GM_TRY(try_encoding(compact, packer, type, sample, GM_FORMAT_PLAIN, &plain, err));
 	*encoding = GM_FORMAT_PLAIN;
 	*bytes = plain;
@@ -115,7 +115,7 @@ static enum gm_code choose_width(struct gm_compact *compact, struct gm_page_pack
 	size_t tried;
 	*whole_bytes = false;
 	GM_TRY(try_width(compact, packer, distinct, count, dense, bytes, err));
-	if (whole == dense || distinct->entries <= FEW_ENTRIES) return GM_OK;
+	if (compact->profile == GM_PROFILE_STANDARD || whole == dense || distinct->entries <= FEW_ENTRIES) return GM_OK;
 	GM_TRY(try_width(compact, packer, distinct, count, whole, &tried, err));
 	if (!saves(tried, *bytes)) return GM_OK;
 	*whole_bytes = true;

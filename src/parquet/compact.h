@@ -1,4 +1,5 @@
-/* compact.h - how the values of a column chunk are written in the compact profile.
+/* compact.h - how the values of a column chunk are written in the compact profile, and whether in a dictionary where
+ * that is in doubt.
  *
  * What is smallest is found out by trying: a sample of the values is encoded and compressed in each way that the type
  * knows, and a way that readers know less well must save something. The sample is the head of the chunk, so the choice
@@ -11,6 +12,7 @@
 #include "parquet/recode.h"
 
 struct gm_compact {
+	enum gm_parquet_profile profile; /* standard: values are PLAIN, indices are packed densely */
 	struct gm_recoder recoder;
 	struct gm_arrange arrange;
 	struct gm_buf sample, packed; /* scratch */

@@ -370,14 +370,16 @@ static uint64_t plain_bytes(struct gm_distinct *distinct)
 }
 
 /* Does a dictionary save a tenth, before compression? And do values repeat at all: where most of them are new,
- * indices only hide from the compressor what the strings have in common. At first many are new in any case; then
- * only what looks like a unique key is given up. */
+ * indices only hide from the compressor what the strings have in common, which the caller finds out. At first many are
+ * new in any case; then only what looks like a unique key is given up. */
 static bool pays_so_far(struct gm_distinct *distinct, bool at_end)
 {
 	size_t count = distinct->count, entries = distinct->entries;
 	if (entries == 0) return false;
-	if (!at_end || distinct->limits.judged_later) return count < FIRST_CHECK || entries < count - count / 16;
-	if (count >= FIRST_CHECK && entries > count / 2) return false;
+	distinct->contested = entries > count / 2;
+	if (count >= FIRST_CHECK && entries >= count - count / 16) return false;
+	if (!at_end || distinct->limits.judged_later) return true;
+	if (count < FIRST_CHECK) distinct->contested = false;
 	unsigned width = gm_bit_width(distinct->entries - 1);
 	uint64_t encoded = distinct->plain.len + (uint64_t)count * (width == 0 ? 1 : width) / 8;
 	/* A string takes at least the 4 bytes of its length: often that alone settles it. */
@@ -422,8 +424,8 @@ static enum gm_code reset(struct gm_distinct *distinct, enum gm_type type, uint6
 }
 
 enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, const struct gm_slice *slices,
-                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits,
-                               bool *pays, struct gm_error *err)
+                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits, bool *pays,
+                               struct gm_error *err)
 {
 	GM_TRY(reset(distinct, type, values, limits, err));
 	*pays = build(distinct, slices, slice_count);

@@ -34,6 +34,7 @@ struct gm_distinct {
 	uint32_t *index; /* entry of each value */
 	size_t count;    /* values so far */
 	uint32_t entries;
+	bool contested;      /* most values are new: it pays only if indices do not hide what these have in common */
 	struct gm_buf plain; /* entries in PLAIN form; readable 8 bytes beyond the end */
 	uint32_t *start;     /* where each string begins in plain, and the end; not used for numbers */
 
@@ -58,8 +59,7 @@ void gm_distinct_release(struct gm_distinct *distinct);
 /* Numbers the `values` non-null values of the slices. *pays: the result stands until the next call; else there is none.
  * type is not BOOLEAN; the slices match it. */
 enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, const struct gm_slice *slices,
-                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits,
-                               bool *pays,
+                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits, bool *pays,
                                struct gm_error *err) GM_CHECK;
 /* The number of an entry of an int, bigint, date or timestamp; the bits of a double. */
 int64_t gm_distinct_number(const struct gm_distinct *distinct, uint32_t entry);

@@ -544,7 +544,7 @@ static void hash_follows_meaning(void **state)
 	assert_true(same_hash(base, "job: t\nsource: {location: in, on_change: ignore, lookback: 7d, plan_objects: 1, "
 	                            "plan_bytes: 1G}\ntable: {location: out}\ncolumns:\n"
 	                            "  - {name: a, type: timestamp, from: a}\n"));
-#define ENCODED(word)                                                            \
+#define ENCODED(word)                                                              \
 	"job: t\nsource: {location: in}\ntable: {location: out, encoding: " word "}\n" \
 	"columns:\n  - {name: a, type: timestamp, from: a}\n"
 	assert_true(same_hash(base, ENCODED("standard")));

@@ -216,7 +216,7 @@ static void keys(void)
 }
 
 /* What the encodings of the compact profile are for, each with what is hard about it: numbers that wrap around or jump
- * across their whole range, pages of nothing but nulls, a first page that tells nothing, prefixes and repeated strings. */
+ * across their whole range, pages of nothing but nulls, prefixes, repeated strings. */
 static void compact(void)
 {
 	enum { PAGE_ROWS = 700 };
@@ -250,8 +250,8 @@ static void compact(void)
 		                                 .i64 = INT64_C(1710000000000000) + (int64_t)(row * 50 + row * 7 % 60) * 1000};
 		late[row] = (struct model_value){.null = row % 4000 < PAGE_ROWS, .i64 = (int64_t)row};
 		day[row] = (struct model_value){.i64 = (int64_t)(row / 2) - 3000};
-		path[row] = model_string(&model, bytes, (size_t)snprintf(bytes, sizeof bytes, "/a/common/prefix/%08u",
-		                                                         (unsigned)row * 17));
+		path[row] = model_string(&model, bytes,
+		                         (size_t)snprintf(bytes, sizeof bytes, "/a/common/prefix/%08u", (unsigned)row * 17));
 		path[row].null = gap;
 		int len = snprintf(bytes, sizeof bytes, "%016" PRIx64 "%016" PRIx64, model_next(&random), model_next(&random));
 		uuid[row] = model_string(&model, bytes, row % 301 == 0 ? 0 : (size_t)len);
