@@ -78,6 +78,14 @@ def gristmill_command(binary, source, target, job=ROOT / "jobs" / "access-record
     return [binary, "run", job, "--source", source, "--table", target, "--threads", "1", "--memory", "256M", "--json"]
 
 
+def make_compact_job():
+    """The main job, its files in the compact profile."""
+    job = CACHE / "compact.yaml"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    job.write_text((ROOT / "jobs" / "access-record.yaml").read_text().replace("\ntable:\n", "\ntable:\n  encoding: compact\n", 1))
+    return job
+
+
 def measure(contenders, runs, cpu):
     """contenders: name -> function(target) -> command. Interleaved; name -> list of (cpu, peak, bytes)."""
     results = {name: [] for name in contenders}
@@ -115,7 +123,9 @@ def compare(binary, arguments):
     source = make_input(binary, arguments.records, arguments.seed)
     floor = make_floor()
     python, peers = sys.executable, ROOT / "bench" / "peers.py"
+    compact = make_compact_job()
     contenders = {"gristmill": lambda target: gristmill_command(binary, source, target),
+                  "gristmill-compact": lambda target: gristmill_command(binary, source, target, compact),
                   "gristmill-copy": lambda target: gristmill_command(binary, source, target, ROOT / "bench" / "copy.yaml")}
     for peer in PEERS:
         contenders[peer] = lambda target, peer=peer: [python, peers, peer, source, target]
@@ -129,7 +139,8 @@ def compare(binary, arguments):
 
     summary = json.loads(raw.stdout)
     ours, _, _ = medians(results["gristmill"])
-    labels = {"gristmill": "**gristmill: the whole job**", "gristmill-copy": "gristmill: copy", **PEERS, "floor": "floor: inflate and scan only"}
+    labels = {"gristmill": "**gristmill: the whole job**", "gristmill-compact": "gristmill: the whole job, `encoding: compact`",
+              "gristmill-copy": "gristmill: copy", **PEERS, "floor": "floor: inflate and scan only"}
     lines = ["| one CPU, one thread | CPU s | range | against gristmill | peak MiB | output MB |", "|---|---:|---:|---:|---:|---:|"]
     for name, rows in results.items():
         off = starting.get(name, 0.0)
