@@ -594,8 +594,10 @@ static enum gm_code encode_values(struct task *task)
 	const struct gm_distinct *distinct = &task->encoder->distinct;
 	uint64_t values = chunk->slots - chunk->nulls;
 	struct gm_compact_verdict verdict;
-	task->undecided = task->options->profile == GM_PROFILE_COMPACT;
-	task->encoder->compact.profile = task->options->profile;
+	/* Polars 2.1 fails on delta encodings of what is required inside something optional: so below the top there are
+	 * none. */
+	task->encoder->compact.profile = task->leaf->depth == 1 ? task->options->profile : GM_PROFILE_STANDARD;
+	task->undecided = task->encoder->compact.profile == GM_PROFILE_COMPACT;
 	GM_TRY(try_dictionary(task, &verdict));
 	if (task->leaf->node->bloom && task->type != GM_TYPE_BOOLEAN)
 		GM_TRY(gm_bloom_init(&chunk->bloom, verdict.dictionary ? distinct->entries : values, task->err));
