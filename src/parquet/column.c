@@ -7,6 +7,7 @@
  *
  * In the compact profile the dictionary is arranged (arrange.h) before it is written, and compared with the values
  * without one; those are put into the encoding that is smallest for the first of them (compact.h), page by page. */
+#include "base/stopwatch.h"
 #include "parquet/compact.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
@@ -378,7 +379,9 @@ static enum gm_code write_indices(struct task *task, bool whole)
 		end_span(task, &span, most);
 		unsigned width = index_width(index, span.values, whole);
 		struct gm_bounds bounds = {0};
+		enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 		entry_bounds(task, index, span.values, &bounds);
+		(void)gm_stage_enter(outer);
 		GM_TRY(start_page(task, &span, 1 + gm_hybrid_bound(span.values, width)));
 		uint8_t *values = encoder->page.data + encoder->gap;
 		*values = (uint8_t)width;
@@ -419,8 +422,10 @@ static enum gm_code end_plain_page(struct task *task, const struct span *span, s
 	GM_TRY(widen_gap(task, span));
 	uint8_t *values = encoder->page.data + encoder->gap;
 	struct gm_bounds bounds = {0};
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 	gm_bounds_add_plain(&bounds, task->type, values, span->values);
 	if (task->chunk->bloom.words != NULL) gm_bloom_add_plain(&task->chunk->bloom, task->type, values, span->values);
+	(void)gm_stage_enter(outer);
 	if (task->undecided) GM_TRY(decide(task, span, values, value_bytes));
 	if (task->chunk->encoding != GM_FORMAT_PLAIN) return end_recoded_page(task, span, &bounds);
 	if (task->type == GM_TYPE_BOOLEAN) value_bytes = (size_t)(gm_pack_booleans(values, values, span->values) - values);
@@ -580,10 +585,14 @@ static enum gm_code try_dictionary(struct task *task, struct gm_compact_verdict 
 	const struct gm_distinct_limits limits = {.bytes = task->options->dict_bytes, .judged_later = compact};
 	*verdict = (struct gm_compact_verdict){0};
 	if (task->type == GM_TYPE_BOOLEAN || values == 0) return GM_OK;
-	GM_TRY(gm_distinct_build(&task->encoder->distinct, task->type, data->slices, data->slice_count, values, &limits,
-	                         &verdict->dictionary, task->err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_RENUMBER);
+	enum gm_code rc = gm_distinct_build(&task->encoder->distinct, task->type, data->slices, data->slice_count, values,
+	                                    &limits, &verdict->dictionary, task->err);
+	if (rc == GM_OK && verdict->dictionary && compact)
+		rc = gm_arrange_entries(&task->encoder->compact.arrange, &task->encoder->distinct, task->err);
+	(void)gm_stage_enter(outer);
+	GM_TRY(rc);
 	if (!verdict->dictionary) return GM_OK;
-	if (compact) GM_TRY(gm_arrange_entries(&task->encoder->compact.arrange, &task->encoder->distinct, task->err));
 	return compact || task->encoder->distinct.contested ? write_contested(task, verdict) : write_dictionary(task);
 }
 
