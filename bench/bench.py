@@ -171,11 +171,20 @@ def gristmill_command(binary, source, target, job, threads=1):
     return [binary, "run", job, "--source", source, "--table", target, "--threads", threads, "--memory", "256M", "--json", "--quiet"]
 
 
+def make_compact_job(job):
+    """The same job, its files in the compact profile."""
+    compact = CACHE / "compact.yaml"
+    compact.write_text(job.read_text().replace("\ntable:\n", "\ntable:\n  encoding: compact\n", 1))
+    return compact
+
+
 def measure_shape(binary, shape, arguments, starting):
     """The results of all contenders on one shape, the floor's under "floor"."""
     records = arguments.records if shape.lines is None else shape.records * arguments.records // 1_000_000
     source, floor, pages = make_input(binary, shape, records, arguments.seed), make_floor(), CACHE / f"pages-{shape.name}"
-    jobs = {"gristmill": shape.whole_job, "gristmill-copy": shape.copy_job} if shape.whole_job else {"gristmill": shape.copy_job}
+    jobs = {"gristmill": shape.copy_job}
+    if shape.whole_job:
+        jobs = {"gristmill": shape.whole_job, "gristmill-compact": make_compact_job(shape.whole_job), "gristmill-copy": shape.copy_job}
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="pages-") as table:  # of the program as it is today
         run(gristmill_command(binary, source, table, jobs["gristmill"]))
         run([sys.executable, BENCH / "pages.py", table, pages])
@@ -185,7 +194,7 @@ def measure_shape(binary, shape, arguments, starting):
     contenders["floor"] = lambda target: [floor, source, pages]
     results = measure(contenders, arguments.runs, arguments.cpu, starting)
     pages.unlink()
-    rows = {name: result.rows for name, result in results.items() if name not in ("gristmill", "floor") or name == "gristmill" and not shape.whole_job}
+    rows = {name: result.rows for name, result in results.items() if name not in ("gristmill", "gristmill-compact", "floor") or name == "gristmill" and not shape.whole_job}
     if len(set(rows.values())) != 1:
         sys.exit(f"bench: not all wrote the same rows: {rows}")
     return results, source
@@ -235,7 +244,8 @@ def versions(binary):
 def shape_table(binary, shape, source, results):
     """The lines about one shape."""
     whole = shape.whole_job is not None
-    labels = {"gristmill": "**gristmill: the whole job**" if whole else "**gristmill: copy**", "gristmill-copy": "gristmill: copy", **PEERS}
+    labels = {"gristmill": "**gristmill: the whole job**" if whole else "**gristmill: copy**", "gristmill-compact": "gristmill: the whole job, `encoding: compact`", "gristmill-copy": "gristmill: copy",
+              **PEERS}
     with tempfile.TemporaryDirectory(dir=CACHE) as never:
         told = json.loads(run(gristmill_command(binary, source, pathlib.Path(never, "t"), shape.whole_job or shape.copy_job) + ["--dry-run"]).out)
     ours = results["gristmill"].cpu
@@ -264,6 +274,7 @@ def goals(access, spark, ours_on_all):
     lines += [f"| bytes of our copy, by those of {label} | {copy / access[peer].size:.3f} | at most 1 |"
               for peer, label in (("polars", "Polars'"), ("clickhouse", "ClickHouse's"))]
     lines.append(f"| bytes with derived columns, by those of DuckDB's | {ours.size / derived.size:.3f} | |")
+    lines.append(f"| bytes in the compact profile, by those in the standard one | {access['gristmill-compact'].size / ours.size:.3f} | at most 0.92 |")
     if spark:
         lines += ["", f"| {os.cpu_count()} CPUs, as many threads | wall s | CPU s | peak MiB |", "|---|---:|---:|---:|",
                   f"| gristmill: the whole job | {ours_on_all.wall:.2f} | {ours_on_all.cpu:.2f} | {ours_on_all.peak / MIB:.0f} |",
@@ -273,7 +284,8 @@ def goals(access, spark, ours_on_all):
 
 def summary(access, spark):
     """The table of the README."""
-    labels = {"gristmill": "**gristmill: the whole job** (26 columns, five derived, duplicates dropped)", "gristmill-copy": "gristmill: copy (22 columns as they are)", **PEERS}
+    labels = {"gristmill": "**gristmill: the whole job** (26 columns, five derived, duplicates dropped)",
+              "gristmill-compact": "the same, `encoding: compact`", "gristmill-copy": "gristmill: copy (22 columns as they are)", **PEERS}
     _, floor = floor_stages(access["floor"])
     return ["| access records, one thread on one CPU | CPU s | peak MiB | output MB |", "|---|---:|---:|---:|",
             *(f"| {label} | {access[name].cpu:.2f} | {access[name].peak / MIB:.0f} | {access[name].size / 1e6:.1f} |" for name, label in labels.items()),
