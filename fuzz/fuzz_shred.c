@@ -1,8 +1,9 @@
 /* fuzz_shred.c - any bytes as an object of JSON: the books add up, every span is where it is said to be, nothing
  * depends on the window or on how the bytes are handed over, and rows, rejects and books are those of the plain
- * reference reader. */
+ * reference reader, at every level of processor that this one has. */
 #include "../tests/unit/shred/harness.c"
 #include "../tests/unit/shred/reference.c"
+#include "base/cpu.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -96,10 +97,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_books(&leaves, &options, true, data, size);
 	if (!fit_for_reference(data, size)) return 0;
 	struct text got = {0}, expected = {0};
-	shred_with(&leaves, &options, data, size, steps[choice >> 4 & 3], &got);
 	reference_read(&leaves, options.max_record_bytes, data, size, &expected);
-	if (strcmp(got.data, expected.data) != 0) {
-		(void)fprintf(stderr, "reference:\n%s\nshredder:\n%s\n", expected.data, got.data);
+	for (enum gm_cpu_level level = 0; level < GM_CPU_COUNT; level++) {
+		if (!gm_cpu_supports(level)) continue;
+		gm_cpu_force(level);
+		shred_with(&leaves, &options, data, size, steps[choice >> 4 & 3], &got);
+		if (strcmp(got.data, expected.data) == 0) continue;
+		(void)fprintf(stderr, "reference:\n%s\nshredder, %s:\n%s\n", expected.data, gm_cpu(), got.data);
 		abort();
 	}
 	free(got.data);

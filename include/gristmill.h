@@ -784,6 +784,13 @@ GM_API enum gm_code gm_generate(const char *directory, const struct gm_generate_
 GM_API const char *gm_version(void);
 GM_API const char *gm_engine_id(void);
 
+/* Which vector instructions the hot loops use: "scalar" everywhere; "sse4.2", "avx2" on x86-64; "neon" on aarch64. By
+ * itself it is the best that the processor has; gm_set_cpu (NULL or "": that again) is for comparing and for looking
+ * for faults, and must be called before anything else runs. No result depends on it. USAGE: there is no such level;
+ * UNSUPPORTED: this processor lacks it. */
+GM_API const char *gm_cpu(void);
+GM_API enum gm_code gm_set_cpu(const char *level, struct gm_error *err) GM_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { QUICK_BYTES = 32 }; /* shorter text is not worth the call */
+
 /* Length of the run of ASCII bytes at the start of bytes[0..n): 32 bytes a step, which compilers turn into vectors. */
 static size_t ascii_prefix(const uint8_t *bytes, size_t n)
 {
@@ -60,7 +62,13 @@ static size_t sequence_length(const uint8_t *bytes, size_t n, bool *good)
 
 size_t gm_utf8_valid_prefix(const uint8_t *bytes, size_t n)
 {
-	size_t i = 0;
+	static size_t (*const quick_prefix[GM_CPU_COUNT])(const uint8_t *, size_t) = {
+#define ENTRY(level, name) gm_utf8_quick_prefix_##level,
+	    GM_CPU_LEVELS(ENTRY)
+#undef ENTRY
+	};
+	size_t i = ascii_prefix(bytes, n);
+	if (n - i >= QUICK_BYTES) i += quick_prefix[gm_cpu_level()](bytes + i, n - i);
 	while (i < n) {
 		if (bytes[i] < 0x80) {
 			i += ascii_prefix(bytes + i, n - i);
@@ -104,6 +112,7 @@ size_t gm_utf8_encode(uint32_t code_point, uint8_t out[4])
 enum gm_code gm_utf8_mend(const uint8_t *bytes, size_t n, struct gm_buf *out, uint64_t *replaced, struct gm_error *err)
 {
 	static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
+	if (n == 0) return GM_OK; /* bytes may be NULL */
 	size_t i = 0;
 	for (;;) {
 		size_t good_bytes = gm_utf8_valid_prefix(bytes + i, n - i);

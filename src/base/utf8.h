@@ -4,11 +4,17 @@
 #define GM_BASE_UTF8_H
 
 #include "base/arena.h"
+#include "base/cpu.h"
 
 enum { GM_REPLACEMENT = 0xFFFD };
 
 /* Length of the well-formed prefix; == n when all of it is well-formed. */
 size_t gm_utf8_valid_prefix(const uint8_t *bytes, size_t n);
+/* The vector part of it: the length of a well-formed prefix that may be shorter, which ends at most a vector and a
+ * sequence before the first fault. */
+#define GM_UTF8_DECLARE(level, name) size_t gm_utf8_quick_prefix_##level(const uint8_t *bytes, size_t n);
+GM_CPU_LEVELS(GM_UTF8_DECLARE)
+#undef GM_UTF8_DECLARE
 /* One code point from bytes[0..n), n > 0: sets *used (1..4). An ill-formed part gives GM_REPLACEMENT and its length. */
 uint32_t gm_utf8_decode(const uint8_t *bytes, size_t n, size_t *used);
 /* Writes 1..4 bytes; returns how many. code_point must be a scalar value. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -195,8 +196,16 @@ static void keep_heap_small(void)
 
 static int print_version(void)
 {
-	printf("gristmill %s\n%s\n", gm_version(), gm_engine_id());
+	printf("gristmill %s\n%s\ncpu %s\n", gm_version(), gm_engine_id(), gm_cpu());
 	return gm_cli_finish(GM_CLI_DONE, true);
+}
+
+/* The variable is read here and nowhere else. */
+static int choose_cpu(void)
+{
+	struct gm_error err;
+	if (gm_set_cpu(getenv("GRISTMILL_CPU"), &err) == GM_OK) return GM_CLI_DONE;
+	return gm_cli_usage(err.hint, "GRISTMILL_CPU: %s", err.message);
 }
 
 int main(int argc, char **argv)
@@ -204,6 +213,7 @@ int main(int argc, char **argv)
 	occupy_standard_streams();
 	keep_heap_small();
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (choose_cpu() != GM_CLI_DONE) return GM_CLI_USAGE;
 	if (argc < 2) {
 		gm_cli_print_help(stderr);
 		return GM_CLI_USAGE;

@@ -6,6 +6,7 @@
 #define GM_SHRED_JSON_H
 
 #include "base/error.h"
+#include "shred/level.h"
 #include "shred/simd.h"
 
 enum gm_text_flags {

@@ -8,10 +8,15 @@
 
 #include <locale.h>
 
-struct gm_frame; /* an object that is open around the one being read */
+/* An object that is open around the one being read. */
+struct gm_frame {
+	struct gm_node *node;
+	struct gm_key **guess; /* where to go on guessing in that object */
+};
 
 struct gm_parser {
-	struct gm_json json; /* where and why the last record was no JSON */
+	const uint8_t *(*read)(struct gm_parser *parser, const uint8_t *p); /* gm_parser_read at the level in use */
+	struct gm_json json;                                                /* where and why the last record was no JSON */
 	struct gm_keys keys;
 	struct gm_columns columns;
 	struct gm_frame *stack;
@@ -31,6 +36,10 @@ void gm_parser_release(struct gm_parser *parser);
  * The row may be half filled then. Values that do not fit their column are marked as faults of their leaves and left
  * null. */
 const uint8_t *gm_parser_read(struct gm_parser *parser, const uint8_t *p);
+#define GM_PARSER_DECLARE(level, name) \
+	const uint8_t *gm_parser_read_##level(struct gm_parser *parser, const uint8_t *p);
+GM_CPU_LEVELS(GM_PARSER_DECLARE)
+#undef GM_PARSER_DECLARE
 
 /* Takes the valid JSON value p..end for every leaf of the node. Returns end, or NULL without memory. */
 const uint8_t *gm_parser_store(struct gm_parser *parser, struct gm_node *node, const uint8_t *p, const uint8_t *end);

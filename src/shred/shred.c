@@ -427,7 +427,7 @@ static enum gm_code take_value(struct gm_shredder *shredder, bool *more, struct 
 		open_not_json(shredder, unclosed->fault - offset_of(shredder, p), unclosed->what);
 		return GM_OK;
 	}
-	const uint8_t *end = object ? gm_parser_read(&shredder->parser, p) : read_other(shredder, p);
+	const uint8_t *end = object ? shredder->parser.read(&shredder->parser, p) : read_other(shredder, p);
 	if (__builtin_expect(end == NULL, 0)) return take_broken(shredder, p, more, err);
 	size_t length = (size_t)(end - p);
 	if (__builtin_expect(length > shredder->max_record_bytes, 0)) {

@@ -1,18 +1,15 @@
-/* simd.h - the byte scans of the parser: SSE2 where the compiler has it (every x86-64), words of eight bytes elsewhere.
+/* simd.h - the byte scans of the parser: by vectors where the compiler has them (base/vector.h), words of eight bytes
+ * elsewhere.
  *
  * All of them may read up to GM_SLACK bytes past the byte they stop at, so text to be scanned is followed by that many
- * readable bytes, the first of which is NUL: that stops every scan. The portable forms are compiled everywhere, so that
- * a test can compare the two. */
+ * readable bytes, the first of which is NUL: that stops every scan. The portable forms are compiled everywhere, so
+ * that a test can compare the two. */
 #ifndef GM_SHRED_SIMD_H
 #define GM_SHRED_SIMD_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
+#include "base/vector.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include <string.h>
 
 enum {
 	GM_SLACK = 64,
@@ -23,9 +20,6 @@ static inline uint64_t gm_load8(const uint8_t *p)
 {
 	uint64_t word;
 	memcpy(&word, p, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	word = __builtin_bswap64(word);
-#endif
 	return word;
 }
 
@@ -64,50 +58,36 @@ static inline bool gm_match_key_portable(const uint8_t *p, const uint8_t *text, 
 	return true;
 }
 
-#ifdef __SSE2__
+#if GM_VECTOR_BYTES > 0
 
-static inline __m128i gm_load16(const uint8_t *p)
-{
-	return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-/* The scan itself only notes whether any byte it has loaded was not ASCII. That may have stood behind the end, so it is
- * looked at again, but hardly ever. */
+/* Whether a byte was not ASCII is asked once, at the end, and where in the last vector it stands only if one was. */
 static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 {
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
-	const uint8_t *start = p;
-	__m128i seen = _mm_setzero_si128();
-	for (;; p += 16) {
-		__m128i x = gm_load16(p);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash));
-		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(x, control), x));
-		uint32_t stop = (uint32_t)_mm_movemask_epi8(hit);
-		seen = _mm_or_si128(seen, x);
-		if (stop == 0) continue;
-		if (__builtin_expect(_mm_movemask_epi8(seen) != 0, 0)) return gm_scan_string_portable(start, high);
-		return p + __builtin_ctz(stop);
+	const gm_v quote = gm_v_splat('"'), slash = gm_v_splat('\\'), control = gm_v_splat(0x1F);
+	gm_v seen = gm_v_splat(0); /* the vectors before the one at p */
+	for (;; p += GM_VECTOR_BYTES) {
+		gm_v x = gm_v_load(p);
+		gm_v hit = gm_v_or(gm_v_or(gm_v_equal(x, quote), gm_v_equal(x, slash)), gm_v_at_most(x, control));
+		uint64_t stop = gm_v_hits(hit), before = stop - 1;
+		if (stop == 0) {
+			seen = gm_v_or(seen, x);
+			continue;
+		}
+		if (__builtin_expect(gm_v_any_high(gm_v_or(seen, x)), 0))
+			*high |= gm_v_any_high(seen) || (gm_v_high_hits(x) & before) != 0;
+		return p + gm_v_first(stop);
 	}
-}
-
-static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint64_t mask)
-{
-	__m128i a = _mm_cmpeq_epi8(gm_load16(p), gm_load16(text));
-	__m128i b = _mm_cmpeq_epi8(gm_load16(p + 16), gm_load16(text + 16));
-	uint64_t equal = (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << 16;
-	return (mask & ~equal) == 0;
 }
 
 /* The first line feed or carriage return in p..end, or end. */
 static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 {
-	const __m128i feed = _mm_set1_epi8('\n'), ret = _mm_set1_epi8('\r');
-	for (; p < end; p += 16) {
-		__m128i x = gm_load16(p);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, feed), _mm_cmpeq_epi8(x, ret));
-		uint32_t stop = (uint32_t)_mm_movemask_epi8(hit);
+	const gm_v feed = gm_v_splat('\n'), ret = gm_v_splat('\r');
+	for (; p < end; p += GM_VECTOR_BYTES) {
+		gm_v x = gm_v_load(p);
+		uint64_t stop = gm_v_hits(gm_v_or(gm_v_equal(x, feed), gm_v_equal(x, ret)));
 		if (stop == 0) continue;
-		p += __builtin_ctz(stop);
+		p += gm_v_first(stop);
 		return p < end ? p : end;
 	}
 	return end;
@@ -120,11 +100,6 @@ static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 	return gm_scan_string_portable(p, high);
 }
 
-static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint64_t mask)
-{
-	return gm_match_key_portable(p, text, mask);
-}
-
 static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 {
 	while (p < end && *p != '\n' && *p != '\r') p++;
@@ -132,6 +107,18 @@ static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 }
 
 #endif
+
+static inline bool gm_match_key(const uint8_t *p, const uint8_t *text, uint64_t mask)
+{
+#if GM_VECTOR_BITS
+	uint64_t equal = 0;
+	for (unsigned i = 0; i < GM_KEY_TEXT; i += GM_VECTOR_BYTES)
+		equal |= gm_v_hits(gm_v_equal(gm_v_load(p + i), gm_v_load(text + i))) << i;
+	return (mask & ~equal) == 0;
+#else
+	return gm_match_key_portable(p, text, mask);
+#endif
+}
 
 /* How many of the eight bytes at p, from the first on, are digits. */
 static inline uint32_t gm_count_digits(uint64_t word)

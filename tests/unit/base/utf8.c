@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../mix.h"
 #include "base/utf8.h"
 
 /* Expected values: Unicode 14, tables 3-7 to 3-11, and CPython's bytes.decode("utf-8", "replace"). X stands for U+FFFD.
@@ -111,6 +112,74 @@ static void test_prefix_ends_anywhere(void **state)
 	}
 }
 
+/* By the definition, one sequence after the other; a U+FFFD that stands in the text is no fault. */
+static size_t slow_prefix(const uint8_t *bytes, size_t n)
+{
+	size_t i = 0;
+	while (i < n) {
+		size_t used;
+		uint32_t code_point = gm_utf8_decode(bytes + i, n - i, &used);
+		if (code_point == GM_REPLACEMENT && (used < 3 || memcmp(bytes + i, "\xEF\xBF\xBD", 3) != 0)) break;
+		i += used;
+	}
+	return i;
+}
+
+/* Every pair of a lead and what follows it, and what may come then, over the end of a vector and within one. */
+static void test_every_lead_within_long_text(void **state)
+{
+	(void)state;
+	static const uint8_t then[] = {'a', 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xE1};
+	uint8_t text[100];
+	memset(text, 'a', sizeof text);
+	for (uint32_t pair = 0x8000; pair <= 0xFFFF; pair++) {
+		for (size_t k = 0; k < sizeof then * sizeof then; k++) {
+			size_t at = 29 + (pair + k) % 5;
+			memset(text + 28, 'a', 12);
+			text[at] = (uint8_t)(pair >> 8);
+			text[at + 1] = (uint8_t)pair;
+			text[at + 2] = then[k % sizeof then];
+			text[at + 3] = then[k / sizeof then];
+			size_t n = k % 7 == 0 ? at + 1 + k % 4 : sizeof text;
+			if (gm_utf8_valid_prefix(text, n) == slow_prefix(text, n)) continue;
+			fail_msg("%02x %02x %02x %02x at %zu of %zu", text[at], text[at + 1], text[at + 2], text[at + 3], at, n);
+		}
+	}
+}
+
+static uint32_t below(uint32_t limit)
+{
+	static uint64_t turn;
+	return (uint32_t)(mix(turn++) >> 32) % limit;
+}
+
+static size_t add_random_code_point(uint8_t *out)
+{
+	static const uint32_t edges[] = {0x7F,   0x80,   0x7FF,  0x800,   0xFFF,   0x1000,  0xD7FF,
+	                                 0xE000, 0xFFFD, 0xFFFF, 0x10000, 0x3FFFF, 0x40000, 0x10FFFF};
+	uint32_t kind = below(8);
+	if (kind == 0) return gm_utf8_encode(edges[below(sizeof edges / sizeof *edges)], out);
+	if (kind == 1) return gm_utf8_encode(0x4E00 + below(20000), out);
+	if (kind == 2) return gm_utf8_encode(0x1F300 + below(700), out);
+	if (kind < 5) return gm_utf8_encode(0xC0 + below(0x500), out);
+	out[0] = (uint8_t)(' ' + below(90));
+	return 1;
+}
+
+static void test_random_text(void **state)
+{
+	(void)state;
+	uint8_t text[400];
+	for (int round = 0; round < 40000; round++) {
+		size_t n = 0, want = below(300);
+		while (n < want) n += add_random_code_point(text + n);
+		for (uint32_t faults = below(3); n > 0 && faults > 0; faults--) text[below((uint32_t)n)] = (uint8_t)below(256);
+		size_t expected = slow_prefix(text, n);
+		if (gm_utf8_valid_prefix(text, n) != expected)
+			fail_msg("round %d: %zu of %zu", round, gm_utf8_valid_prefix(text, n), expected);
+	}
+}
+
 static void test_limit(void **state)
 {
 	(void)state;
@@ -133,7 +202,15 @@ int main(void)
 	    cmocka_unit_test(test_every_scalar_value),
 	    cmocka_unit_test(test_three_bytes_of_all_kinds),
 	    cmocka_unit_test(test_prefix_ends_anywhere),
+	    cmocka_unit_test(test_every_lead_within_long_text),
+	    cmocka_unit_test(test_random_text),
 	    cmocka_unit_test(test_limit),
 	};
-	return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
+	int failed = 0;
+	for (enum gm_cpu_level level = 0; level < GM_CPU_COUNT; level++) {
+		if (!gm_cpu_supports(level)) continue;
+		gm_cpu_force(level);
+		failed += cmocka_run_group_tests_name(gm_cpu_level_name(level), tests, NULL, NULL);
+	}
+	return failed;
 }

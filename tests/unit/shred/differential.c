@@ -1,7 +1,9 @@
 /* differential.c - random objects, sound and mutated, read by the shredder and by the plain reference: same rows, same
- * rejects, same books, for every window size and every way to hand the bytes over. A failing seed is printed; give it
- * as the only argument to repeat it. */
+ * rejects, same books, for every level of processor, every window size and every way to hand the bytes over. A failing
+ * seed is printed; give it as the only argument to repeat it. */
 #include "harness.h"
+
+#include "base/cpu.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -253,8 +255,18 @@ static void explain(uint64_t seed, size_t window, size_t step, const struct text
 	struct text shown = {0};
 	text_clear(&shown);
 	text_bytes(&shown, (const uint8_t *)object->data, object->n);
-	fail_msg("seed %llu, window %zu, step %zu\nobject: %s\nreference:\n%s\nshredder:\n%s", (unsigned long long)seed,
-	         window, step, shown.data, expected, got);
+	fail_msg("seed %llu, window %zu, step %zu, %s\nobject: %s\nreference:\n%s\nshredder:\n%s", (unsigned long long)seed,
+	         window, step, gm_cpu(), shown.data, expected, got);
+}
+
+/* The n-th of the levels that this processor has, over and over. */
+static void use_level(unsigned n)
+{
+	for (enum gm_cpu_level level = 0;; level = (level + 1) % GM_CPU_COUNT) {
+		if (!gm_cpu_supports(level) || n-- > 0) continue;
+		gm_cpu_force(level);
+		return;
+	}
 }
 
 static void compare(uint64_t seed, const struct leaves *leaves)
@@ -270,7 +282,8 @@ static void compare(uint64_t seed, const struct leaves *leaves)
 	if (rnd(2) == 0) mutate(&object);
 	size_t max = limits[rnd(COUNT(limits))];
 	reference_read(leaves, max, (const uint8_t *)object.data, object.n, &expected);
-	for (int i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3 || i < GM_CPU_COUNT; i++) {
+		use_level(i);
 		size_t window = windows[rnd(COUNT(windows))], step = steps[rnd(COUNT(steps))];
 		struct gm_shred_options options = {.max_record_bytes = max, .window_bytes = window, .dict_bytes_max = 1 << 20};
 		shred_with(leaves, &options, object.data, object.n, step, &got);
@@ -303,10 +316,13 @@ static void test_learnt_state(void **unused)
 	leaves_init(&leaves, wanted, WANTED);
 	struct gm_shred_options options = {.max_record_bytes = 1 << 20, .window_bytes = 200, .dict_bytes_max = 40000};
 	struct gm_chunk_pool *pool = gm_chunk_pool_new();
-	struct gm_shredder *shredder;
+	struct gm_shredder *shredders[GM_CPU_COUNT];
 	struct gm_error err;
 	assert_non_null(pool);
-	assert_int_equal(gm_shredder_new(leaves.leaf, leaves.count, &options, pool, &shredder, &err), GM_OK);
+	for (unsigned i = 0; i < GM_CPU_COUNT; i++) {
+		use_level(i);
+		assert_int_equal(gm_shredder_new(leaves.leaf, leaves.count, &options, pool, &shredders[i], &err), GM_OK);
+	}
 	struct text object = {0}, expected = {0}, got = {0};
 	for (uint64_t seed = 100001; seed <= 101000; seed++) {
 		state = seed;
@@ -314,13 +330,16 @@ static void test_learnt_state(void **unused)
 		add_documents(&object);
 		if (rnd(3) == 0) mutate(&object);
 		reference_read(&leaves, 1 << 20, (const uint8_t *)object.data, object.n, &expected);
-		shred_object(shredder, &leaves, object.data, object.n, 50, &got);
-		if (strcmp(expected.data, got.data) != 0) explain(seed, 200, 50, &object, expected.data, got.data);
+		for (unsigned i = 0; i < GM_CPU_COUNT; i++) {
+			shred_object(shredders[i], &leaves, object.data, object.n, 50, &got);
+			use_level(i); /* for the message */
+			if (strcmp(expected.data, got.data) != 0) explain(seed, 200, 50, &object, expected.data, got.data);
+		}
 	}
 	free(object.data);
 	free(expected.data);
 	free(got.data);
-	gm_shredder_free(shredder);
+	for (unsigned i = 0; i < GM_CPU_COUNT; i++) gm_shredder_free(shredders[i]);
 	gm_chunk_pool_free(pool);
 }
 

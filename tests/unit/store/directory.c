@@ -345,7 +345,7 @@ static void random_trees_are_listed_in_order(void **state)
 /* The same folder below more folders than are kept open: the keys are as they were, behind its longer path. */
 static void far_down(const struct place *place, const struct gm_buf *before)
 {
-	char from[512], to[512] = "", path[1024];
+	char from[1024], to[128] = "", path[1024];
 	struct gm_buf keys;
 	for (int i = 0; i < 40; i++) strcat(to, "m/");
 	(void)snprintf(from, sizeof from, "%s/m", place->folder);
