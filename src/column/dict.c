@@ -21,6 +21,8 @@ enum {
 	HUGE_BYTES = 2 * 1024 * 1024, /* a huge page: dictionaries of several of them are made of such */
 	LARGE_SLOTS = 1024,           /* dictionaries from here on are out of the nearest cache: worth asking ahead */
 	AHEAD = 24,                   /* values between the steps of a look-up */
+	RECENT_BITS = 7,
+	RECENTS = 1 << RECENT_BITS,
 };
 
 struct gm_dict_slot {
@@ -35,6 +37,18 @@ struct gm_dict_block {
 /* What stands at an address, in front of the value. */
 struct entry {
 	uint32_t code, len;
+};
+
+/* A value's first and last bytes: with the length, all there is of a value of up to sixteen. */
+struct ends {
+	uint64_t first, last;
+};
+
+/* One of RECENTS places, which the ends and the length choose: whatever was last seen there. */
+struct gm_dict_recent {
+	struct ends ends;
+	uint32_t len, code; /* code 0: nothing yet */
+	const uint8_t *bytes;
 };
 
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
@@ -84,6 +98,7 @@ void gm_dict_unref(struct gm_dict *dict)
 		free(block);
 	}
 	free(dict->stretch);
+	free(dict->recent);
 	free(dict->slots);
 	free(dict);
 }
@@ -129,7 +144,8 @@ size_t gm_dict_memory_bytes(const struct gm_dict *dict)
 {
 	size_t pages = (size_t)dict->count / GM_DICT_PAGE + 1;
 	return sizeof *dict + ((size_t)dict->mask + 1) * sizeof *dict->slots + pages * GM_DICT_PAGE * sizeof(uint8_t *) +
-	       dict->stretch_room * sizeof *dict->stretch + dict->block_bytes;
+	       dict->stretch_room * sizeof *dict->stretch + dict->block_bytes +
+	       (dict->recent != NULL ? RECENTS * sizeof *dict->recent : 0);
 }
 
 /* --- Look-up ------------------------------------------------------------------------------------------------------ */
@@ -271,10 +287,31 @@ static inline void prefetch_entry(const struct gm_dict *dict, uint32_t len, uint
 	__builtin_prefetch(entry + sizeof(struct entry) + len);
 }
 
-/* Three steps, AHEAD values apart: ask for the slot, ask for the entry, look. */
-static bool put_all_large(struct gm_dict *dict, const struct gm_ref *values, const uint32_t *rows,
-                          const uint32_t *hashes, uint32_t n, uint32_t *codes)
+/* The values of a batch that are not null, to be looked up. */
+struct lookup {
+	uint32_t count;
+	uint32_t row[GM_DICT_BATCH], hash[GM_DICT_BATCH];
+};
+
+/* Lists the values, without a branch for each, as nulls come in no order. */
+static void list_values(const struct gm_ref *values, uint32_t n, struct lookup *lookup)
 {
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		lookup->row[count] = i;
+		count += values[i].bytes != NULL;
+	}
+	lookup->count = count;
+}
+
+/* Three steps, AHEAD values apart: ask for the slot, ask for the entry, look. */
+static bool put_large(struct gm_dict *dict, const struct gm_ref *values, uint64_t seed, struct lookup *lookup,
+                      uint32_t *codes)
+{
+	const uint32_t *rows = lookup->row;
+	uint32_t *hashes = lookup->hash, n = lookup->count;
+	for (uint32_t i = 0; i < n; i++)
+		hashes[i] = (uint32_t)XXH3_64bits_withSeed(values[rows[i]].bytes, values[rows[i]].len, seed);
 	for (uint32_t i = 0; i < n && i < 2 * AHEAD; i++) __builtin_prefetch(&dict->slots[hashes[i] & dict->mask]);
 	for (uint32_t i = 0; i < n && i < AHEAD; i++) prefetch_entry(dict, values[rows[i]].len, hashes[i]);
 	for (uint32_t i = 0; i < n; i++) {
@@ -287,14 +324,55 @@ static bool put_all_large(struct gm_dict *dict, const struct gm_ref *values, con
 	return true;
 }
 
-bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, const uint32_t *rows, const uint32_t *hashes,
-                     uint32_t n, uint32_t *codes)
+/* --- Values that come again and again ----------------------------------------------------------------------------- */
+
+static inline struct ends ends_of(const uint8_t *value, uint32_t len)
 {
-	if (dict->mask >= LARGE_SLOTS) return put_all_large(dict, values, rows, hashes, n, codes);
-	for (uint32_t i = 0; i < n; i++) {
-		struct gm_ref value = values[rows[i]];
-		codes[rows[i]] = put(dict, value.bytes, value.len, hashes[i]);
-		if (codes[rows[i]] == 0) return false;
+	if (len >= 8) return (struct ends){load8(value), load8(value + len - 8)};
+	if (len >= 4) return (struct ends){load4(value), load4(value + len - 4)};
+	if (len == 0) return (struct ends){0, 0};
+	return (struct ends){value[0], (uint64_t)value[len / 2] << 8 | value[len - 1]};
+}
+
+static inline struct gm_dict_recent *place_of(const struct gm_dict *dict, struct ends ends, uint32_t len)
+{
+	uint64_t mixed = (ends.first ^ (ends.last << 29 | ends.last >> 35) ^ len) * UINT64_C(0x9E3779B97F4A7C15);
+	return &dict->recent[mixed >> (64 - RECENT_BITS)];
+}
+
+static inline uint32_t put_recent(struct gm_dict *dict, struct gm_ref value, uint64_t seed)
+{
+	struct ends ends = ends_of(value.bytes, value.len);
+	struct gm_dict_recent *recent = place_of(dict, ends, value.len);
+	bool known = recent->ends.first == ends.first && recent->ends.last == ends.last && recent->len == value.len &&
+	             recent->code != 0;
+	if (known && (value.len <= 16 || same_bytes(recent->bytes + 8, value.bytes + 8, value.len - 16)))
+		return recent->code;
+	uint32_t code = put(dict, value.bytes, value.len, (uint32_t)XXH3_64bits_withSeed(value.bytes, value.len, seed));
+	if (code != 0) *recent = (struct gm_dict_recent){ends, value.len, code, gm_dict_entry(dict, code) + 4};
+	return code;
+}
+
+static bool put_small(struct gm_dict *dict, const struct gm_ref *values, uint64_t seed, const struct lookup *lookup,
+                      uint32_t *codes)
+{
+	if (dict->recent == NULL) dict->recent = calloc(RECENTS, sizeof *dict->recent);
+	if (dict->recent == NULL) return false;
+	for (uint32_t i = 0; i < lookup->count; i++) {
+		uint32_t row = lookup->row[i];
+		codes[row] = put_recent(dict, values[row], seed);
+		if (codes[row] == 0) return false;
 	}
 	return true;
+}
+
+bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, uint32_t n, uint64_t seed, uint32_t *codes,
+                     uint32_t *some)
+{
+	struct lookup lookup;
+	list_values(values, n, &lookup);
+	*some = lookup.count;
+	memset(codes, 0, n * sizeof *codes);
+	bool large = dict->mask >= LARGE_SLOTS;
+	return large ? put_large(dict, values, seed, &lookup, codes) : put_small(dict, values, seed, &lookup, codes);
 }

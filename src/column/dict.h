@@ -7,7 +7,7 @@
  *
  * Large dictionaries are as fast as memory is: a value costs one line of slots and one of its entry, both asked for
  * ahead by gm_dict_put_all. A slot is eight bytes, a hash and where the entry is; the entry's code stands before its
- * length. */
+ * length. In small ones, which most columns of a log have, a value is recognised by its ends before it is hashed. */
 #ifndef GM_COLUMN_DICT_H
 #define GM_COLUMN_DICT_H
 
@@ -19,16 +19,19 @@ enum {
 	GM_DICT_PAGE = 4096,      /* codes of one page of entry pointers */
 	GM_DICT_MAX_PAGES = 4096, /* so at most 16 Mi - 1 entries */
 	GM_DICT_NULL = 0,
+	GM_DICT_BATCH = 256,
 };
 
 struct gm_dict_slot;
 struct gm_dict_block;
+struct gm_dict_recent;
 
 struct gm_dict {
 	int references; /* atomic */
 	uint32_t count; /* codes given so far: 1 .. count */
 	uint32_t mask;  /* slots - 1; at most half of them are used */
 	struct gm_dict_slot *slots;
+	struct gm_dict_recent *recent; /* NULL until it is of use */
 	const uint8_t **page[GM_DICT_MAX_PAGES];
 	uint64_t value_bytes; /* sum of the lengths of all entries */
 
@@ -69,10 +72,10 @@ struct gm_ref {
 	uint32_t len;
 };
 
-/* gm_dict_put for many: of each of the n rows, codes[row] becomes that of values[row]; hashes[i] belongs to rows[i].
- * False when memory (or the code space) is gone. Writer thread only. */
-bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, const uint32_t *rows, const uint32_t *hashes,
-                     uint32_t n, uint32_t *codes);
+/* gm_dict_put for n values, at most GM_DICT_BATCH: codes[i] becomes that of values[i], hashed with the seed; *some is
+ * how many were not null. False when memory (or the code space) is gone. Writer thread only. */
+bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, uint32_t n, uint64_t seed, uint32_t *codes,
+                     uint32_t *some);
 
 /* The entry of a code in 1 .. count: [u32 length][bytes]. */
 static inline const uint8_t *gm_dict_entry(const struct gm_dict *dict, uint32_t code)

@@ -1,15 +1,13 @@
 #include "shred/columns.h"
 
+#include "base/stopwatch.h"
 #include "base/time.h"
 #include "shred/simd.h"
 
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 enum {
-	ROWS_A_BATCH = 256,
+	ROWS_A_BATCH = GM_DICT_BATCH,
 	VERDICT_VALUES = 4096,      /* values between two looks at a dictionary's use */
 	PLAIN_VALUES = 1024 * 1024, /* values without dictionary before it is tried again */
 	LONG_BYTES = 64 * 1024,     /* a value no dictionary should keep */
@@ -173,40 +171,16 @@ void gm_columns_clear_row(struct gm_columns *columns)
 
 /* --- Dictionary codes --------------------------------------------------------------------------------------------- */
 
-/* The values of a batch that are not null, to be looked up. */
-struct lookup {
-	uint32_t count;
-	uint32_t row[ROWS_A_BATCH]; /* in the batch */
-	uint32_t hash[ROWS_A_BATCH];
-};
-
-/* Lists the values, without a branch for each, as nulls come in no order. */
-static void list_values(const struct gm_ref *refs, uint32_t n, uint64_t seed, struct lookup *lookup)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		lookup->row[count] = i;
-		count += refs[i].bytes != NULL;
-	}
-	lookup->count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		struct gm_ref ref = refs[lookup->row[i]];
-		lookup->hash[i] = (uint32_t)XXH3_64bits_withSeed(ref.bytes, ref.len, seed); /* = gm_dict_hash_seeded */
-	}
-}
-
 /* Codes for the n rows of a batch. False when the dictionary cannot take more. */
 static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n, uint64_t seed)
 {
-	struct lookup lookup;
-	list_values(leaf->refs, n, seed, &lookup);
-	memset(codes, 0, n * sizeof *codes);
-	if (!gm_dict_put_all(leaf->dict, leaf->refs, lookup.row, lookup.hash, lookup.count, codes)) {
+	uint32_t some;
+	if (!gm_dict_put_all(leaf->dict, leaf->refs, n, seed, codes, &some)) {
 		leaf->full = true;
 		return false;
 	}
-	leaf->any_code |= lookup.count;
-	leaf->values_seen += lookup.count;
+	leaf->any_code |= some;
+	leaf->values_seen += some;
 	return true;
 }
 
@@ -250,10 +224,8 @@ static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 	return true;
 }
 
-/* Turns the rows since batch_start into what finish copies. */
-static bool flush(struct gm_columns *columns)
+static bool flush_batch(struct gm_columns *columns)
 {
-	if (columns->at == 0) return true;
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
 		if (leaf->kind == GM_KIND_STRING) {
@@ -264,6 +236,16 @@ static bool flush(struct gm_columns *columns)
 			columns->weight[row] += leaf->null[row] != 0 ? 0 : 8;
 	}
 	return true;
+}
+
+/* Turns the rows since batch_start into what finish copies. */
+static bool flush(struct gm_columns *columns)
+{
+	if (columns->at == 0) return true;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_INTERN);
+	bool ok = flush_batch(columns);
+	(void)gm_stage_enter(outer);
+	return ok;
 }
 
 bool gm_columns_advance(struct gm_columns *columns, uint64_t record, uint64_t offset, uint32_t length)

@@ -96,42 +96,45 @@ static void values_of_all_lengths_are_kept(void **state)
 }
 
 /* Many at once give the codes that one after the other would: from the first of a small dictionary on until it is
- * large, with values that come again at once and later, and hashes that are equal though values are not. */
+ * large, with values that come again at once and later, that differ in their middle alone, and nulls. */
 static void many_values_are_put_as_one_by_one(void **state)
 {
 	(void)state;
-	enum { TURNS = 400, ROWS = 256 };
-	static char text[ROWS][16];
+	enum { TURNS = 400, ROWS = GM_DICT_BATCH, BYTES = 64 };
+	static char text[ROWS][BYTES];
 	static struct gm_ref values[ROWS];
-	static uint32_t rows[ROWS], hashes[ROWS], codes[ROWS];
+	static uint32_t codes[ROWS];
 	struct gm_dict *dict = gm_dict_new(), *model = gm_dict_new();
 	assert_non_null(dict);
 	assert_non_null(model);
-	uint32_t random = 1;
+	uint32_t random = 1, nulls = 0;
 	for (uint32_t turn = 0; turn < TURNS; turn++) {
-		uint32_t n = 0;
+		uint32_t some, not_null = 0;
 		for (uint32_t row = 0; row < ROWS; row++) {
 			random = random * 1664525 + 1013904223;
-			uint32_t most = turn < TURNS / 2 ? 100 : 60000;
-			int len = snprintf(text[row], sizeof text[row], "%u", (random >> 8) % most);
-			values[row] = (struct gm_ref){(const uint8_t *)text[row], (uint32_t)len};
+			uint32_t number = (random >> 8) % (turn < TURNS / 2 ? 100 : 60000);
+			static const char *const forms[] = {"%u", "%08x", "0123456789%04u0123456789",
+			                                    "01234567%05u.................76543210"};
+			int len = snprintf(text[row], BYTES, forms[random >> 28 & 3], number);
+			bool null = (random >> 20 & 15) == 0;
+			values[row] = null ? (struct gm_ref){0} : (struct gm_ref){(const uint8_t *)text[row], (uint32_t)len};
+			if (random >> 20 == 1) values[row].len = 0; /* the empty string */
 			codes[row] = UINT32_MAX;
-			if (random >> 30 == 0) continue; /* not asked for */
-			rows[n] = row;
-			hashes[n++] = gm_dict_hash(values[row].bytes, values[row].len) & (turn % 3 == 0 ? 0xFFF : UINT32_MAX);
+			not_null += !null;
 		}
-		assert_true(gm_dict_put_all(dict, values, rows, hashes, n, codes));
-		uint32_t asked = 0;
-		for (uint32_t row = 0; row < ROWS; row++) {
-			if (asked == n || rows[asked] != row) {
-				assert_int_equal(codes[row], UINT32_MAX);
-				continue;
-			}
-			assert_int_equal(codes[row], gm_dict_put(model, values[row].bytes, values[row].len, hashes[asked++]));
+		assert_true(gm_dict_put_all(dict, values, ROWS - turn % 7, 0, codes, &some));
+		assert_true(some <= not_null);
+		for (uint32_t row = 0; row < ROWS - turn % 7; row++) {
+			struct gm_ref value = values[row];
+			uint32_t hash = value.bytes != NULL ? gm_dict_hash(value.bytes, value.len) : 0;
+			uint32_t code = value.bytes != NULL ? gm_dict_put(model, value.bytes, value.len, hash) : GM_DICT_NULL;
+			assert_int_equal(codes[row], code);
+			nulls += code == GM_DICT_NULL;
 		}
+		for (uint32_t row = ROWS - turn % 7; row < ROWS; row++) assert_int_equal(codes[row], UINT32_MAX);
 	}
 	assert_int_equal(dict->count, model->count);
-	assert_true(dict->count > 30000);
+	assert_true(dict->count > 30000 && nulls > 1000);
 	gm_dict_unref(dict);
 	gm_dict_unref(model);
 }
