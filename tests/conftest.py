@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -22,6 +23,9 @@ def pytest_sessionstart(session):
     if not harness.BINARY.exists() and not session.config.option.collectonly:
         pytest.exit(f"{harness.BINARY} is not there: run `make` first", returncode=4)
     s3_servers.without_environment()
+    # A shell has what it starts with & ignore interrupts, and so would the programs under test: none of them inherits that from us.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,8 @@ import ctypes
 import functools
 import json
 import os
+import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -47,9 +49,13 @@ def program(name):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One below those that the kernel gives to connections, if there are such: connections are many, of several runs of tests at once,
+    and none of them shall take it before the server does that it is for."""
+    end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", secrets.choice(range(10_000, end)) if end > 11_000 else 0))
+            return probe.getsockname()[1]
 
 
 def without_environment():

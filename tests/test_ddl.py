@@ -149,24 +149,13 @@ def test_duckdb_reads_folders_of_any_name_and_none(tmp_path):
         assert duckdb_rows(connection, "sounds.takes")[0] == with_partitions(rows, *([text] if partitions else []))
 
 
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory):
-    if why := delta_engines.missing():
-        pytest.skip(why)
-    folder = tmp_path_factory.mktemp("engines")
-    spark, duckdb = delta_engines.Spark(folder), delta_engines.DuckDB(folder)
-    yield spark, duckdb
-    spark.close()
-    duckdb.close()
-
-
-def test_duckdb_reads_the_log(tmp_path, engines):
+def test_duckdb_reads_the_log(tmp_path, duckdb):
     job(tmp_path, YEAR, MONTH, format="delta")
     rows, table = put(tmp_path), tmp_path / "ta'b -- [1]"
     run(tmp_path, table)
     for statement in statements(ddl(tmp_path, table, "duckdb")):
-        engines[1].query(statement)
-    read = engines[1].query('select id, "at", "Text", "we--ird|\u00e9", "select", ok, born, year, month from sounds.takes')
+        duckdb.query(statement)
+    read = duckdb.query('select id, "at", "Text", "we--ird|\u00e9", "select", ok, born, year, month from sounds.takes')
     assert delta_engines.order(read) == with_partitions(rows, year, month)
 
 
@@ -182,8 +171,7 @@ def spark_comments(spark, table):
     return {row[0]: row[2] or row[1] for row in rows if COMMENT in (row[1], row[2])}
 
 
-def test_spark_reads_folders_and_log(tmp_path, engines):
-    spark = engines[0]
+def test_spark_reads_folders_and_log(tmp_path, spark):
     job(tmp_path, YEAR, MONTH, BORN, NUMBER)
     rows, table = put(tmp_path, ["a"]), tmp_path / "ta'b\\l -- ${spark.app.name}"
     run(tmp_path, table)
@@ -198,9 +186,9 @@ def test_spark_reads_folders_and_log(tmp_path, engines):
     spark.sql("drop database sounds cascade")
 
 
-def test_spark_finds_partitions_that_came_later(tmp_path, engines):
+def test_spark_finds_partitions_that_came_later(tmp_path, spark):
     """The statement can be had before the first run; names that are not plain, and null, are folders as others."""
-    spark, table = engines[0], tmp_path / "table"
+    table = tmp_path / "table"
     job(tmp_path, WORD, format="hive")
     table.mkdir()
     made = statements(ddl(tmp_path, table, "spark"), escapes=True)
@@ -261,7 +249,7 @@ def parse_hive(spark, statement):
     return spark.worker.ask("spark._jsparkSession.sessionState().sqlParser().parsePlan(statement).toString()", statement=statement)
 
 
-def test_athenas_statement_is_that_of_its_guide(tmp_path, engines):
+def test_athenas_statement_is_that_of_its_guide(tmp_path, spark):
     job(tmp_path, YEAR, MONTH, BORN, NUMBER)
     put(tmp_path, days=(0, 1, 370))
     table = tmp_path / "table"
@@ -275,11 +263,11 @@ def test_athenas_statement_is_that_of_its_guide(tmp_path, engines):
     place = f"'{table}/'"
     assert made.partition("\n")[0] + "\n" + rest == ATHENA.format(comment=comment).replace("'s3://lake/so''unds/'", place)
     for statement in statements(made, escapes=True)[:2]:
-        plan = parse_hive(engines[0], statement)
+        plan = parse_hive(spark, statement)
     assert "CreateTable" in plan and COMMENT.replace("\n", " ") in plan, plan
 
 
-def test_athena_is_told_of_partitions_that_it_cannot_compute(tmp_path, engines):
+def test_athena_is_told_of_partitions_that_it_cannot_compute(tmp_path, spark):
     job(tmp_path, CAPITAL, format="hive")
     put(tmp_path, ["it's", None], days=(0,))
     table = tmp_path / "table"
@@ -290,7 +278,7 @@ def test_athena_is_told_of_partitions_that_it_cannot_compute(tmp_path, engines):
     assert last == ("ALTER TABLE `sounds`.`takes` ADD IF NOT EXISTS\n"
                     f"  PARTITION (`cap` = '__HIVE_DEFAULT_PARTITION__') LOCATION '{table}/Cap=__HIVE_DEFAULT_PARTITION__/'\n"
                     f"  PARTITION (`cap` = 'it\\'s') LOCATION '{table}/Cap=it%27s/'")
-    assert "AddPartitions" in parse_hive(engines[0], last)
+    assert "AddPartitions" in parse_hive(spark, last)
     job(tmp_path, WORD, format="hive", listing="register")
     assert ddl(tmp_path, tmp_path / "none", "athena").endswith(");\nMSCK REPAIR TABLE `sounds`.`takes`;\n")
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -119,10 +120,10 @@ def test_poison_is_kept_aside_and_stands_in_nobodys_way(make):
 
 def test_messages_stay_hidden_during_a_slow_run_and_go_after_its_commit(make):
     """The run is slower than the visibility; a message that comes while it goes on belongs to the next."""
-    s = make()
+    s, go_on = make(), threading.Event()
     with fault_proxy.FaultProxy(s.bucket.server.address) as proxy, s.watch(proxy=proxy.url) as watcher:
         watcher.looked()
-        slow = proxy.fail(lambda x: (proxy.sleep(5), x.pass_on()), kind="get", match="slow", times=None)
+        slow = proxy.fail(lambda x: (go_on.wait(60), x.pass_on()), kind="get", match="slow", times=None)
         s.queue.send(s.event(*s.put("slow.json", [1])))
         watcher.until(lambda: slow.fired, "the run has begun")
         s.queue.send(s.event(*s.put("second.json", [2])))
@@ -131,6 +132,7 @@ def test_messages_stay_hidden_during_a_slow_run_and_go_after_its_commit(make):
             assert s.queue.counts()[1] >= 1 and s.rows() == []
             time.sleep(0.2)
         assert s.queue.counts() == (0, 2)
+        go_on.set()
         watcher.until(lambda: s.is_complete() and s.queue.is_empty(), "both are done")
         found = watcher.metrics()
         assert found['gristmill_queue_messages_received_total'] == 2 and found['gristmill_queue_visibility_extensions_total'] >= 2
