@@ -218,14 +218,14 @@ static void stop_waiting(struct gm_pending *pending, const struct gm_segment *se
 {
 	for (size_t i = 0; i < count; i++) {
 		struct gm_chunk *chunk = segments[i].chunk;
-		if (chunk != NULL && --chunk->waiting == 0) pending->memory_bytes -= gm_chunk_memory_bytes(chunk);
+		if (chunk != NULL && --chunk->waiting == 0) pending->memory_bytes -= gm_chunk_lasting_bytes(chunk);
 	}
 }
 
 static size_t segment_bytes(const struct gm_segment *segment)
 {
 	if (segment->chunk == NULL) return 0;
-	return (size_t)((uint64_t)gm_chunk_memory_bytes(segment->chunk) * segment->count / segment->chunk->rows);
+	return (size_t)((uint64_t)gm_chunk_lasting_bytes(segment->chunk) * segment->count / segment->chunk->rows);
 }
 
 /* Hands the partition's waiting rows on as a row group. */
@@ -262,7 +262,7 @@ static enum gm_code append_rows(struct gm_pending *pending, struct gm_partition 
 		}
 		if (n > 0) {
 			GM_TRY(push_segment(partition, chunk, rows, n, err));
-			if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_memory_bytes(chunk);
+			if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_lasting_bytes(chunk);
 			partition->rows += n;
 			partition->weight = weight;
 			rows += n;
