@@ -306,8 +306,8 @@ static enum gm_code append_rows(struct gm_pending *pending, struct gm_partition 
 	return GM_OK;
 }
 
-/* How many segments from `first` on make up a quarter of the memory for waiting rows: of a large partition that is about
- * to make a row group, no more than has to should take the way through the file. */
+/* How many segments from `first` on make up a quarter of the memory for waiting rows: of a large partition that is
+ * about to make a row group, no more than has to should take the way through the file. */
 static size_t segments_to_spill(const struct gm_pending *pending, const struct gm_partition *partition, size_t first)
 {
 	size_t end = first, bytes = 0;
