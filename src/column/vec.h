@@ -91,7 +91,8 @@ struct gm_chunk {
 	struct gm_hash128 *key;  /* hash of partition and unique key, or NULL when the table has none */
 	uint8_t *no_key;         /* 1: some key column is null or empty: never a duplicate */
 	uint64_t *content;       /* fingerprint of what a row says apart from its key (table/content.h), or NULL as key */
-	struct gm_arena arena;   /* everything above, and plain strings */
+	struct gm_arena arena;   /* the vecs and what they point to */
+	struct gm_arena passing; /* record .. fate, key .. content: of no use once the rows are with their partitions */
 	struct gm_chunk_pool *pool;
 	struct gm_chunk *next; /* for whoever holds it in a list */
 	uint32_t waiting;      /* of the collecting thread: how many partitions still wait for rows of this chunk */
@@ -101,15 +102,19 @@ struct gm_chunk {
 struct gm_chunk_pool;
 struct gm_chunk_pool *gm_chunk_pool_new(void);
 void gm_chunk_pool_free(struct gm_chunk_pool *pool); /* all chunks must have come back */
-/* An empty chunk with one reference and `slots` vecs of repr NULL; arrays are the taker's to allocate from
- * chunk->arena. */
-struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots);
+/* An empty chunk for so many rows, with one reference and `slots` vecs of repr NULL; arrays are the taker's to allocate
+ * from chunk->arena. rows is a hint: what is left of an object at its end does not get the memory of a whole window. */
+struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots, uint32_t rows);
 /* Everything is in the chunk: the pool learns how large chunks are. */
 void gm_chunk_built(const struct gm_chunk *chunk);
 struct gm_chunk *gm_chunk_ref(struct gm_chunk *chunk);
 void gm_chunk_unref(struct gm_chunk *chunk);
-/* What the chunk occupies, without its dictionaries. */
+/* The rows have found their partitions: what lies in `passing` goes to the next chunk. What waits for its row group is
+ * most of a run's memory, and smaller by this. */
+void gm_chunk_passed(struct gm_chunk *chunk);
+/* What the chunk occupies, without its dictionaries; and what of that it will when it has passed. */
 size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk);
+size_t gm_chunk_lasting_bytes(const struct gm_chunk *chunk);
 
 /* Some rows of a vec, in order: what the Parquet writer and the spill file take. rows is NULL for first ..
  * first+count-1. */

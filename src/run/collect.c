@@ -57,6 +57,7 @@ static enum gm_code collect_chunk(struct gm_engine *engine, size_t object, struc
 	GM_TRY(rc);
 	if (engine->unit->keys_only) return GM_OK;
 	GM_TRY(gm_pending_add(engine->pending, chunk, duplicate, &kept, err));
+	gm_chunk_passed(chunk);
 	work->collected_rows += kept;
 	return GM_OK;
 }

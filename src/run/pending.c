@@ -25,7 +25,8 @@ struct gm_pending {
 	struct path_map maps[MAX_MAPS];
 	size_t map_count;
 	struct gm_partition **touched; /* of the chunk in hand */
-	uint32_t *target;              /* per row of the chunk: index into touched, or NOWHERE */
+	uint32_t *target;              /* per row of the chunk: code of its path, or NOWHERE */
+	uint32_t *lists;               /* the rows of each partition touched, one list behind the other */
 	uint32_t stamp;
 	size_t memory_bytes; /* of chunks that wait */
 	struct gm_spill_source *sources;
@@ -52,7 +53,8 @@ enum gm_code gm_pending_new(const struct gm_pending_limits *limits, struct gm_sp
 	pending->paths = gm_dict_new();
 	pending->touched = malloc(GM_CHUNK_ROWS * sizeof *pending->touched);
 	pending->target = malloc(GM_CHUNK_ROWS * sizeof *pending->target);
-	if (pending->paths == NULL || pending->touched == NULL || pending->target == NULL) {
+	pending->lists = malloc(GM_CHUNK_ROWS * sizeof *pending->lists);
+	if (pending->paths == NULL || pending->touched == NULL || pending->target == NULL || pending->lists == NULL) {
 		gm_pending_free(pending);
 		return out_of_memory(err);
 	}
@@ -82,6 +84,7 @@ void gm_pending_free(struct gm_pending *pending)
 	free(pending->partitions);
 	free(pending->touched);
 	free(pending->target);
+	free(pending->lists);
 	free(pending->sources);
 	gm_dict_unref(pending->paths);
 	gm_arena_release(&pending->arena);
@@ -198,34 +201,64 @@ static enum gm_code route(struct gm_pending *pending, struct path_map *map, stru
 	return GM_OK;
 }
 
+/* Where most rows follow one another, a run of them is a segment: those that read it then have no list to follow. */
+enum { RUN_ROWS_MIN = 32 };
+
+static bool is_run(const uint32_t *rows, uint32_t count)
+{
+	return rows[count - 1] - rows[0] == count - 1;
+}
+
+/* The rows of one partition in a chunk, as they will be pushed: a list of them that is kept, or runs out of a list that
+ * is not. */
+static enum gm_code keep_list(struct gm_partition *partition, struct gm_chunk *chunk, struct gm_error *err)
+{
+	uint32_t count = partition->in_chunk, runs = 1;
+	for (uint32_t i = 1; i < count; i++) runs += partition->fill[i] != partition->fill[i - 1] + 1;
+	partition->by_runs = runs <= count / RUN_ROWS_MIN + 1;
+	if (partition->by_runs) return GM_OK;
+	uint32_t *kept = gm_arena_alloc(&chunk->arena, count * sizeof *kept);
+	if (kept == NULL) return out_of_memory(err);
+	partition->fill = memcpy(kept, partition->fill, count * sizeof *kept);
+	return GM_OK;
+}
+
 static enum gm_code push_segment(struct gm_partition *partition, struct gm_chunk *chunk, const uint32_t *rows,
                                  uint32_t count, struct gm_error *err)
 {
-	if (partition->segment_count == partition->segment_room) {
-		size_t room = partition->segment_room == 0 ? 4 : partition->segment_room * 2;
-		struct gm_segment *grown = realloc(partition->segments, room * sizeof *grown);
-		if (grown == NULL) return out_of_memory(err);
-		partition->segments = grown;
-		partition->segment_room = room;
-	}
-	bool dense = rows[count - 1] - rows[0] == count - 1;
+	struct gm_segment *grown =
+	    gm_grow(partition->segments, partition->segment_count, &partition->segment_room, sizeof *grown);
+	if (grown == NULL) return out_of_memory(err);
+	partition->segments = grown;
 	partition->segments[partition->segment_count++] = (struct gm_segment){
-	    .chunk = gm_chunk_ref(chunk), .rows = dense ? NULL : rows, .first = rows[0], .count = count};
+	    .chunk = gm_chunk_ref(chunk), .rows = is_run(rows, count) ? NULL : rows, .first = rows[0], .count = count};
 	return GM_OK;
+}
+
+static enum gm_code push_segments(struct gm_partition *partition, struct gm_chunk *chunk, const uint32_t *rows,
+                                  uint32_t count, struct gm_error *err)
+{
+	uint32_t from = 0;
+	for (uint32_t i = 1; partition->by_runs && i < count; i++) {
+		if (rows[i] == rows[i - 1] + 1) continue;
+		GM_TRY(push_segment(partition, chunk, rows + from, i - from, err));
+		from = i;
+	}
+	return push_segment(partition, chunk, rows + from, count - from, err);
 }
 
 static void stop_waiting(struct gm_pending *pending, const struct gm_segment *segments, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct gm_chunk *chunk = segments[i].chunk;
-		if (chunk != NULL && --chunk->waiting == 0) pending->memory_bytes -= gm_chunk_memory_bytes(chunk);
+		if (chunk != NULL && --chunk->waiting == 0) pending->memory_bytes -= gm_chunk_lasting_bytes(chunk);
 	}
 }
 
 static size_t segment_bytes(const struct gm_segment *segment)
 {
 	if (segment->chunk == NULL) return 0;
-	return (size_t)((uint64_t)gm_chunk_memory_bytes(segment->chunk) * segment->count / segment->chunk->rows);
+	return (size_t)((uint64_t)gm_chunk_lasting_bytes(segment->chunk) * segment->count / segment->chunk->rows);
 }
 
 /* Hands the partition's waiting rows on as a row group. */
@@ -261,8 +294,8 @@ static enum gm_code append_rows(struct gm_pending *pending, struct gm_partition 
 			n++;
 		}
 		if (n > 0) {
-			GM_TRY(push_segment(partition, chunk, rows, n, err));
-			if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_memory_bytes(chunk);
+			GM_TRY(push_segments(partition, chunk, rows, n, err));
+			if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_lasting_bytes(chunk);
 			partition->rows += n;
 			partition->weight = weight;
 			rows += n;
@@ -273,12 +306,22 @@ static enum gm_code append_rows(struct gm_pending *pending, struct gm_partition 
 	return GM_OK;
 }
 
+/* How many segments from `first` on make up a quarter of the memory for waiting rows: of a large partition that is
+ * about to make a row group, no more than has to should take the way through the file. */
+static size_t segments_to_spill(const struct gm_pending *pending, const struct gm_partition *partition, size_t first)
+{
+	size_t end = first, bytes = 0;
+	while (end < partition->segment_count && bytes <= pending->limits.memory_bytes / 4)
+		bytes += segment_bytes(&partition->segments[end++]);
+	return end - first;
+}
+
 static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partition *partition, struct gm_error *err)
 {
 	/* What is spilled already stays in front: rows keep their order. */
 	size_t first = 0;
 	while (first < partition->segment_count && partition->segments[first].chunk == NULL) first++;
-	size_t count = partition->segment_count - first;
+	size_t count = segments_to_spill(pending, partition, first);
 	if (count == 0) return GM_OK;
 	if (count > pending->source_room) {
 		struct gm_spill_source *grown = realloc(pending->sources, count * sizeof *grown);
@@ -295,23 +338,54 @@ static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partit
 	GM_TRY(gm_spill_write(pending->spill, pending->sources, count, &merged.spill_offset, err));
 	stop_waiting(pending, partition->segments + first, count);
 	for (size_t i = 0; i < count; i++) gm_chunk_unref(partition->segments[first + i].chunk);
-	partition->segments[first] = merged;
-	partition->segment_count = first + 1;
+	struct gm_segment *segments = partition->segments;
+	segments[first] = merged;
+	memmove(segments + first + 1, segments + first + count,
+	        (partition->segment_count - first - count) * sizeof *segments);
+	partition->segment_count -= count - 1;
 	return GM_OK;
 }
 
-/* Frees memory: all partitions but the largest, whose rows are many to a chunk; that one too if it was not enough. In
- * a log most chunks wait only because a few late rows of theirs do, and a main partition that soon makes a row group
- * should not take the way through the file. */
+static int compare_rows(const void *a, const void *b)
+{
+	const struct gm_partition *const *x = a, *const *y = b;
+	return ((*x)->rows > (*y)->rows) - ((*x)->rows < (*y)->rows);
+}
+
+/* Frees memory, the partitions with the fewest rows first, until there is some room again. In a log most chunks wait
+ * only because a few late rows of theirs do, and a main partition that soon makes a row group should not take the way
+ * through the file. */
 static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *err)
 {
-	struct gm_partition *largest = NULL;
-	for (size_t i = 0; i < pending->partition_count; i++)
-		if (largest == NULL || pending->partitions[i]->rows > largest->rows) largest = pending->partitions[i];
-	for (size_t i = 0; i < pending->partition_count; i++)
-		if (pending->partitions[i] != largest) GM_TRY(spill_partition(pending, pending->partitions[i], err));
-	if (largest != NULL && pending->memory_bytes > pending->limits.memory_bytes / 8 * 7)
-		GM_TRY(spill_partition(pending, largest, err));
+	size_t count = pending->partition_count, enough = pending->limits.memory_bytes / 16 * 15;
+	struct gm_partition **order = malloc(count * sizeof(struct gm_partition *));
+	if (order == NULL) return out_of_memory(err);
+	memcpy(order, pending->partitions, count * sizeof(struct gm_partition *)); /* whose order the codes rely on */
+	qsort(order, count, sizeof(struct gm_partition *), compare_rows);
+	enum gm_code rc = GM_OK;
+	for (size_t i = 0; i < count && rc == GM_OK && pending->memory_bytes > enough; i++)
+		rc = spill_partition(pending, order[i], err);
+	free(order);
+	return rc;
+}
+
+/* Lists each touched partition's rows. */
+static enum gm_code list_rows(struct gm_pending *pending, const struct path_map *map, struct gm_chunk *chunk,
+                              uint32_t touched_count, struct gm_error *err)
+{
+	uint32_t *list = pending->lists;
+	for (uint32_t i = 0; i < touched_count; i++) {
+		struct gm_partition *partition = pending->touched[i];
+		partition->fill = list;
+		list += partition->in_chunk;
+		partition->in_chunk = 0;
+	}
+	for (uint32_t row = 0; row < chunk->rows; row++) {
+		if (pending->target[row] == nowhere) continue;
+		struct gm_partition *partition = map->partition[pending->target[row]];
+		partition->fill[partition->in_chunk++] = row;
+	}
+	for (uint32_t i = 0; i < touched_count; i++) GM_TRY(keep_list(pending->touched[i], chunk, err));
 	return GM_OK;
 }
 
@@ -323,17 +397,7 @@ enum gm_code gm_pending_add(struct gm_pending *pending, struct gm_chunk *chunk, 
 	*kept = 0;
 	GM_TRY(find_map(pending, &chunk->partition, chunk->rows, &map, err));
 	GM_TRY(route(pending, map, chunk, duplicate, &touched_count, err));
-	for (uint32_t i = 0; i < touched_count; i++) {
-		struct gm_partition *partition = pending->touched[i];
-		partition->fill = gm_arena_alloc(&chunk->arena, partition->in_chunk * sizeof(uint32_t));
-		if (partition->fill == NULL) return out_of_memory(err);
-		partition->in_chunk = 0;
-	}
-	for (uint32_t row = 0; row < chunk->rows; row++) {
-		if (pending->target[row] == nowhere) continue;
-		struct gm_partition *partition = map->partition[pending->target[row]];
-		partition->fill[partition->in_chunk++] = row;
-	}
+	GM_TRY(list_rows(pending, map, chunk, touched_count, err)); /* from here on the chunk takes no more memory */
 	for (uint32_t i = 0; i < touched_count; i++) {
 		struct gm_partition *partition = pending->touched[i];
 		*kept += partition->in_chunk;

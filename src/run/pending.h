@@ -39,6 +39,7 @@ struct gm_partition {
 	uint64_t rows, weight;    /* waiting */
 	uint32_t stamp, in_chunk; /* scratch of gm_pending_add */
 	uint32_t *fill;
+	bool by_runs;
 	struct gm_output *output;                      /* see output.h */
 	struct gm_row_group *first_group, *last_group; /* cut, not yet appended */
 	bool appending, finished;

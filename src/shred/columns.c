@@ -263,13 +263,13 @@ bool gm_columns_advance(struct gm_columns *columns, uint64_t record, uint64_t of
 
 /* --- Chunks ------------------------------------------------------------------------------------------------------- */
 
-/* One allocation for all arrays of a chunk, its size rounded up to one of eight steps per power of two: chunks are used
- * again, and sizes that are all different would leave each other's blocks unused. */
-static uint8_t *take_slab(struct gm_chunk *chunk, size_t bytes)
+/* One allocation for all arrays that go the same way, its size rounded up to one of eight steps per power of two:
+ * chunks are used again, and sizes that are all different would leave each other's blocks unused. */
+static uint8_t *take_slab(struct gm_arena *arena, size_t bytes)
 {
 	size_t step = 4096;
 	while (step < bytes / 8) step *= 2;
-	return gm_arena_alloc(&chunk->arena, (bytes + step - 1) / step * step);
+	return gm_arena_alloc(arena, (bytes + step - 1) / step * step);
 }
 
 struct slab {
@@ -350,7 +350,8 @@ static void copy_values(const struct gm_leaf *leaf, uint32_t rows, struct slab *
 		vec->i64 = values;
 }
 
-static void copy_rows(struct gm_columns *columns, struct slab *slab, struct gm_chunk *chunk)
+/* What is known of each row apart from its values. */
+static void copy_rows(const struct gm_columns *columns, struct slab *slab, struct gm_chunk *chunk)
 {
 	uint32_t rows = columns->rows;
 	void *record = slab_copy(slab, columns->record, rows * sizeof *columns->record);
@@ -358,24 +359,27 @@ static void copy_rows(struct gm_columns *columns, struct slab *slab, struct gm_c
 	void *length = slab_copy(slab, columns->length, rows * sizeof *columns->length);
 	void *weight = slab_copy(slab, NULL, rows * sizeof *chunk->weight);
 	void *fate = slab_copy(slab, NULL, rows);
-	if (slab->next != NULL) {
-		chunk->rows = rows;
-		chunk->record = record;
-		chunk->offset = offset;
-		chunk->length = length;
-		chunk->weight = weight;
-		chunk->fate = memset(fate, GM_FATE_KEEP, rows);
-		for (uint32_t i = 0; i < rows; i++)
-			chunk->weight[i] = columns->weight[i] < UINT32_MAX ? (uint32_t)columns->weight[i] : UINT32_MAX;
-	}
+	if (slab->next == NULL) return;
+	chunk->rows = rows;
+	chunk->record = record;
+	chunk->offset = offset;
+	chunk->length = length;
+	chunk->weight = weight;
+	chunk->fate = memset(fate, GM_FATE_KEEP, rows);
+	for (uint32_t i = 0; i < rows; i++)
+		chunk->weight[i] = columns->weight[i] < UINT32_MAX ? (uint32_t)columns->weight[i] : UINT32_MAX;
+}
+
+static void copy_leaves(struct gm_columns *columns, struct slab *slab, struct gm_chunk *chunk)
+{
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
 		struct gm_vec *vec = &chunk->vec[i];
 		vec->type = leaf->spec.type;
 		if (leaf->kind == GM_KIND_STRING)
-			copy_strings(leaf, rows, slab, vec);
+			copy_strings(leaf, columns->rows, slab, vec);
 		else
-			copy_values(leaf, rows, slab, vec);
+			copy_values(leaf, columns->rows, slab, vec);
 	}
 }
 
@@ -430,11 +434,15 @@ static void limit_dictionaries(struct gm_columns *columns)
 enum gm_code gm_columns_finish(struct gm_columns *columns, struct gm_chunk *chunk, struct gm_error *err)
 {
 	if (!flush(columns)) GM_FAIL(err, GM_NOMEM, "out of memory for a dictionary");
-	struct slab slab = {0};
-	copy_rows(columns, &slab, chunk);
-	slab.next = take_slab(chunk, slab.bytes);
-	if (slab.next == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a chunk of %u rows", columns->rows);
-	copy_rows(columns, &slab, chunk);
+	struct slab rows = {0}, leaves = {0};
+	copy_rows(columns, &rows, chunk);
+	copy_leaves(columns, &leaves, chunk);
+	rows.next = take_slab(&chunk->passing, rows.bytes);
+	leaves.next = take_slab(&chunk->arena, leaves.bytes);
+	if (rows.next == NULL || leaves.next == NULL)
+		GM_FAIL(err, GM_NOMEM, "out of memory for a chunk of %u rows", columns->rows);
+	copy_rows(columns, &rows, chunk);
+	copy_leaves(columns, &leaves, chunk);
 	for (size_t i = 0; i < columns->count; i++)
 		if (columns->leaves[i].kind == GM_KIND_STRING) judge(&columns->leaves[i], columns->rows);
 	limit_dictionaries(columns);

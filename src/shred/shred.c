@@ -575,7 +575,7 @@ enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots
 	shredder->books.bytes_raw = gm_inflate_bytes_out(shredder->inflate);
 	struct gm_chunk *chunk = NULL;
 	if (rc == GM_OK && columns->rows > 0) {
-		chunk = gm_chunk_take(shredder->pool, (uint32_t)columns->count + extra_slots);
+		chunk = gm_chunk_take(shredder->pool, (uint32_t)columns->count + extra_slots, columns->rows);
 		rc = chunk == NULL ? gm_error_set(err, GM_NOMEM, "out of memory for a chunk")
 		                   : gm_columns_finish(columns, chunk, err);
 	}

@@ -179,7 +179,7 @@ static void add_column(struct gm_content_hasher *hasher, size_t index, const str
 
 enum gm_code gm_content_hasher_run(struct gm_content_hasher *hasher, struct gm_chunk *chunk, struct gm_error *err)
 {
-	chunk->content = gm_arena_zalloc(&chunk->arena, (size_t)chunk->rows * sizeof *chunk->content);
+	chunk->content = gm_arena_zalloc(&chunk->passing, (size_t)chunk->rows * sizeof *chunk->content);
 	if (chunk->content == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for comparing rows");
 	for (size_t i = 0; i < hasher->column_count; i++) {
 		uint32_t slot = hasher->columns[i].slot;

@@ -195,8 +195,8 @@ static enum gm_code find_columns(struct gm_key_hasher *hasher, const struct gm_c
 
 enum gm_code gm_key_hasher_run(struct gm_key_hasher *hasher, struct gm_chunk *chunk, struct gm_error *err)
 {
-	chunk->key = gm_arena_alloc(&chunk->arena, (size_t)chunk->rows * sizeof *chunk->key);
-	chunk->no_key = gm_arena_alloc(&chunk->arena, chunk->rows);
+	chunk->key = gm_arena_alloc(&chunk->passing, (size_t)chunk->rows * sizeof *chunk->key);
+	chunk->no_key = gm_arena_alloc(&chunk->passing, chunk->rows);
 	if (chunk->key == NULL || chunk->no_key == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for hashing keys");
 	GM_TRY(find_columns(hasher, chunk, err));
 	bool partitioned = chunk->partition.repr == GM_REPR_DICT;

@@ -146,7 +146,7 @@ static void chunks_are_recycled_and_drop_their_dictionaries(void **state)
 	struct gm_dict *dict = gm_dict_new();
 	assert_non_null(pool);
 	assert_non_null(dict);
-	struct gm_chunk *first = gm_chunk_take(pool, 3);
+	struct gm_chunk *first = gm_chunk_take(pool, 3, 100);
 	assert_non_null(first);
 	first->vec[1].repr = GM_REPR_DICT;
 	first->vec[1].dict = gm_dict_ref(dict);
@@ -156,12 +156,64 @@ static void chunks_are_recycled_and_drop_their_dictionaries(void **state)
 	assert_int_equal(dict->references, 2);
 	gm_chunk_unref(first);
 	assert_int_equal(dict->references, 1);
-	struct gm_chunk *second = gm_chunk_take(pool, 5);
+	struct gm_chunk *second = gm_chunk_take(pool, 5, 100);
 	assert_ptr_equal(second, first);
 	assert_int_equal(second->vec[4].repr, GM_REPR_NULL);
 	gm_chunk_unref(second);
 	gm_chunk_pool_free(pool);
 	gm_dict_unref(dict);
+}
+
+/* Takes a chunk, fills it with so many bytes a row, and says that it is built. */
+static struct gm_chunk *filled_chunk(struct gm_chunk_pool *pool, uint32_t rows, size_t bytes_each)
+{
+	struct gm_chunk *chunk = gm_chunk_take(pool, 1, rows);
+	assert_non_null(chunk);
+	chunk->rows = rows;
+	assert_non_null(gm_arena_alloc(&chunk->arena, rows * bytes_each));
+	gm_chunk_built(chunk);
+	return chunk;
+}
+
+static void what_is_left_of_an_object_takes_little_memory(void **state)
+{
+	(void)state;
+	enum { ROWS = 1000, EACH = 200, LEFT = 50 };
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	assert_non_null(pool);
+	for (unsigned i = 0; i < 100; i++) gm_chunk_unref(filled_chunk(pool, ROWS, EACH));
+	struct gm_chunk *small = filled_chunk(pool, LEFT, EACH), *whole = filled_chunk(pool, ROWS, EACH);
+	assert_true(gm_chunk_lasting_bytes(whole) >= ROWS * EACH);
+	assert_true(gm_chunk_lasting_bytes(small) < 3 * LEFT * EACH);
+	gm_chunk_unref(small);
+	struct gm_chunk *next = filled_chunk(pool, ROWS, EACH); /* not that block */
+	assert_true(gm_chunk_lasting_bytes(next) >= ROWS * EACH);
+	gm_chunk_unref(whole);
+	gm_chunk_unref(next);
+	gm_chunk_pool_free(pool);
+}
+
+static void what_passes_goes_to_the_next_chunk(void **state)
+{
+	(void)state;
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	assert_non_null(pool);
+	struct gm_chunk *first = gm_chunk_take(pool, 1, 100);
+	assert_non_null(first);
+	size_t lasting = gm_chunk_lasting_bytes(first);
+	first->content = gm_arena_alloc(&first->passing, 100 * sizeof *first->content);
+	uint64_t *content = first->content;
+	assert_non_null(content);
+	assert_true(gm_chunk_memory_bytes(first) > lasting);
+	gm_chunk_passed(first);
+	assert_null(first->content);
+	assert_int_equal(gm_chunk_memory_bytes(first), lasting);
+	gm_chunk_passed(first); /* nothing is left */
+	struct gm_chunk *second = gm_chunk_take(pool, 1, 100);
+	assert_ptr_equal(gm_arena_alloc(&second->passing, 100 * sizeof *second->content), content);
+	gm_chunk_unref(first);
+	gm_chunk_unref(second); /* as it is, that has not passed */
+	gm_chunk_pool_free(pool);
 }
 
 int main(void)
@@ -173,6 +225,8 @@ int main(void)
 	    cmocka_unit_test(values_of_all_lengths_are_kept),
 	    cmocka_unit_test(many_values_are_put_as_one_by_one),
 	    cmocka_unit_test(chunks_are_recycled_and_drop_their_dictionaries),
+	    cmocka_unit_test(what_is_left_of_an_object_takes_little_memory),
+	    cmocka_unit_test(what_passes_goes_to_the_next_chunk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,7 +168,8 @@ static inline struct gm_chunk *fx_chunk(struct fx *fx, const struct fx_row *rows
 {
 	size_t leaves;
 	const struct gm_shred_leaf *leaf = gm_program_leaves(fx->job->program, &leaves);
-	struct gm_chunk *chunk = gm_chunk_take(fx->pool, (uint32_t)leaves + gm_program_extra_slots(fx->job->program));
+	uint32_t slots = (uint32_t)leaves + gm_program_extra_slots(fx->job->program);
+	struct gm_chunk *chunk = gm_chunk_take(fx->pool, slots, count);
 	chunk->rows = count;
 	chunk->record = gm_arena_zalloc(&chunk->arena, (count + 1) * sizeof *chunk->record);
 	chunk->fate = gm_arena_zalloc(&chunk->arena, count + 1);

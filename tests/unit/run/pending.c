@@ -38,7 +38,7 @@ static size_t text_of(uint64_t number, char text[64])
 static struct gm_chunk *make_chunk(struct gm_chunk_pool *pool, struct gm_dict *values, struct gm_dict *paths,
                                    uint64_t first, uint32_t rows, struct model *model, uint8_t *duplicate)
 {
-	struct gm_chunk *chunk = gm_chunk_take(pool, SLOTS);
+	struct gm_chunk *chunk = gm_chunk_take(pool, SLOTS, rows);
 	assert_non_null(chunk);
 	struct gm_arena *arena = &chunk->arena;
 	chunk->rows = rows;
