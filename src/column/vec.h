@@ -92,6 +92,7 @@ struct gm_chunk {
 	uint8_t *no_key;         /* 1: some key column is null or empty: never a duplicate */
 	uint64_t *content;       /* fingerprint of what a row says apart from its key (table/content.h), or NULL as key */
 	struct gm_arena arena;   /* everything above, and plain strings */
+	size_t dictionary_bytes; /* what its rows added to dictionaries, which live as long as a chunk refers to them */
 	struct gm_chunk_pool *pool;
 	struct gm_chunk *next; /* for whoever holds it in a list */
 	uint32_t waiting;      /* of the collecting thread: how many partitions still wait for rows of this chunk */
@@ -108,7 +109,7 @@ struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots);
 void gm_chunk_built(const struct gm_chunk *chunk);
 struct gm_chunk *gm_chunk_ref(struct gm_chunk *chunk);
 void gm_chunk_unref(struct gm_chunk *chunk);
-/* What the chunk occupies, without its dictionaries. */
+/* What the chunk occupies, with its part of the dictionaries. */
 size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk);
 
 /* Some rows of a vec, in order: what the Parquet writer and the spill file take. rows is NULL for first ..
