@@ -1,10 +1,10 @@
 /* spill.h - where waiting rows go when memory is short: one unlinked temporary file per unit of work.
  *
- * A spilled segment is, in the file: the columns one after the other, each compressed by zstd in frames of 128 KiB, then
- * a table of two u32 per slot (raw and compressed bytes of its column). Its offset is that of the table: sizes are known
- * when a column has been written, and nothing needs a whole one in memory. A raw column is: a byte that says whether
- * null flags follow; the null flags, a byte a row; then the values: u8, i64 or f64 each, or for strings a u32 end offset
- * each and the bytes. The format lives and dies with the process. */
+ * A spilled segment is, in the file: the columns one after the other, each compressed by zstd in frames of 128 KiB,
+ * then a table of two u32 per slot (raw and compressed bytes of its column). Its offset is that of the table: sizes are
+ * known when a column has been written, and nothing needs a whole one in memory. A raw column is: a byte that says
+ * whether null flags follow; the null flags, a byte a row; then the values: u8, i64 or f64 each, or for strings a u32
+ * end offset each and the bytes. The format lives and dies with the process. */
 #ifndef GM_RUN_SPILL_H
 #define GM_RUN_SPILL_H
 

@@ -75,8 +75,8 @@ struct gm_shred_books {
 	uint64_t converted_null; /* values that could not be converted and became null */
 };
 
-/* Asked before something is made larger than usual, which is to take so many bytes; it may wait until they can be had. 0:
- * all of that is given back; the answer is OK then. */
+/* Asked before something is made larger than usual, which is to take so many bytes; it may wait until they can be had.
+ * 0: all of that is given back; the answer is OK then. */
 typedef enum gm_code gm_room_fn(void *context, size_t bytes, struct gm_error *err);
 
 struct gm_shred_options {

@@ -44,7 +44,8 @@ void gm_window_begin(struct gm_window *window, uint64_t base)
 	window->target = window->size;
 }
 
-/* Slides and makes the allocation fit the target. What is large is moved by the page, not copied: there are never two. */
+/* Slides and makes the allocation fit the target. What is large is moved by the page, not copied: there are never two.
+ */
 static enum gm_code resize(struct gm_window *window, size_t cap, struct gm_error *err)
 {
 	size_t tail = window->len - window->pos;
