@@ -134,6 +134,7 @@ struct gm_run_options {
 	bool quarantine_set;
 	uint64_t quarantine_records;
 	double quarantine_percent;
+	bool profile;             /* fill gm_run_result.profile: for gm_run and gm_run_work */
 	const volatile int *stop; /* may be NULL; not 0: stop cleanly, INTERRUPTED */
 	gm_progress_fn *progress; /* may be NULL; called from the thread that called gm_run, a few times a second */
 	gm_notice_fn *notice;     /* may be NULL */
@@ -181,6 +182,54 @@ struct gm_catalog_result {
 	uint64_t requests, retries; /* to the catalog; how many of them were made again */
 };
 
+/* Where a run's CPU time goes, in the order in which a record passes; docs/performance.md says how each stage works.
+ * X(NAME, "name", what it does) */
+#define GM_STAGES(X)                                                                                \
+	X(PLAN, "plan", "read the log, list the source, write the plan")                                \
+	X(READ, "read", "take objects from the source")                                                 \
+	X(INFLATE, "inflate", "decompress them, check their sums")                                      \
+	X(SHRED, "shred", "parse JSON into typed columns")                                              \
+	X(INTERN, "intern", "look strings up in the columns' dictionaries")                             \
+	X(DERIVE, "derive", "evaluate expressions, once per distinct value")                            \
+	X(HASH, "hash", "hash keys, and rows to tell conflicts by")                                     \
+	X(DEDUPE, "dedupe", "look for keys among those of the run and of the table")                    \
+	X(ROUTE, "route", "sort rows into partitions and row groups, rejected records into quarantine") \
+	X(RENUMBER, "renumber", "number the values of each row group's columns")                        \
+	X(ENCODE, "encode", "pack values and levels into pages")                                        \
+	X(STATISTICS, "statistics", "bounds and bloom filters")                                         \
+	X(COMPRESS, "compress", "compress pages")                                                       \
+	X(CHECKSUM, "checksum", "of pages and of files")                                                \
+	X(WRITE, "write", "hand files to the table's store")                                            \
+	X(SYNC, "sync", "make files durable, write each unit's lists and manifest")                     \
+	X(PUBLISH, "publish", "make files appear, remove what was staged")                              \
+	X(COMMIT, "commit", "write the books and the log's next version")                               \
+	X(CATALOG, "catalog", "tell the catalog")                                                       \
+	X(TRANSFER, "transfer", "the thread that talks HTTP and TLS")                                   \
+	X(IDLE, "idle", "workers that have nothing to do, or wait for another")                         \
+	X(REST, "rest", "everything else: memory, scheduling, progress, threads that libraries start")
+enum gm_stage {
+#define X(name, text, what) GM_STAGE_##name,
+	GM_STAGES(X)
+#undef X
+};
+enum { GM_STAGE_COUNT = GM_STAGE_REST + 1 };
+/* "inflate", and what it does; never NULL. */
+GM_API const char *gm_stage_name(enum gm_stage stage);
+GM_API const char *gm_stage_text(enum gm_stage stage);
+
+/* Of all threads together. Waiting is time that threads spent in the stage without a processor: asleep, or because
+ * others had it; of TRANSFER and REST it is not told. Bytes are those that came out of READ, INFLATE and WRITE, and
+ * that went into SHRED and COMPRESS; 0 of other stages. */
+struct gm_stage_time {
+	double cpu_seconds, wait_seconds;
+	uint64_t bytes;
+};
+struct gm_profile {
+	bool taken;         /* gm_run_options.profile was set */
+	double cpu_seconds; /* of the process, while the call lasted: the sum of all stages */
+	struct gm_stage_time stages[GM_STAGE_COUNT];
+};
+
 /* What a run did. Owned by the caller: gm_run_result_clear. */
 struct gm_run_result {
 	bool committed;
@@ -202,6 +251,7 @@ struct gm_run_result {
 	struct gm_requests requests;
 	struct gm_catalog_result catalog; /* after all else: a catalog that fails makes no run fail */
 	struct gm_error catalog_error;    /* code OK unless it failed */
+	struct gm_profile profile;
 	void *memory;
 };
 

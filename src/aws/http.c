@@ -1,6 +1,7 @@
 #include "aws/http.h"
 
 #include "aws/secret_memory.h"
+#include "base/stopwatch.h"
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
@@ -24,7 +25,8 @@ struct gm_http {
 	struct gm_http_options options;
 	char *ca_file;
 	pthread_t thread;
-	pthread_mutex_t lock; /* of all below, and of each transfer's state */
+	struct gm_stopwatch *watch; /* that the thread takes part in: of who made this; NULL: none */
+	pthread_mutex_t lock;       /* of all below, and of each transfer's state */
 	bool stop;
 	struct gm_http_transfer *first, *last; /* wait for a connection */
 	size_t active, cancelled;              /* transfers in curl's hands; those of them to be taken out of them */
@@ -457,6 +459,8 @@ static void clean_up(struct gm_http *http)
 static void *drive(void *context)
 {
 	struct gm_http *http = context;
+	struct gm_stopwatch_hand hand;
+	gm_stopwatch_join(http->watch, &hand, GM_STAGE_TRANSFER);
 	for (;;) {
 		int running;
 		(void)pthread_mutex_lock(&http->lock);
@@ -471,6 +475,7 @@ static void *drive(void *context)
 		if (!more) (void)curl_multi_poll(http->multi, NULL, 0, 1000, NULL);
 	}
 	clean_up(http);
+	gm_stopwatch_leave(&hand);
 	return NULL;
 }
 
@@ -494,6 +499,7 @@ enum gm_code gm_http_new(const struct gm_http_options *options, struct gm_http *
 	struct gm_http *http = calloc(1, sizeof *http);
 	if (http == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for HTTP");
 	http->options = *options;
+	http->watch = gm_stopwatch_mine();
 	if (http->options.connection_max == 0 || http->options.connection_max > CONNECTION_MAX)
 		http->options.connection_max = CONNECTION_MAX;
 	http->ca_file = options->ca_file != NULL ? strdup(options->ca_file) : NULL;

@@ -112,12 +112,12 @@ int gm_cli_catalog_show(const struct gm_cli_command *command, char **arguments);
 int gm_cli_catalog_drop(const struct gm_cli_command *command, char **arguments);
 int gm_cli_replay(const struct gm_cli_command *command, char **arguments);
 /* Their flags. */
-enum { GM_CLI_RUN_FLAGS = 17, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
+enum { GM_CLI_RUN_FLAGS = 18, GM_CLI_CHECK_FLAGS = 4, GM_CLI_PREVIEW_FLAGS = 6, GM_CLI_GENERATE_FLAGS = 11 };
 enum {
 	GM_CLI_POLICY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 1,
 	GM_CLI_STATUS_FLAGS = GM_CLI_JOB_FLAG_COUNT + 3,
 	GM_CLI_PLAN_FLAGS = GM_CLI_JOB_FLAG_COUNT + 7,
-	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 9,
+	GM_CLI_WORK_FLAGS = GM_CLI_JOB_FLAG_COUNT + 10,
 	GM_CLI_COMMIT_FLAGS = GM_CLI_JOB_FLAG_COUNT + 6,
 	GM_CLI_VERIFY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
 	GM_CLI_WHY_FLAGS = GM_CLI_JOB_FLAG_COUNT + 4,
@@ -291,6 +291,14 @@ void gm_cli_print_catalog(FILE *out, const struct gm_catalog_result *catalog);
 /* To stderr, if the run could not bring its catalog up to date: for who asked for no notices. */
 void gm_cli_warn_catalog(const struct gm_run_result *result, const char *job);
 void gm_cli_print_balance(FILE *out, const struct gm_balance *balance);
+
+/* --- profile.c ---------------------------------------------------------------------------------------------------- */
+
+/* Where the time of a run went, if that was asked for; as a table, and as the object `profile` of --json. */
+void gm_cli_print_profile(FILE *out, const struct gm_run_result *result);
+struct json_t *gm_cli_json_profile(const struct gm_run_result *result);
+
+/* --- what reports of all commands are made of --------------------------------------------------------------------- */
 
 /* NULL when memory is gone. Text that is no UTF-8 is mended: JSON cannot hold it. */
 struct json_t *gm_cli_json_text(const char *text, size_t bytes);

@@ -9,7 +9,7 @@ struct options {
 	uint64_t threads, memory_bytes, limit;
 	struct gm_cli_rejects rejects;
 	struct gm_cli_after after;
-	bool dry_run, abandon, as_new, json, quiet;
+	bool dry_run, abandon, as_new, profile, json, quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -49,6 +49,8 @@ const struct gm_cli_flag gm_cli_run_flags[GM_CLI_RUN_FLAGS] = {
      "if the run fails, run COMMAND by /bin/sh; GRISTMILL_JOB, _STATUS, _MESSAGE, _TABLE and _VERSION tell it what "
      "happened. It is killed after 60 seconds",
      0, 0},
+    {"profile", NULL, GM_CLI_SWITCH, FIELD(profile),
+     "tell where the time went: of each stage of the work its CPU seconds, nanoseconds a record, and throughput", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -74,6 +76,7 @@ static enum gm_code run(const struct options *o, const struct gm_job *job, struc
 	                                 .adopt = o->adopt,
 	                                 .as_new = o->as_new,
 	                                 .reason = o->reason,
+	                                 .profile = o->profile,
 	                                 .quarantine_set = o->rejects.set,
 	                                 .quarantine_records = o->rejects.records,
 	                                 .quarantine_percent = o->rejects.percent,

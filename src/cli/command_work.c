@@ -8,7 +8,7 @@ struct options {
 	struct gm_cli_job_flags job;
 	const char *scratch;
 	uint64_t threads, memory_bytes, plan, unit;
-	bool keys, write, json, quiet;
+	bool keys, write, profile, json, quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -22,6 +22,7 @@ const struct gm_cli_flag gm_cli_work_flags[GM_CLI_WORK_FLAGS] = {
     {"threads", "N", GM_CLI_COUNT, FIELD(threads), "as for run", 0, 1024},
     {"memory", "SIZE", GM_CLI_SIZE, FIELD(memory_bytes), "as for run", 0, 0},
     {"scratch", "DIR", GM_CLI_TEXT, FIELD(scratch), "as for run", 0, 0},
+    {"profile", NULL, GM_CLI_SWITCH, FIELD(profile), "as for run", 0, 0},
     {"json", NULL, GM_CLI_SWITCH, FIELD(json), "print one JSON object at the end instead of the summary", 0, 0},
     {"quiet", NULL, GM_CLI_SWITCH, FIELD(quiet), "print nothing but errors (and the JSON object)", 0, 0},
 };
@@ -41,6 +42,7 @@ static void print_text(const struct options *o, enum gm_step step, const struct 
 	if (o->keys) return;
 	gm_cli_print_balance(stdout, &result->total);
 	gm_cli_print_partitions(stdout, result);
+	gm_cli_print_profile(stdout, result);
 }
 
 static bool print_json(const struct options *o, enum gm_step step, const struct gm_run_result *result,
@@ -70,6 +72,7 @@ static int work(const struct options *o, const char *path)
 	struct gm_run_options options = {.threads = (int)o->threads,
 	                                 .memory_bytes = o->memory_bytes,
 	                                 .scratch = o->scratch,
+	                                 .profile = o->profile,
 	                                 .stop = gm_cli_catch_signals(),
 	                                 .progress = gm_cli_progress_show,
 	                                 .notice = gm_cli_progress_notice,

@@ -226,6 +226,7 @@ static json_t *summary_json(const struct gm_run_result *result, const struct gm_
 	          set(object, "seconds", json_real(result->seconds)) &&
 	          (!result->remote || set(object, "requests", gm_cli_json_requests(&result->requests))) &&
 	          (result->catalog.state == GM_CATALOG_NOT_ASKED || set(object, "catalog", catalog_of(result))) &&
+	          (!result->profile.taken || set(object, "profile", gm_cli_json_profile(result))) &&
 	          (err == NULL || set(object, "error", gm_cli_json_error(err)));
 	if (ok) return object;
 	json_decref(object);
@@ -458,4 +459,5 @@ void gm_cli_report_text(FILE *out, const struct gm_run_result *result, bool dry_
 	if (result->remote) print_requests(out, &result->requests);
 	if (result->catalog.state != GM_CATALOG_NOT_ASKED) gm_cli_print_catalog(out, &result->catalog);
 	if (result->abandoned == 0 && result->inputs > 0) gm_cli_print_partitions(out, result);
+	gm_cli_print_profile(out, result);
 }

@@ -1,5 +1,4 @@
 /* signals.c - SIGINT and SIGTERM ask a command to stop cleanly; asked twice, it is killed. */
-#include "base/flag.h"
 #include "cli/cli.h"
 
 #include <signal.h>
@@ -8,7 +7,7 @@ static volatile int caught; /* what gm_run_options.stop looks at */
 
 static void on_signal(int number)
 {
-	gm_flag_set(&caught, number);
+	__atomic_store_n(&caught, number, __ATOMIC_RELAXED); /* other threads look at it */
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
 }

@@ -3,7 +3,11 @@
  * Code 0 is null and never stored; the first string gets code 1. An entry is a little-endian u32 length followed by its
  * bytes: the PLAIN form of a Parquet BYTE_ARRAY. Entries never move and never change, so a reader on another thread may
  * look up any code it was handed (through a lock or queue) while the one writer goes on adding. The dictionary frees
- * itself when its last reference goes. */
+ * itself when its last reference goes.
+ *
+ * Large dictionaries are as fast as memory is: a value costs one line of slots and one of its entry, both asked for
+ * ahead by gm_dict_put_all. A slot is eight bytes, a hash and where the entry is; the entry's code stands before its
+ * length. In small ones, which most columns of a log have, a value is recognised by its ends before it is hashed. */
 #ifndef GM_COLUMN_DICT_H
 #define GM_COLUMN_DICT_H
 
@@ -15,20 +19,30 @@ enum {
 	GM_DICT_PAGE = 4096,      /* codes of one page of entry pointers */
 	GM_DICT_MAX_PAGES = 4096, /* so at most 16 Mi - 1 entries */
 	GM_DICT_NULL = 0,
+	GM_DICT_BATCH = 256,
 };
 
-struct gm_dict_slot {
-	uint32_t hash, code; /* code 0: free */
-};
+struct gm_dict_slot;
+struct gm_dict_block;
+struct gm_dict_recent;
 
 struct gm_dict {
 	int references; /* atomic */
 	uint32_t count; /* codes given so far: 1 .. count */
 	uint32_t mask;  /* slots - 1; at most half of them are used */
 	struct gm_dict_slot *slots;
+	struct gm_dict_recent *recent; /* NULL until it is of use */
 	const uint8_t **page[GM_DICT_MAX_PAGES];
-	struct gm_arena bytes;
 	uint64_t value_bytes; /* sum of the lengths of all entries */
+
+	/* Where entries lie: the writer's alone. */
+	struct gm_dict_block *blocks; /* the newest first */
+	uint8_t **stretch;            /* by the upper bits of an address: see dict.c */
+	size_t stretches, stretch_room;
+	uint8_t *next; /* free: next .. next + room */
+	size_t room;
+	uint32_t next_address;
+	size_t block_bytes; /* of all blocks */
 };
 
 /* One reference for the caller; NULL when memory is gone. */
@@ -52,11 +66,16 @@ uint32_t gm_dict_put(struct gm_dict *dict, const uint8_t *value, uint32_t len, u
 uint32_t gm_dict_find(const struct gm_dict *dict, const uint8_t *value, uint32_t len, uint32_t hash);
 /* Bytes this dictionary occupies: what counts against the budget. */
 size_t gm_dict_memory_bytes(const struct gm_dict *dict);
-/* Hints for a caller that knows its hashes ahead: fetch the slot, then the entry it points to. */
-static inline void gm_dict_prefetch_slot(const struct gm_dict *dict, uint32_t hash)
-{
-	__builtin_prefetch(&dict->slots[hash & dict->mask]);
-}
+
+struct gm_ref {
+	const uint8_t *bytes; /* NULL, and then len 0: null */
+	uint32_t len;
+};
+
+/* gm_dict_put for n values, at most GM_DICT_BATCH: codes[i] becomes that of values[i], hashed with the seed; *some is
+ * how many were not null. False when memory (or the code space) is gone. Writer thread only. */
+bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, uint32_t n, uint64_t seed, uint32_t *codes,
+                     uint32_t *some);
 
 /* The entry of a code in 1 .. count: [u32 length][bytes]. */
 static inline const uint8_t *gm_dict_entry(const struct gm_dict *dict, uint32_t code)

@@ -4,6 +4,7 @@
  * ends before the row that would take it over page_rows rows or page_bytes bytes of values; a row is never split, and
  * every page has at least one. Values are gathered behind a gap in `page`, which the levels fill once it is known where
  * the page ends. */
+#include "base/stopwatch.h"
 #include "parquet/distinct.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
@@ -352,7 +353,9 @@ static enum gm_code write_indices(struct task *task)
 	for (; span.to < task->chunk->slots; next_span(&span)) {
 		end_span(task, &span, width);
 		struct gm_bounds bounds = {0};
+		enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 		entry_bounds(task, index, span.values, &bounds);
+		(void)gm_stage_enter(outer);
 		GM_TRY(start_page(task, 1 + gm_hybrid_bound(span.values, width)));
 		uint8_t *values = encoder->page.data + encoder->gap;
 		*values = (uint8_t)width;
@@ -372,8 +375,10 @@ static enum gm_code end_plain_page(struct task *task, const struct span *span, s
 	struct gm_parquet_encoder *encoder = task->encoder;
 	uint8_t *values = encoder->page.data + encoder->gap;
 	struct gm_bounds bounds = {0};
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 	gm_bounds_add_plain(&bounds, task->type, values, span->values);
 	if (task->chunk->bloom.words != NULL) gm_bloom_add_plain(&task->chunk->bloom, task->type, values, span->values);
+	(void)gm_stage_enter(outer);
 	if (task->type == GM_TYPE_BOOLEAN) value_bytes = (size_t)(gm_pack_booleans(values, values, span->values) - values);
 	return end_page(task, span, GM_FORMAT_PLAIN, value_bytes, &bounds);
 }
@@ -515,9 +520,13 @@ static enum gm_code encode_values(struct task *task)
 	struct gm_parquet_encoder *encoder = task->encoder;
 	uint64_t values = chunk->slots - chunk->nulls;
 	bool dictionary = false;
+	enum gm_code rc = GM_OK;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_RENUMBER);
 	if (task->type != GM_TYPE_BOOLEAN && values > 0)
-		GM_TRY(gm_distinct_build(&encoder->distinct, task->type, data->slices, data->slice_count, values,
-		                         task->options->dict_bytes, &dictionary, task->err));
+		rc = gm_distinct_build(&encoder->distinct, task->type, data->slices, data->slice_count, values,
+		                       task->options->dict_bytes, &dictionary, task->err);
+	(void)gm_stage_enter(outer);
+	GM_TRY(rc);
 	if (task->leaf->node->bloom && task->type != GM_TYPE_BOOLEAN)
 		GM_TRY(gm_bloom_init(&chunk->bloom, dictionary ? encoder->distinct.entries : values, task->err));
 	if (dictionary) {

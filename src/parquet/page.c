@@ -1,4 +1,6 @@
 #include "parquet/page.h"
+
+#include "base/stopwatch.h"
 #include "parquet/thrift.h"
 
 #include <isa-l/crc.h>
@@ -92,9 +94,15 @@ enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_he
 	size_t room = packed_bound(packer, body_bytes);
 	GM_TRY(gm_buf_reserve(out, room + HEADER_MAX, err));
 	uint8_t *packed = out->data + out->len + HEADER_MAX;
-	GM_TRY(compress(packer, body, body_bytes, packed, &room, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_COMPRESS);
+	enum gm_code rc = compress(packer, body, body_bytes, packed, &room, err);
+	gm_stage_bytes(GM_STAGE_COMPRESS, body_bytes);
+	(void)gm_stage_enter(outer);
+	GM_TRY(rc);
 	if (room > INT32_MAX) GM_FAIL(err, GM_VALUE, "a row is too large for a Parquet page (2 GiB)");
+	(void)gm_stage_enter(GM_STAGE_CHECKSUM);
 	uint32_t crc = crc32_gzip_refl(0, packed, room);
+	(void)gm_stage_enter(outer);
 	GM_TRY(write_header(packer, header, body_bytes, room, crc, err));
 	*header_bytes = packer->header.len;
 	memcpy(out->data + out->len, packer->header.data, *header_bytes);

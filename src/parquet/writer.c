@@ -10,6 +10,7 @@
  * XXH3-128 of every byte before the footer, as 32 hexadecimal digits.
  *
  * After a row group has been given to the sink only its line in the footer and its page index stay in memory. */
+#include "base/stopwatch.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
 #include "parquet/scratch.h"
@@ -124,7 +125,9 @@ static enum gm_code emit(struct gm_parquet_writer *writer, const void *data, siz
 /* What lies before the footer is hashed. */
 static enum gm_code emit_hashed(struct gm_parquet_writer *writer, const void *data, size_t bytes, struct gm_error *err)
 {
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_CHECKSUM);
 	if (bytes > 0) (void)XXH3_128bits_update(writer->hash, data, bytes);
+	(void)gm_stage_enter(outer);
 	return emit(writer, data, bytes, err);
 }
 

@@ -49,8 +49,12 @@ static enum gm_code collect_chunk(struct gm_engine *engine, size_t object, struc
 	uint64_t kept;
 	const uint8_t *duplicate = NULL;
 	struct gm_object_work *work = &engine->objects[object];
-	if (engine->dedupe != NULL)
-		GM_TRY(gm_dedupe_chunk(engine->dedupe, chunk, (uint32_t)object, &work->counts, &duplicate, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_DEDUPE);
+	enum gm_code rc = engine->dedupe != NULL
+	                      ? gm_dedupe_chunk(engine->dedupe, chunk, (uint32_t)object, &work->counts, &duplicate, err)
+	                      : GM_OK;
+	(void)gm_stage_enter(outer);
+	GM_TRY(rc);
 	if (engine->unit->keys_only) return GM_OK;
 	GM_TRY(gm_pending_add(engine->pending, chunk, duplicate, &kept, err));
 	work->collected_rows += kept;

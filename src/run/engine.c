@@ -222,6 +222,7 @@ static void wait_for_workers(struct gm_engine *engine, gm_tick_fn *tick, void *c
 static enum gm_code run_workers(struct gm_engine *engine, gm_tick_fn *tick, void *context, struct gm_error *err)
 {
 	int started = 0;
+	engine->watch = gm_stopwatch_mine();
 	engine->running = (size_t)engine->threads;
 	for (; started < engine->threads; started++)
 		if (pthread_create(&engine->workers[started].thread, NULL, gm_worker_main, &engine->workers[started]) != 0)
@@ -281,7 +282,9 @@ enum gm_code gm_engine_work(struct gm_engine *engine, const struct gm_unit_spec 
 	GM_TRY(gm_outputs_init(&result->outputs, &unit->output, err));
 	enum gm_code rc = begin_unit(engine, unit, result, err);
 	if (rc == GM_OK) rc = run_workers(engine, tick, context, err);
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_SYNC);
 	if (rc == GM_OK) rc = finish_unit(engine, result, err);
+	(void)gm_stage_enter(outer);
 	end_unit(engine);
 	if (rc == GM_OK) return GM_OK;
 	/* Staged files lie in the work folder and go with that; what is uploaded elsewhere only we know. */

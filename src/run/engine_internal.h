@@ -2,6 +2,7 @@
 #ifndef GM_RUN_ENGINE_INTERNAL_H
 #define GM_RUN_ENGINE_INTERNAL_H
 
+#include "base/stopwatch.h"
 #include "run/dedupe.h"
 #include "run/replay.h"
 
@@ -70,6 +71,7 @@ struct gm_engine {
 	struct gm_spill *spill;
 	struct gm_pending *pending;
 	struct gm_quarantine *quarantine;
+	struct gm_stopwatch *watch; /* that the workers take part in; NULL: none */
 	struct gm_object_work *objects;
 	char samples[GM_ENGINE_SAMPLES][768]; /* of rejected spans */
 	size_t sample_count;

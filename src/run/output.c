@@ -1,5 +1,7 @@
 #include "run/output.h"
 
+#include "base/stopwatch.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +32,15 @@ static enum gm_code sink_nothing(void *context, const void *data, size_t bytes, 
 static enum gm_code sink_file(void *context, const void *data, size_t bytes, struct gm_error *err)
 {
 	struct gm_output *output = context;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_CHECKSUM);
 	(void)XXH3_128bits_update(output->hash, data, bytes);
 	output->bytes += bytes;
-	if (output->table == NULL) return GM_OK;
-	return gm_store_stage_append(output->table, output->staged, data, bytes, err);
+	(void)gm_stage_enter(GM_STAGE_WRITE);
+	gm_stage_bytes(GM_STAGE_WRITE, bytes);
+	enum gm_code rc =
+	    output->table != NULL ? gm_store_stage_append(output->table, output->staged, data, bytes, err) : GM_OK;
+	(void)gm_stage_enter(outer);
+	return rc;
 }
 
 static enum gm_codec codec_of(const struct gm_job *job)
@@ -206,7 +213,10 @@ static enum gm_code close_output(struct gm_outputs *outputs, struct gm_partition
 	if (output->table != NULL) {
 		struct gm_staged *staged = output->staged;
 		output->staged = NULL;
-		GM_TRY(gm_store_stage_finish(output->table, staged, token, err));
+		enum gm_stage outer = gm_stage_enter(GM_STAGE_SYNC);
+		enum gm_code rc = gm_store_stage_finish(output->table, staged, token, err);
+		(void)gm_stage_enter(outer);
+		GM_TRY(rc);
 	}
 	(void)pthread_mutex_lock(&outputs->lock);
 	enum gm_code rc = record_file(outputs, partition, token, &summary, err);

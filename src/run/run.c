@@ -2,6 +2,7 @@
  * each step promises. */
 #include "base/flag.h"
 #include "base/time.h"
+#include "run/profile.h"
 #include "run/upgrade.h"
 
 #include <inttypes.h>
@@ -42,9 +43,12 @@ void gm_runner_tick(void *context)
 	runner->options.progress(runner->options.context, &progress);
 }
 
-void gm_runner_phase(struct gm_runner *runner, const char *phase)
+void gm_runner_phase(struct gm_runner *runner, enum gm_phase phase)
 {
-	runner->phase = phase;
+	static const char *const names[] = {"plan", "work", "publish"};
+	static const enum gm_stage stages[] = {GM_STAGE_PLAN, GM_STAGE_REST, GM_STAGE_PUBLISH};
+	(void)gm_stage_enter(stages[phase]);
+	runner->phase = names[phase];
 	gm_runner_tick(runner);
 }
 
@@ -457,7 +461,9 @@ static enum gm_code is_all_done(struct gm_runner *runner, const struct gm_plan *
 	if (!gm_store_is_remote(runner->table) || runner->resumed || runner->left > 0) return GM_OK;
 	if (runner->options.replay) return GM_OK;
 	GM_TRY(gm_history_note_run(&runner->history, plan, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_PLAN);
 	enum gm_code rc = list_plan(runner, &listing, &more, err);
+	(void)gm_stage_enter(outer);
 	*done = rc == GM_INTERRUPTED; /* what had been listed before is committed */
 	if (*done) return GM_OK;
 	GM_TRY(rc);
@@ -475,7 +481,7 @@ static enum gm_code run_all(struct gm_runner *runner, struct gm_error *err)
 	if (runner->options.replay) GM_TRY(choose_replay(runner, &any, err));
 	while (any) {
 		struct gm_plan *plan;
-		gm_runner_phase(runner, "plan");
+		gm_runner_phase(runner, GM_PHASE_PLAN);
 		GM_TRY(gm_runner_next_plan(runner, &plan, err));
 		if (plan == NULL) return GM_OK;
 		uint64_t committed = runner->result->run_count;
@@ -550,6 +556,7 @@ enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, 
 
 void gm_runner_close(struct gm_runner *runner)
 {
+	(void)gm_stage_enter(GM_STAGE_REST);
 	gm_history_release(&runner->history);
 	gm_shelf_clear(&runner->shelf);
 	explicit_bzero(runner->secret, sizeof runner->secret);
@@ -572,15 +579,20 @@ enum gm_code gm_run(const struct gm_job *job, const struct gm_run_options *optio
                     struct gm_error *err)
 {
 	struct gm_run_options checked = *options;
+	struct gm_profiling profiling;
 	struct gm_opened opened;
 	*result = (struct gm_run_result){.version = -1};
 	GM_TRY(gm_run_check_options(&checked, err)); /* before the table's folder is made */
+	gm_profile_begin(&profiling, options->profile);
 	unsigned table = options->dry_run ? 0 : options->replay ? GM_ENV_TABLE : GM_ENV_CREATE;
 	enum gm_code rc = gm_env_open(&opened, job, &checked, GM_ENV_SOURCE | table, err);
 	if (rc == GM_OK) rc = gm_run_on(job, &opened.env, &checked, result, err);
 	/* What was committed before a failure is there. */
 	bool stopped = gm_flag_is_set(options->stop);
+	(void)gm_stage_enter(GM_STAGE_CATALOG);
 	if (rc == GM_OK || (result->committed && !stopped)) gm_run_catalog_after(job, &opened.env, &checked, result);
+	(void)gm_stage_enter(GM_STAGE_REST);
 	gm_env_close(&opened);
+	gm_profile_end(&profiling, &result->profile);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef GM_RUN_RUNNER_H
 #define GM_RUN_RUNNER_H
 
+#include "base/stopwatch.h"
 #include "run/commit.h"
 #include "run/publish.h"
 #include "run/run.h"
@@ -44,7 +45,9 @@ enum gm_code gm_runner_open(struct gm_runner *runner, const struct gm_job *job, 
                             struct gm_error *err) GM_CHECK;
 void gm_runner_close(struct gm_runner *runner);
 void gm_runner_tick(void *context); /* a struct gm_runner */
-void gm_runner_phase(struct gm_runner *runner, const char *phase);
+/* A phase is a stage of the calling thread, too: while the units are worked, it waits for those who do it. */
+enum gm_phase { GM_PHASE_PLAN, GM_PHASE_WORK, GM_PHASE_PUBLISH };
+void gm_runner_phase(struct gm_runner *runner, enum gm_phase phase);
 void gm_runner_notice(const struct gm_runner *runner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t gm_runner_log_bytes(const struct gm_runner *runner); /* the log's share of memory */
 /* The history anew, with everything that others left brought to its end. */

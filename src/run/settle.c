@@ -67,7 +67,9 @@ static enum gm_code carry_out(struct gm_runner *runner, struct gm_tip *tip, cons
 	GM_TRY(gm_commit_init(&commit, err));
 	enum gm_code rc = gm_commit_check(&commit, err);
 	if (rc == GM_OK) rc = publish(&commit, err);
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_COMMIT);
 	if (rc == GM_OK) rc = gm_commit_put(&commit, err);
+	(void)gm_stage_enter(outer);
 	if (rc == GM_OK) runner->result->version = tip->version + 1;
 	gm_commit_release(&commit);
 	return rc;
@@ -213,7 +215,7 @@ static enum gm_code finish_claimed(struct gm_runner *runner, struct gm_tip *tip,
 	size_t done = 0;
 	struct gm_manifest *manifests = calloc(plan->unit_count + 1, sizeof *manifests);
 	if (manifests == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a run");
-	gm_runner_phase(runner, "publish");
+	gm_runner_phase(runner, GM_PHASE_PUBLISH);
 	gm_runner_notice(runner, "finishing run %" PRIu64 " of job %s, which was being published", plan->number, plan->job);
 	enum gm_code rc = read_manifests(runner, layout, plan, manifests, &done, err);
 	if (rc == GM_OK) rc = carry_out(runner, tip, layout, plan, manifests, claim, err);
@@ -358,7 +360,7 @@ enum gm_code gm_runner_finish(struct gm_runner *runner, const struct gm_plan *pl
 {
 	struct gm_tip tip;
 	uint64_t claim;
-	gm_runner_phase(runner, "publish");
+	gm_runner_phase(runner, GM_PHASE_PUBLISH);
 	gm_tip_init(&tip, runner->table, runner->history.log,
 	            gm_runner_log_bytes(runner)); /* acquire reads on from there */
 	enum gm_code rc = acquire(runner, &tip, plan, &claim, err);

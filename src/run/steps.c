@@ -3,6 +3,7 @@
  * Nothing is shared but table and source: what one step must know of the others lies in the plan, the units' manifests
  * and their key lists. So each begins by reading how things stand, and ends well when it finds that others did its
  * work. */
+#include "run/profile.h"
 #include "run/runner.h"
 
 #include <inttypes.h>
@@ -36,7 +37,7 @@ static enum gm_code describe_plan(struct gm_runner *runner, const struct gm_plan
 static enum gm_code make_plan(struct gm_runner *runner, struct gm_planned *out, struct gm_error *err)
 {
 	struct gm_plan *plan;
-	gm_runner_phase(runner, "plan");
+	gm_runner_phase(runner, GM_PHASE_PLAN);
 	GM_TRY(gm_runner_next_plan(runner, &plan, err));
 	if (plan == NULL) {
 		out->version = runner->result->version;
@@ -278,12 +279,15 @@ enum gm_code gm_run_plan(const struct gm_job *job, const struct gm_run_options *
 enum gm_code gm_run_work(const struct gm_job *job, const struct gm_run_options *options, uint64_t plan, uint64_t unit,
                          enum gm_work_part part, enum gm_step *step, struct gm_run_result *result, struct gm_error *err)
 {
+	struct gm_profiling profiling;
 	struct gm_opened opened;
 	*step = GM_STEP_DONE;
 	*result = (struct gm_run_result){.version = -1};
+	gm_profile_begin(&profiling, options->profile);
 	enum gm_code rc = gm_env_open(&opened, job, options, GM_ENV_SOURCE | GM_ENV_TABLE, err);
 	if (rc == GM_OK) rc = gm_run_work_on(job, &opened.env, options, plan, unit, part, step, result, err);
 	gm_env_close(&opened);
+	gm_profile_end(&profiling, &result->profile);
 	return rc;
 }
 

@@ -168,6 +168,7 @@ static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *pl
 	name_unit(runner, plan, number, &keys);
 	struct gm_unit_spec unit = spec_of(runner, plan, number, &keys);
 	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_SYNC);
 	json_t *json = gm_manifest_json(runner->job, plan, &unit, &result);
 	enum gm_code rc = json != NULL ? GM_OK : gm_error_set(err, GM_NOMEM, "out of memory for a manifest");
 	if (rc == GM_OK && runner->options.dry_run)
@@ -176,6 +177,7 @@ static enum gm_code work_unit(struct gm_runner *runner, const struct gm_plan *pl
 		rc = store_unit(runner, plan, number, &keys, &result, json, manifest, err);
 	json_decref(json);
 	gm_unit_result_release(&result);
+	(void)gm_stage_enter(outer);
 	return rc;
 }
 
@@ -188,8 +190,10 @@ static enum gm_code work_keys(struct gm_runner *runner, const struct gm_plan *pl
 	struct gm_unit_spec unit = spec_of(runner, plan, number, &keys);
 	unit.keys_only = true;
 	GM_TRY(gm_engine_work(runner->engine, &unit, gm_runner_tick, runner, &result, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_SYNC);
 	enum gm_code rc = settle(runner, &result, err);
 	if (rc == GM_OK) rc = store_keys(runner, &keys, &result, err);
+	(void)gm_stage_enter(outer);
 	gm_unit_result_release(&result);
 	return rc;
 }
@@ -271,7 +275,7 @@ static enum gm_code begin_work(struct gm_runner *runner, const struct gm_plan *p
 	GM_TRY(open_log(runner, plan, &log, err));
 	GM_TRY(gm_runner_secret(runner, err));
 	GM_TRY(new_engine(runner, plan, log, err));
-	gm_runner_phase(runner, "work");
+	gm_runner_phase(runner, GM_PHASE_WORK);
 	return GM_OK;
 }
 

@@ -73,12 +73,22 @@ static enum gm_code encode(struct gm_worker *worker, const struct task *task, st
 static enum gm_code collect(struct gm_worker *worker, struct gm_error *err)
 {
 	struct gm_engine *engine = worker->engine;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_ROUTE);
 	enum gm_code rc = gm_collect(engine, err);
+	(void)gm_stage_enter(outer);
 	(void)pthread_mutex_lock(&engine->lock);
 	engine->collecting = false;
 	(void)pthread_cond_broadcast(&engine->changed);
 	(void)pthread_mutex_unlock(&engine->lock);
 	return rc;
+}
+
+/* With the lock. */
+static void wait_for_change(struct gm_engine *engine)
+{
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_IDLE);
+	(void)pthread_cond_wait(&engine->changed, &engine->lock);
+	(void)gm_stage_enter(outer);
 }
 
 /* Does what else there is to do until `enough`; a worker that waits may be the only one that can. */
@@ -96,11 +106,13 @@ static enum gm_code work_until(struct gm_worker *worker, enough_fn *enough, size
 		} else if (gm_collect_ready(engine)) {
 			engine->collecting = true;
 		} else {
-			(void)pthread_cond_wait(&engine->changed, &engine->lock);
+			wait_for_change(engine);
 			continue;
 		}
 		(void)pthread_mutex_unlock(&engine->lock);
+		enum gm_stage outer = gm_stage_enter(encodes ? GM_STAGE_ENCODE : GM_STAGE_ROUTE);
 		rc = encodes ? encode(worker, &task, err) : collect(worker, err);
+		(void)gm_stage_enter(outer);
 		(void)pthread_mutex_lock(&engine->lock);
 	}
 	(void)pthread_mutex_unlock(&engine->lock);
@@ -208,7 +220,10 @@ static bool is_another(enum gm_code rc)
 static enum gm_code read_source(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
 {
 	struct gm_worker *worker = context;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_READ);
 	enum gm_code rc = gm_store_reader_read(worker->reader, into, bytes, got, err);
+	gm_stage_bytes(GM_STAGE_READ, *got);
+	(void)gm_stage_enter(outer);
 	if (is_another(rc)) return changed_input(&worker->engine->unit->inputs[worker->object], err);
 	GM_TRY(rc);
 	__atomic_add_fetch(&worker->engine->progress.bytes, *got, __ATOMIC_RELAXED);
@@ -364,8 +379,22 @@ static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
 static enum gm_code next_chunk(struct gm_worker *worker, struct gm_chunk **out, struct gm_error *err)
 {
 	uint32_t slots = gm_program_extra_slots(worker->engine->options.job->program);
-	return worker->replaying ? gm_replay_next(worker->replay, slots, out, err)
-	                         : gm_shredder_next(worker->shredder, slots, out, err);
+	uint64_t raw_before = books_of(worker)->bytes_raw;
+	(void)gm_stage_enter(GM_STAGE_SHRED);
+	enum gm_code rc = worker->replaying ? gm_replay_next(worker->replay, slots, out, err)
+	                                    : gm_shredder_next(worker->shredder, slots, out, err);
+	gm_stage_bytes(GM_STAGE_SHRED, books_of(worker)->bytes_raw - raw_before);
+	return rc;
+}
+
+/* What a chunk is made to know of its rows: derived columns, fates and partitions, what duplicates are told by. */
+static enum gm_code work_out(struct gm_worker *worker, struct gm_chunk *chunk, struct gm_error *err)
+{
+	(void)gm_stage_enter(GM_STAGE_DERIVE);
+	GM_TRY(gm_deriver_run(worker->deriver, chunk, reject_row, worker, err));
+	(void)gm_stage_enter(GM_STAGE_HASH);
+	if (worker->hasher != NULL) GM_TRY(gm_key_hasher_run(worker->hasher, chunk, err));
+	return worker->content != NULL ? gm_content_hasher_run(worker->content, chunk, err) : GM_OK;
 }
 
 /* A chunk of the object in hand: shredded, derived, hashed, queued. */
@@ -376,9 +405,7 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 	uint64_t raw_before = books_of(worker)->bytes_raw;
 	enum gm_code rc = next_chunk(worker, &chunk, err);
 	if (rc == GM_OK && chunk == NULL) return end_object(worker, err);
-	if (rc == GM_OK) rc = gm_deriver_run(worker->deriver, chunk, reject_row, worker, err);
-	if (rc == GM_OK && worker->hasher != NULL) rc = gm_key_hasher_run(worker->hasher, chunk, err);
-	if (rc == GM_OK && worker->content != NULL) rc = gm_content_hasher_run(worker->content, chunk, err);
+	if (rc == GM_OK) rc = work_out(worker, chunk, err);
 	struct gm_item *item = rc == GM_OK ? malloc(sizeof *item) : NULL;
 	if (rc == GM_OK && item == NULL) rc = gm_error_set(err, GM_NOMEM, "out of memory for a chunk");
 	if (rc != GM_OK) {
@@ -447,7 +474,7 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 	return TURN_WAIT;
 }
 
-static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
+static enum gm_code carry_out(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
 {
 	GM_TRY(check_stop(worker, err));
 	switch (turn) {
@@ -459,16 +486,30 @@ static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const stru
 	}
 }
 
+/* A turn may end in any stage. */
+static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
+{
+	static const enum gm_stage stages[] = {
+	    [TURN_ENCODE] = GM_STAGE_ENCODE, [TURN_COLLECT] = GM_STAGE_ROUTE, [TURN_AHEAD] = GM_STAGE_READ,
+	    [TURN_OPEN] = GM_STAGE_READ,     [TURN_SHRED] = GM_STAGE_SHRED,   [TURN_LEAVE] = GM_STAGE_REST};
+	enum gm_stage outer = gm_stage_enter(stages[turn]);
+	enum gm_code rc = carry_out(worker, turn, task, err);
+	(void)gm_stage_enter(outer);
+	return rc;
+}
+
 void *gm_worker_main(void *context)
 {
 	struct gm_worker *worker = context;
 	struct gm_engine *engine = worker->engine;
 	struct gm_error err;
+	struct gm_stopwatch_hand hand;
+	gm_stopwatch_join(engine->watch, &hand, GM_STAGE_REST);
 	for (;;) {
 		struct task task;
 		(void)pthread_mutex_lock(&engine->lock);
 		enum turn turn;
-		while ((turn = choose(worker, &task)) == TURN_WAIT) (void)pthread_cond_wait(&engine->changed, &engine->lock);
+		while ((turn = choose(worker, &task)) == TURN_WAIT) wait_for_change(engine);
 		if (turn == TURN_LEAVE) break;
 		(void)pthread_mutex_unlock(&engine->lock);
 		enum gm_code rc = do_turn(worker, turn, &task, &err);
@@ -476,5 +517,6 @@ void *gm_worker_main(void *context)
 	}
 	if (--engine->running == 0) (void)pthread_cond_broadcast(&engine->idle);
 	(void)pthread_mutex_unlock(&engine->lock);
+	gm_stopwatch_leave(&hand);
 	return NULL;
 }

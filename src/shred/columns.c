@@ -1,17 +1,13 @@
 #include "shred/columns.h"
 
+#include "base/stopwatch.h"
 #include "base/time.h"
 #include "shred/simd.h"
 
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 enum {
-	ROWS_A_BATCH = 256,
-	BLOCK = 64,                 /* values looked up together */
-	LARGE_SLOTS = 4096,         /* dictionaries from here on are out of the nearest cache: worth prefetching */
+	ROWS_A_BATCH = GM_DICT_BATCH,
 	VERDICT_VALUES = 4096,      /* values between two looks at a dictionary's use */
 	PLAIN_VALUES = 1024 * 1024, /* values without dictionary before it is tried again */
 	LONG_BYTES = 64 * 1024,     /* a value no dictionary should keep */
@@ -175,102 +171,16 @@ void gm_columns_clear_row(struct gm_columns *columns)
 
 /* --- Dictionary codes --------------------------------------------------------------------------------------------- */
 
-/* Equal bytes? All of them are compared, for the hashes agree and a difference is next to impossible; the last step
- * overlaps the one before. */
-static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t len)
-{
-	if (len >= 8) {
-		uint64_t differ = gm_load8(a + len - 8) ^ gm_load8(b + len - 8);
-		for (uint32_t i = 0; i + 8 < len; i += 16) {
-			uint32_t next = i + 16 < len ? i + 8 : len - 8;
-			differ |= (gm_load8(a + i) ^ gm_load8(b + i)) | (gm_load8(a + next) ^ gm_load8(b + next));
-		}
-		return differ == 0;
-	}
-	if (len >= 4) {
-		uint32_t first[2], last[2];
-		memcpy(&first[0], a, 4);
-		memcpy(&first[1], b, 4);
-		memcpy(&last[0], a + len - 4, 4);
-		memcpy(&last[1], b + len - 4, 4);
-		return first[0] == first[1] && last[0] == last[1];
-	}
-	return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
-}
-
-static inline struct gm_dict_slot first_slot(const struct gm_dict *dict, uint32_t hash)
-{
-	return dict->slots[hash & dict->mask];
-}
-
-/* The code of a value: most values sit in the first slot that is asked, so that is done here, without a call. */
-static inline uint32_t code_of(struct gm_dict *dict, struct gm_ref ref, uint32_t hash)
-{
-	struct gm_dict_slot slot = first_slot(dict, hash);
-	if (slot.code != 0 && slot.hash == hash) {
-		uint32_t len;
-		const uint8_t *bytes = gm_dict_get(dict, slot.code, &len);
-		if (len == ref.len && same_bytes(bytes, ref.bytes, len)) return slot.code;
-	}
-	return gm_dict_put(dict, ref.bytes, ref.len, hash);
-}
-
-/* The values of a batch that are not null, to be looked up. */
-struct lookup {
-	uint32_t count;
-	uint32_t row[ROWS_A_BATCH]; /* in the batch */
-	uint32_t hash[ROWS_A_BATCH];
-};
-
-/* Lists the values, without a branch for each, as nulls come in no order. */
-static void list_values(const struct gm_ref *refs, uint32_t n, uint64_t seed, struct lookup *lookup)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		lookup->row[count] = i;
-		count += refs[i].bytes != NULL;
-	}
-	lookup->count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		struct gm_ref ref = refs[lookup->row[i]];
-		lookup->hash[i] = (uint32_t)XXH3_64bits_withSeed(ref.bytes, ref.len, seed); /* = gm_dict_hash_seeded */
-	}
-}
-
-/* Asks for what a block of look-ups will touch: slots, then pointers, then entries, each step for all of them. */
-static void prefetch_block(const struct gm_dict *dict, const uint32_t *hash, uint32_t n)
-{
-	uint32_t code[BLOCK];
-	for (uint32_t i = 0; i < n; i++) gm_dict_prefetch_slot(dict, hash[i]);
-	for (uint32_t i = 0; i < n; i++) {
-		code[i] = first_slot(dict, hash[i]).code;
-		if (code[i] != 0) __builtin_prefetch(&dict->page[code[i] / GM_DICT_PAGE][code[i] % GM_DICT_PAGE]);
-	}
-	for (uint32_t i = 0; i < n; i++)
-		if (code[i] != 0) __builtin_prefetch(gm_dict_entry(dict, code[i]));
-}
-
 /* Codes for the n rows of a batch. False when the dictionary cannot take more. */
 static bool look_up_batch(struct gm_leaf *leaf, uint32_t *codes, uint32_t n, uint64_t seed)
 {
-	struct gm_dict *dict = leaf->dict;
-	struct lookup lookup;
-	list_values(leaf->refs, n, seed, &lookup);
-	memset(codes, 0, n * sizeof *codes);
-	for (uint32_t at = 0; at < lookup.count; at += BLOCK) {
-		uint32_t end = lookup.count - at < BLOCK ? lookup.count : at + BLOCK;
-		if (dict->mask >= LARGE_SLOTS) prefetch_block(dict, lookup.hash + at, end - at);
-		for (uint32_t i = at; i < end; i++) {
-			uint32_t row = lookup.row[i];
-			codes[row] = code_of(dict, leaf->refs[row], lookup.hash[i]);
-			if (codes[row] == GM_DICT_NULL) {
-				leaf->full = true;
-				return false;
-			}
-		}
+	uint32_t some;
+	if (!gm_dict_put_all(leaf->dict, leaf->refs, n, seed, codes, &some)) {
+		leaf->full = true;
+		return false;
 	}
-	leaf->any_code |= lookup.count;
-	leaf->values_seen += lookup.count;
+	leaf->any_code |= some;
+	leaf->values_seen += some;
 	return true;
 }
 
@@ -314,10 +224,8 @@ static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 	return true;
 }
 
-/* Turns the rows since batch_start into what finish copies. */
-static bool flush(struct gm_columns *columns)
+static bool flush_batch(struct gm_columns *columns)
 {
-	if (columns->at == 0) return true;
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
 		if (leaf->kind == GM_KIND_STRING) {
@@ -328,6 +236,16 @@ static bool flush(struct gm_columns *columns)
 			columns->weight[row] += leaf->null[row] != 0 ? 0 : 8;
 	}
 	return true;
+}
+
+/* Turns the rows since batch_start into what finish copies. */
+static bool flush(struct gm_columns *columns)
+{
+	if (columns->at == 0) return true;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_INTERN);
+	bool ok = flush_batch(columns);
+	(void)gm_stage_enter(outer);
+	return ok;
 }
 
 bool gm_columns_advance(struct gm_columns *columns, uint64_t record, uint64_t offset, uint32_t length)

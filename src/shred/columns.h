@@ -3,7 +3,7 @@
  * Values go to row `rows` of arrays that are used again for every chunk; a record counts once the row number is
  * advanced, so a bad one is undone by clearing its row. A string is first kept as a reference to where it stands
  * (window or arena): every ROWS_A_BATCH rows, column by column, the references are turned into dictionary codes, with
- * hashes computed and cache lines asked for a block ahead of their use. That is what makes large dictionaries cheap.
+ * hashes computed for all of them and cache lines asked for ahead of their use (gm_dict_put_all).
  *
  * A string column whose values are mostly distinct goes without dictionary: its references are kept until the chunk
  * ends and the bytes put side by side. That is looked at again now and then. Nobody may depend on which of the two it
@@ -15,11 +15,6 @@
 
 enum gm_kind { GM_KIND_STRING, GM_KIND_INTEGER, GM_KIND_DOUBLE, GM_KIND_BOOLEAN, GM_KIND_DATE };
 enum gm_fault { GM_FAULT_NONE, GM_FAULT_VALUE, GM_FAULT_RANGE };
-
-struct gm_ref {
-	const uint8_t *bytes; /* NULL, and then len 0: null */
-	uint32_t len;
-};
 
 struct gm_leaf {
 	enum gm_kind kind;

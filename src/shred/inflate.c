@@ -9,6 +9,8 @@
  * An object may end only where a member or frame has ended. */
 #include "shred/inflate.h"
 
+#include "base/stopwatch.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,7 +386,7 @@ static enum gm_code read_zstd(struct gm_inflate *inflate, uint8_t *into, size_t 
 	return GM_OK;
 }
 
-enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got, struct gm_error *err)
+static enum gm_code read_on(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got, struct gm_error *err)
 {
 	enum gm_code rc = GM_OK;
 	*got = 0;
@@ -408,6 +410,15 @@ enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t byte
 		}
 	}
 	inflate->given += *got;
+	return rc;
+}
+
+enum gm_code gm_inflate_read(struct gm_inflate *inflate, void *into, size_t bytes, size_t *got, struct gm_error *err)
+{
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_INFLATE);
+	enum gm_code rc = read_on(inflate, into, bytes, got, err);
+	gm_stage_bytes(GM_STAGE_INFLATE, *got);
+	(void)gm_stage_enter(outer);
 	return rc;
 }
 

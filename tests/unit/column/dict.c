@@ -65,6 +65,80 @@ static void equal_hashes_do_not_make_values_equal(void **state)
 	gm_dict_unref(dict);
 }
 
+/* Values from none to several stretches long, in a random order and often again; what makes dictionaries large. */
+static void values_of_all_lengths_are_kept(void **state)
+{
+	(void)state;
+	static const uint32_t lengths[] = {0,    1,    3,     7,     8,     9,     100,    4072,
+	                                   4073, 4080, 65512, 65520, 65528, 65536, 131056, 200000};
+	enum { LENGTHS = sizeof lengths / sizeof lengths[0], TURNS = 400, MOST = 200000 };
+	uint8_t *text = malloc(MOST);
+	struct gm_dict *dict = gm_dict_new();
+	assert_non_null(text);
+	assert_non_null(dict);
+	size_t bytes = 0;
+	for (uint32_t turn = 0; turn < TURNS; turn++) {
+		uint32_t len = lengths[turn * 7 % LENGTHS], letter = turn / LENGTHS;
+		memset(text, 'a' + (int)letter, len);
+		uint32_t code = gm_dict_put(dict, text, len, gm_dict_hash(text, len));
+		uint32_t found = 0;
+		const uint8_t *value = gm_dict_get(dict, code, &found);
+		assert_int_equal(found, len);
+		assert_memory_equal(value, text, len);
+		assert_int_equal(gm_dict_put(dict, text, len, gm_dict_hash(text, len)), code);
+		assert_int_equal(gm_dict_find(dict, text, len, gm_dict_hash(text, len)), code);
+		bytes += len;
+	}
+	assert_int_equal(dict->count, 1 + (LENGTHS - 1) * (TURNS / LENGTHS)); /* the empty one is always the same */
+	assert_true(gm_dict_memory_bytes(dict) >= bytes);
+	gm_dict_unref(dict);
+	free(text);
+}
+
+/* Many at once give the codes that one after the other would: from the first of a small dictionary on until it is
+ * large, with values that come again at once and later, that differ in their middle alone, and nulls. */
+static void many_values_are_put_as_one_by_one(void **state)
+{
+	(void)state;
+	enum { TURNS = 400, ROWS = GM_DICT_BATCH, BYTES = 64 };
+	static char text[ROWS][BYTES];
+	static struct gm_ref values[ROWS];
+	static uint32_t codes[ROWS];
+	struct gm_dict *dict = gm_dict_new(), *model = gm_dict_new();
+	assert_non_null(dict);
+	assert_non_null(model);
+	uint32_t random = 1, nulls = 0;
+	for (uint32_t turn = 0; turn < TURNS; turn++) {
+		uint32_t some, not_null = 0;
+		for (uint32_t row = 0; row < ROWS; row++) {
+			random = random * 1664525 + 1013904223;
+			uint32_t number = (random >> 8) % (turn < TURNS / 2 ? 100 : 60000);
+			static const char *const forms[] = {"%u", "%08x", "0123456789%04u0123456789",
+			                                    "01234567%05u.................76543210"};
+			int len = snprintf(text[row], BYTES, forms[random >> 28 & 3], number);
+			bool null = (random >> 20 & 15) == 0;
+			values[row] = null ? (struct gm_ref){0} : (struct gm_ref){(const uint8_t *)text[row], (uint32_t)len};
+			if (random >> 20 == 1) values[row].len = 0; /* the empty string */
+			codes[row] = UINT32_MAX;
+			not_null += !null;
+		}
+		assert_true(gm_dict_put_all(dict, values, ROWS - turn % 7, 0, codes, &some));
+		assert_true(some <= not_null);
+		for (uint32_t row = 0; row < ROWS - turn % 7; row++) {
+			struct gm_ref value = values[row];
+			uint32_t hash = value.bytes != NULL ? gm_dict_hash(value.bytes, value.len) : 0;
+			uint32_t code = value.bytes != NULL ? gm_dict_put(model, value.bytes, value.len, hash) : GM_DICT_NULL;
+			assert_int_equal(codes[row], code);
+			nulls += code == GM_DICT_NULL;
+		}
+		for (uint32_t row = ROWS - turn % 7; row < ROWS; row++) assert_int_equal(codes[row], UINT32_MAX);
+	}
+	assert_int_equal(dict->count, model->count);
+	assert_true(dict->count > 30000 && nulls > 1000);
+	gm_dict_unref(dict);
+	gm_dict_unref(model);
+}
+
 static void chunks_are_recycled_and_drop_their_dictionaries(void **state)
 {
 	(void)state;
@@ -96,6 +170,8 @@ int main(void)
 	    cmocka_unit_test(codes_are_given_in_order_and_found_again),
 	    cmocka_unit_test(empty_and_binary_values_are_values),
 	    cmocka_unit_test(equal_hashes_do_not_make_values_equal),
+	    cmocka_unit_test(values_of_all_lengths_are_kept),
+	    cmocka_unit_test(many_values_are_put_as_one_by_one),
 	    cmocka_unit_test(chunks_are_recycled_and_drop_their_dictionaries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
