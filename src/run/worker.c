@@ -463,7 +463,9 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 		return TURN_AHEAD;
 	}
 	bool room = engine->queued_bytes < engine->queue_limit;
-	if (worker->object != (size_t)GM_NO_OBJECT) return room || worker->object == engine->head ? TURN_SHRED : TURN_WAIT;
+	/* The oldest object goes on whatever waits, unless somebody is about to make room: its chunks may be large. */
+	bool needed = worker->object == engine->head && engine->groups == 0 && !engine->collecting;
+	if (worker->object != (size_t)GM_NO_OBJECT) return room || needed ? TURN_SHRED : TURN_WAIT;
 	if (may_open(engine, room)) {
 		task->object = engine->next_object++;
 		worker->object = task->object;
