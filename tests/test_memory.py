@@ -118,4 +118,4 @@ def test_hundreds_of_columns(tmp_path, source, table):
             for i in range(2_000):
                 values = {f"c{c}": f"v{rng.getrandbits(40):x}" if c % 2 else rng.getrandbits(40) for c in range(400)}
                 stream.write(json.dumps({"id": name * 10_000 + i, "t": harness.T0 + i, "s": "x", **values}) + "\n")
-    assert run_within(128, 3, job, source, table).json["rows_written"] == 6_000
+    assert run_within(256, 6, job, source, table).json["rows_written"] == 6_000
