@@ -1,17 +1,16 @@
 """Memory stays inside the budget, whatever the input: thousands of open partitions, wide rows, large dictionaries."""
 import random
 
-import pytest
-
 import harness
 
-# What the process costs beside its budget: the program, its libraries, and stacks.
-OUTSIDE = 16 * harness.MIB
+# A row group is not smaller for a small budget, and all of its columns are encoded before they are written.
+OUTSIDE_SMALL = 16 * harness.MIB
 
 
 def within(result, budget_mib):
     if not harness.SANITIZED:
-        assert result.peak <= budget_mib * harness.MIB + OUTSIDE, f"peak {result.peak / harness.MIB:.0f} MiB with {budget_mib}M"
+        most = budget_mib * harness.MIB + (OUTSIDE_SMALL if budget_mib < 128 else 0)
+        assert result.peak <= most, f"peak {result.peak / harness.MIB:.0f} MiB with {budget_mib}M"
 
 
 def test_three_thousand_partitions(source, table):
@@ -34,9 +33,9 @@ def test_three_thousand_partitions(source, table):
     assert all(row["timestamp"][:10] == f"{row['year']}-{row['month']}-{row['day']}" for row in rows)
 
 
-@pytest.mark.parametrize("memory", [64, 256])
-def test_budget_holds(memory, tmp_path, table):
-    """400,000 generated records: several times what the budget holds."""
+def test_small_budget(tmp_path, table):
+    """400,000 generated records: many times what the budget holds. Larger budgets: test_memory.py."""
+    memory = 64
     source = tmp_path / "input"
     harness.gristmill("generate", source, "--records", "400000", "--seed", "9")
     result = harness.run(harness.MAIN_JOB, source, table, "--memory", f"{memory}M", "--threads", "2", measure=True)

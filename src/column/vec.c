@@ -128,6 +128,7 @@ void gm_chunk_built(const struct gm_chunk *chunk)
 {
 	struct gm_chunk_pool *pool = chunk->pool;
 	size_t taken = chunk->arena.taken_bytes;
+	if (taken > keep_bytes) return; /* it says nothing of the others */
 	(void)pthread_mutex_lock(&pool->lock);
 	if (taken > pool->typical_bytes)
 		pool->typical_bytes = taken + taken / 32;
@@ -200,5 +201,5 @@ size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk)
 
 size_t gm_chunk_lasting_bytes(const struct gm_chunk *chunk)
 {
-	return sizeof *chunk + chunk->arena.total_bytes;
+	return sizeof *chunk + chunk->arena.total_bytes + chunk->dictionary_bytes;
 }

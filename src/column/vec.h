@@ -93,6 +93,7 @@ struct gm_chunk {
 	uint64_t *content;       /* fingerprint of what a row says apart from its key (table/content.h), or NULL as key */
 	struct gm_arena arena;   /* the vecs and what they point to */
 	struct gm_arena passing; /* record .. fate, key .. content: of no use once the rows are with their partitions */
+	size_t dictionary_bytes; /* what its rows added to dictionaries, which live as long as a chunk refers to them */
 	struct gm_chunk_pool *pool;
 	struct gm_chunk *next; /* for whoever holds it in a list */
 	uint32_t waiting;      /* of the collecting thread: how many partitions still wait for rows of this chunk */
@@ -112,7 +113,7 @@ void gm_chunk_unref(struct gm_chunk *chunk);
 /* The rows have found their partitions: what lies in `passing` goes to the next chunk. What waits for its row group is
  * most of a run's memory, and smaller by this. */
 void gm_chunk_passed(struct gm_chunk *chunk);
-/* What the chunk occupies, without its dictionaries; and what of that it will when it has passed. */
+/* What the chunk occupies, with its part of the dictionaries; and what of that it will when it has passed. */
 size_t gm_chunk_memory_bytes(const struct gm_chunk *chunk);
 size_t gm_chunk_lasting_bytes(const struct gm_chunk *chunk);
 

@@ -310,8 +310,11 @@ enum gm_code gm_deriver_run(struct gm_deriver *deriver, struct gm_chunk *chunk, 
 	bool any;
 	if (gm_expr_runner_memory_bytes(&deriver->runner) > deriver->memory_bytes)
 		GM_TRY(gm_expr_runner_reset(&deriver->runner, err));
+	size_t before = gm_expr_runner_memory_bytes(&deriver->runner);
 	GM_TRY(gm_expr_runner_begin(&deriver->runner, chunk, err));
 	GM_TRY(run_steps(deriver, chunk, false, err));
+	size_t after = gm_expr_runner_memory_bytes(&deriver->runner);
+	chunk->dictionary_bytes += after > before ? after - before : 0;
 	GM_TRY(find_suspects(deriver, chunk, &any, err));
 	GM_TRY(fill_root(deriver, chunk, err));
 	fill_slots(deriver, chunk);

@@ -34,8 +34,8 @@ static enum gm_code make_slices(struct gm_worker *worker, const struct gm_row_gr
 		}
 		struct gm_vec *vec = &worker->loaded_vecs[*loaded];
 		vec->type = engine->options.job->columns[leaf].type;
-		GM_TRY(gm_spill_read(engine->spill, segment->spill_offset, leaf, segment->count, vec, &worker->loaded[*loaded],
-		                     err));
+		GM_TRY(gm_spill_read(engine->spill, worker->spilled, segment->spill_offset, leaf, segment->count, vec,
+		                     &worker->loaded[*loaded], err));
 		(*loaded)++;
 		slice->vec = vec;
 	}

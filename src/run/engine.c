@@ -12,6 +12,7 @@ enum {
 	QUEUE_SHARE = 16,
 	PENDING_SHARE = 4,
 	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
+	LARGE_SHARE = 32,
 };
 
 enum {
@@ -40,6 +41,7 @@ static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 	engine->queue_limit = (size_t)(memory / QUEUE_SHARE);
 	engine->pending_limit = (size_t)(memory / PENDING_SHARE);
 	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
+	engine->large_limit = (size_t)(memory / LARGE_SHARE);
 	engine->pool = gm_chunk_pool_new();
 	engine->workers = calloc((size_t)engine->threads, sizeof *engine->workers);
 	if (engine->pool == NULL || engine->workers == NULL) return out_of_memory(err);
@@ -122,7 +124,7 @@ static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_sp
 	engine->unit = unit;
 	engine->result = result;
 	engine->next_object = engine->next_ahead = engine->head = engine->queued_bytes = engine->groups =
-	    engine->group_bytes = 0;
+	    engine->group_bytes = engine->encoding_weight = 0;
 	engine->collecting = engine->flushed = engine->stopped = false;
 	engine->first_group = engine->last_group = NULL;
 	engine->code = GM_OK;

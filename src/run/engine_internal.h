@@ -38,6 +38,7 @@ struct gm_worker {
 	struct gm_key_hasher *hasher; /* NULL, both: the table has no unique key */
 	struct gm_content_hasher *content;
 	struct gm_parquet_encoder *encoder;
+	struct gm_spill_reader *spilled;
 	struct gm_slice *slices;
 	void **loaded; /* memory of spilled columns behind the slices */
 	struct gm_vec *loaded_vecs;
@@ -46,6 +47,7 @@ struct gm_worker {
 	struct gm_replay *replay; /* NULL until a quarantine file comes */
 	bool replaying;           /* the object in hand is one */
 	size_t object;            /* in hand; NO_OBJECT */
+	size_t large_bytes;       /* what its window takes for a large record; under the engine's lock */
 	uint64_t nulled_before;
 	struct gm_balance rejected; /* derive's rejects of the object in hand: rows and bytes */
 };
@@ -60,7 +62,7 @@ struct gm_engine {
 	struct gm_dedupe *dedupe; /* NULL: the table has no unique key */
 	uint32_t *column_slots;
 	size_t column_count;
-	size_t queue_limit, pending_limit, groups_limit;
+	size_t queue_limit, pending_limit, groups_limit, large_limit;
 	size_t ahead_limit; /* readers that are opened before they are needed */
 
 	/* The unit in hand. */
@@ -86,6 +88,8 @@ struct gm_engine {
 	struct gm_row_group *first_group, *last_group; /* with leaves that no worker has taken */
 	size_t group_bytes;                            /* of the chunks they hold */
 	size_t groups;                                 /* cut and not yet appended */
+	uint64_t encoding_weight;                      /* of those with a leaf that was taken and is not done */
+	size_t large_bytes;                            /* of all workers' windows for large records */
 	size_t running;                                /* workers */
 	bool stopped;                                  /* the first failure, or a signal */
 	enum gm_code code;

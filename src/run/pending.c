@@ -11,7 +11,10 @@ struct path_map {
 	uint32_t room;
 };
 
-enum { MAX_MAPS = 64 };
+enum {
+	MAX_MAPS = 64,
+	LARGE_CHUNK_SHARE = 4, /* of the memory for waiting chunks: one that takes more does not wait there */
+};
 
 struct gm_pending {
 	struct gm_pending_limits limits;
@@ -271,8 +274,10 @@ static enum gm_code cut_group(struct gm_pending *pending, struct gm_partition *p
 	                               .segments = partition->segments,
 	                               .segment_count = partition->segment_count,
 	                               .rows = partition->rows,
+	                               .weight = partition->weight,
 	                               .last = last};
 	for (size_t i = 0; i < group->segment_count; i++) group->bytes += segment_bytes(&group->segments[i]);
+	if (group->bytes < group->weight) group->bytes = (size_t)group->weight;
 	stop_waiting(pending, partition->segments, partition->segment_count);
 	partition->segments = NULL;
 	partition->segment_count = partition->segment_room = 0;
@@ -366,7 +371,7 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 	for (size_t i = 0; i < count && rc == GM_OK && pending->memory_bytes > enough; i++)
 		rc = spill_partition(pending, order[i], err);
 	free(order);
-	return rc;
+	return rc == GM_OK ? gm_spill_flush(pending->spill, err) : rc;
 }
 
 /* Lists each touched partition's rows. */
@@ -404,7 +409,10 @@ enum gm_code gm_pending_add(struct gm_pending *pending, struct gm_chunk *chunk, 
 		GM_TRY(append_rows(pending, partition, chunk, partition->fill, partition->in_chunk, err));
 	}
 	if (pending->memory_bytes > pending->limits.memory_bytes) return spill_waiting(pending, err);
-	return GM_OK;
+	if (gm_chunk_memory_bytes(chunk) <= pending->limits.memory_bytes / LARGE_CHUNK_SHARE) return GM_OK;
+	/* A huge record: what is encoded next will need the memory. */
+	for (uint32_t i = 0; i < touched_count; i++) GM_TRY(spill_partition(pending, pending->touched[i], err));
+	return gm_spill_flush(pending->spill, err);
 }
 
 static int compare_paths(const void *a, const void *b)

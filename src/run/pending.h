@@ -23,8 +23,8 @@ struct gm_row_group {
 	struct gm_partition *partition;
 	struct gm_segment *segments;
 	size_t segment_count;
-	uint64_t rows;
-	size_t bytes; /* its share of the chunks it holds */
+	uint64_t rows, weight;
+	size_t bytes; /* its share of the chunks it holds, or what its columns take when they are read back: what is more */
 	bool last;    /* of its partition in this unit: the file ends with it */
 	size_t next_leaf, done_leaves;
 	struct gm_parquet_column_chunk **columns;

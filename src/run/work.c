@@ -7,7 +7,7 @@
 
 enum { DEFAULT_QUARANTINE_RECORDS = 100 };
 static const double default_quarantine_percent = 1.0;
-static const uint64_t program_bytes = (uint64_t)20 << 20; /* code, libraries, and scratch that no share covers */
+static const uint64_t program_bytes = (uint64_t)24 << 20; /* code, libraries, and scratch that no share covers */
 
 /* --- Limits ------------------------------------------------------------------------------------------------------- */
 

@@ -23,6 +23,134 @@ void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm
 	(void)pthread_mutex_unlock(&engine->lock);
 }
 
+/* --- Encoding and collecting -------------------------------------------------------------------------------------- */
+
+struct task {
+	struct gm_row_group *group;
+	size_t leaf, leaves;
+	size_t object;
+};
+
+/* May the first group that waits be encoded? Columns that were spilled are read back in whole, and a column may be all
+ * that a group holds: groups are begun one at a time unless they are small. With the lock. */
+static bool may_encode(const struct gm_engine *engine)
+{
+	const struct gm_row_group *group = engine->first_group;
+	if (group == NULL || group->next_leaf > 0 || engine->encoding_weight == 0) return group != NULL;
+	return engine->encoding_weight + group->weight <= engine->groups_limit;
+}
+
+/* The first group's next leaf, or all leaves of a small group. With the lock. */
+static void take_leaves(struct gm_engine *engine, struct task *task)
+{
+	struct gm_row_group *group = engine->first_group;
+	if (group->next_leaf == 0) engine->encoding_weight += group->weight;
+	task->group = group;
+	task->leaf = group->next_leaf;
+	task->leaves = group->rows < small_group_rows ? engine->column_count - group->next_leaf : 1;
+	group->next_leaf += task->leaves;
+	if (group->next_leaf < engine->column_count) return;
+	engine->first_group = group->next;
+	if (engine->first_group == NULL) engine->last_group = NULL;
+}
+
+static enum gm_code encode(struct gm_worker *worker, const struct task *task, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	struct gm_partition *partition = task->group->partition;
+	for (size_t i = 0; i < task->leaves; i++) GM_TRY(gm_encode_leaf(worker, task->group, task->leaf + i, err));
+	(void)pthread_mutex_lock(&engine->lock);
+	task->group->done_leaves += task->leaves;
+	bool complete = task->group->done_leaves == engine->column_count;
+	if (complete) {
+		engine->encoding_weight -= task->group->weight;
+		(void)pthread_cond_broadcast(&engine->changed);
+	}
+	(void)pthread_mutex_unlock(&engine->lock);
+	return complete ? gm_encode_finish(engine, partition, err) : GM_OK;
+}
+
+static enum gm_code collect(struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_ROUTE);
+	enum gm_code rc = gm_collect(engine, err);
+	(void)gm_stage_enter(outer);
+	(void)pthread_mutex_lock(&engine->lock);
+	engine->collecting = false;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return rc;
+}
+
+/* With the lock. */
+static void wait_for_change(struct gm_engine *engine)
+{
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_IDLE);
+	(void)pthread_cond_wait(&engine->changed, &engine->lock);
+	(void)gm_stage_enter(outer);
+}
+
+/* Does what else there is to do until `enough`; a worker that waits may be the only one that can. */
+typedef bool enough_fn(const struct gm_worker *worker, size_t bytes);
+static enum gm_code work_until(struct gm_worker *worker, enough_fn *enough, size_t bytes, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	enum gm_code rc = GM_OK;
+	(void)pthread_mutex_lock(&engine->lock);
+	while (rc == GM_OK && !engine->stopped && !enough(worker, bytes)) {
+		struct task task;
+		bool encodes = may_encode(engine);
+		if (encodes) {
+			take_leaves(engine, &task);
+		} else if (gm_collect_ready(engine)) {
+			engine->collecting = true;
+		} else {
+			wait_for_change(engine);
+			continue;
+		}
+		(void)pthread_mutex_unlock(&engine->lock);
+		enum gm_stage outer = gm_stage_enter(encodes ? GM_STAGE_ENCODE : GM_STAGE_ROUTE);
+		rc = encodes ? encode(worker, &task, err) : collect(worker, err);
+		(void)gm_stage_enter(outer);
+		(void)pthread_mutex_lock(&engine->lock);
+	}
+	(void)pthread_mutex_unlock(&engine->lock);
+	return rc;
+}
+
+/* Is the queue short enough for a span that may be larger than memory? The oldest object's worker only waits while
+ * somebody else collects or encodes: what fills the queue may be later objects, which cannot go before it is done. */
+static bool queue_has_room(const struct gm_worker *worker, size_t bytes)
+{
+	const struct gm_engine *engine = worker->engine;
+	(void)bytes;
+	if (engine->queued_bytes <= engine->queue_limit) return true;
+	return worker->object == engine->head && !engine->collecting && engine->groups == 0 && !gm_collect_ready(engine);
+}
+
+/* Large records are for the worker of the oldest object, one at a time; the others share what is left for them. */
+static bool large_has_room(const struct gm_worker *worker, size_t bytes)
+{
+	const struct gm_engine *engine = worker->engine;
+	return worker->object == engine->head || engine->large_bytes - worker->large_bytes + bytes <= engine->large_limit;
+}
+
+static enum gm_code large_record(void *context, size_t bytes, struct gm_error *err)
+{
+	struct gm_worker *worker = context;
+	struct gm_engine *engine = worker->engine;
+	if (bytes > 0) GM_TRY(work_until(worker, large_has_room, bytes, err));
+	(void)pthread_mutex_lock(&engine->lock);
+	engine->large_bytes += bytes - worker->large_bytes;
+	worker->large_bytes = bytes;
+	(void)pthread_cond_broadcast(&engine->changed);
+	(void)pthread_mutex_unlock(&engine->lock);
+	return GM_OK;
+}
+
+/* --- Life --------------------------------------------------------------------------------------------------------- */
+
 enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, struct gm_error *err)
 {
 	const struct gm_job *job = engine->options.job;
@@ -31,14 +159,17 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	size_t share = (size_t)(engine->options.memory_bytes / (unsigned)engine->threads);
 	struct gm_shred_options options = {.max_record_bytes = job->source.max_record_bytes,
 	                                   .window_bytes = 512 * 1024,
-	                                   .dict_bytes_max = share / DICTIONARIES_SHARE};
+	                                   .dict_bytes_max = share / DICTIONARIES_SHARE,
+	                                   .room = large_record,
+	                                   .room_context = worker};
 	worker->engine = engine;
 	worker->object = (size_t)GM_NO_OBJECT;
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &options, engine->pool, &worker->shredder, err));
 	GM_TRY(gm_deriver_new(job, share / DERIVED_SHARE, &worker->deriver, err));
 	gm_deriver_set_now(worker->deriver, engine->options.now_us);
 	worker->encoder = gm_parquet_encoder_new();
-	if (worker->encoder == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
+	worker->spilled = gm_spill_reader_new();
+	if (worker->encoder == NULL || worker->spilled == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
 	return job->table.unique_count > 0 ? gm_dedupe_hashers(engine->options.key_secret, job, engine->column_slots,
 	                                                       &worker->hasher, &worker->content, err)
 	                                   : GM_OK;
@@ -51,19 +182,12 @@ void gm_worker_release(struct gm_worker *worker)
 	gm_key_hasher_free(worker->hasher);
 	gm_content_hasher_free(worker->content);
 	gm_parquet_encoder_free(worker->encoder);
+	gm_spill_reader_free(worker->spilled);
 	gm_store_reader_close(worker->reader);
 	gm_replay_free(worker->replay);
 	free(worker->slices);
 	free(worker->loaded);
 	free(worker->loaded_vecs);
-}
-
-/* With the lock. */
-static void wait_for_change(struct gm_engine *engine)
-{
-	enum gm_stage outer = gm_stage_enter(GM_STAGE_IDLE);
-	(void)pthread_cond_wait(&engine->changed, &engine->lock);
-	(void)gm_stage_enter(outer);
 }
 
 /* --- Shredding ---------------------------------------------------------------------------------------------------- */
@@ -106,43 +230,6 @@ static enum gm_code read_source(void *context, void *into, size_t bytes, size_t 
 	return GM_OK;
 }
 
-static enum gm_code collect(struct gm_worker *worker, struct gm_error *err)
-{
-	struct gm_engine *engine = worker->engine;
-	enum gm_stage outer = gm_stage_enter(GM_STAGE_ROUTE);
-	enum gm_code rc = gm_collect(engine, err);
-	(void)gm_stage_enter(outer);
-	(void)pthread_mutex_lock(&engine->lock);
-	engine->collecting = false;
-	(void)pthread_cond_broadcast(&engine->changed);
-	(void)pthread_mutex_unlock(&engine->lock);
-	return rc;
-}
-
-/* Waits until the queue is short enough for a span that may be larger than memory, and collects meanwhile. The oldest
- * object's worker only waits while somebody else collects: what fills the queue may be later objects, which cannot go
- * before it is done. Row groups that wait to be encoded end the waiting: this worker may be the only one that can. */
-static enum gm_code wait_for_room(struct gm_worker *worker, struct gm_error *err)
-{
-	struct gm_engine *engine = worker->engine;
-	enum gm_code rc = GM_OK;
-	(void)pthread_mutex_lock(&engine->lock);
-	while (rc == GM_OK && engine->queued_bytes > engine->queue_limit && engine->first_group == NULL &&
-	       !engine->stopped) {
-		if (!gm_collect_ready(engine)) {
-			if (worker->object == engine->head && !engine->collecting) break;
-			wait_for_change(engine);
-			continue;
-		}
-		engine->collecting = true;
-		(void)pthread_mutex_unlock(&engine->lock);
-		rc = collect(worker, err);
-		(void)pthread_mutex_lock(&engine->lock);
-	}
-	(void)pthread_mutex_unlock(&engine->lock);
-	return rc;
-}
-
 static void copy_text(char *to, size_t room, const char *from)
 {
 	size_t n = from != NULL ? strnlen(from, room - 1) : 0;
@@ -173,7 +260,7 @@ static enum gm_code reject_span(void *context, const struct gm_reject *reject, c
 	copy_text(item->detail, sizeof item->detail, reject->detail);
 	if (bytes > 0) memcpy(item->data, data, bytes);
 	enqueue(worker->engine, worker->object, item);
-	return wait_for_room(worker, err);
+	return work_until(worker, queue_has_room, 0, err);
 }
 
 static enum gm_code reject_row(void *context, struct gm_chunk *chunk, uint32_t row, enum gm_reason reason,
@@ -340,25 +427,6 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 
 enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_AHEAD, TURN_OPEN, TURN_SHRED, TURN_LEAVE };
 
-struct task {
-	struct gm_row_group *group;
-	size_t leaf, leaves;
-	size_t object;
-};
-
-/* The first group's next leaf, or all leaves of a small group. */
-static void take_leaves(struct gm_engine *engine, struct task *task)
-{
-	struct gm_row_group *group = engine->first_group;
-	task->group = group;
-	task->leaf = group->next_leaf;
-	task->leaves = group->rows < small_group_rows ? engine->column_count - group->next_leaf : 1;
-	group->next_leaf += task->leaves;
-	if (group->next_leaf < engine->column_count) return;
-	engine->first_group = group->next;
-	if (engine->first_group == NULL) engine->last_group = NULL;
-}
-
 /* Is an object to be opened that no worker is free for yet? With the lock. */
 static bool ahead_is_due(struct gm_engine *engine)
 {
@@ -380,7 +448,7 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 {
 	struct gm_engine *engine = worker->engine;
 	if (engine->stopped) return TURN_LEAVE;
-	if (engine->first_group != NULL) {
+	if (may_encode(engine)) {
 		take_leaves(engine, task);
 		return TURN_ENCODE;
 	}
@@ -395,7 +463,9 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 		return TURN_AHEAD;
 	}
 	bool room = engine->queued_bytes < engine->queue_limit;
-	if (worker->object != (size_t)GM_NO_OBJECT) return room || worker->object == engine->head ? TURN_SHRED : TURN_WAIT;
+	/* The oldest object goes on whatever waits, unless somebody is about to make room: its chunks may be large. */
+	bool needed = worker->object == engine->head && engine->groups == 0 && !engine->collecting;
+	if (worker->object != (size_t)GM_NO_OBJECT) return room || needed ? TURN_SHRED : TURN_WAIT;
 	if (may_open(engine, room)) {
 		task->object = engine->next_object++;
 		worker->object = task->object;
@@ -404,18 +474,6 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 		return TURN_OPEN;
 	}
 	return TURN_WAIT;
-}
-
-static enum gm_code encode(struct gm_worker *worker, const struct task *task, struct gm_error *err)
-{
-	struct gm_engine *engine = worker->engine;
-	struct gm_partition *partition = task->group->partition;
-	for (size_t i = 0; i < task->leaves; i++) GM_TRY(gm_encode_leaf(worker, task->group, task->leaf + i, err));
-	(void)pthread_mutex_lock(&engine->lock);
-	task->group->done_leaves += task->leaves;
-	bool complete = task->group->done_leaves == engine->column_count;
-	(void)pthread_mutex_unlock(&engine->lock);
-	return complete ? gm_encode_finish(engine, partition, err) : GM_OK;
 }
 
 static enum gm_code carry_out(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)

@@ -383,6 +383,13 @@ static void copy_leaves(struct gm_columns *columns, struct slab *slab, struct gm
 	}
 }
 
+/* Are nearly all values new? A dictionary of them is no use. */
+static bool nearly_distinct(const struct gm_leaf *leaf)
+{
+	uint64_t added = leaf->dict->count - leaf->count_then;
+	return leaf->values_seen > 0 && added > leaf->values_seen / 8 * 7;
+}
+
 /* Whether the leaf should go on as it does. */
 static void judge(struct gm_leaf *leaf, uint32_t rows)
 {
@@ -396,8 +403,7 @@ static void judge(struct gm_leaf *leaf, uint32_t rows)
 		leaf->dict = NULL;
 	} else {
 		if (leaf->dict == NULL || leaf->values_seen < VERDICT_VALUES) return;
-		uint64_t added = leaf->dict->count - leaf->count_then;
-		leaf->plain = added > leaf->values_seen / 8 * 7;
+		leaf->plain = nearly_distinct(leaf);
 	}
 	if (leaf->plain) {
 		gm_dict_unref(leaf->dict);
@@ -407,22 +413,33 @@ static void judge(struct gm_leaf *leaf, uint32_t rows)
 	leaf->count_then = leaf->dict != NULL ? leaf->dict->count : 0;
 }
 
-/* Starts the largest dictionaries afresh until what remains is well below the limit. Chunks keep the old ones alive. */
+static size_t dictionary_bytes(const struct gm_columns *columns)
+{
+	size_t total = 0;
+	for (size_t i = 0; i < columns->count; i++) {
+		const struct gm_dict *dict = columns->leaves[i].dict;
+		total += dict != NULL ? gm_dict_memory_bytes(dict) : 0;
+	}
+	return total;
+}
+
+/* Starts the largest dictionaries afresh until what remains is well below the limit. Chunks keep the old ones alive.
+ * Long values fill a dictionary long before there are enough of them for judge(): its verdict is due now. */
 static void limit_dictionaries(struct gm_columns *columns)
 {
 	size_t limit = columns->dict_bytes_max;
-	for (;;) {
-		size_t total = 0, most = 0;
+	while (dictionary_bytes(columns) > limit) {
+		size_t most = 0;
 		struct gm_leaf *largest = NULL;
 		for (size_t i = 0; i < columns->count; i++) {
 			struct gm_leaf *leaf = &columns->leaves[i];
 			size_t bytes = leaf->dict != NULL ? gm_dict_memory_bytes(leaf->dict) : 0;
-			total += bytes;
 			if (bytes <= most) continue;
 			most = bytes;
 			largest = leaf;
 		}
-		if (total <= limit || most < DICT_MIN_BYTES) return;
+		if (most < DICT_MIN_BYTES) return;
+		largest->plain = nearly_distinct(largest);
 		gm_dict_unref(largest->dict);
 		largest->dict = NULL;
 		largest->values_seen = 0;
@@ -443,9 +460,12 @@ enum gm_code gm_columns_finish(struct gm_columns *columns, struct gm_chunk *chun
 		GM_FAIL(err, GM_NOMEM, "out of memory for a chunk of %u rows", columns->rows);
 	copy_rows(columns, &rows, chunk);
 	copy_leaves(columns, &leaves, chunk);
+	size_t bytes = dictionary_bytes(columns);
+	chunk->dictionary_bytes = bytes > columns->dict_bytes ? bytes - columns->dict_bytes : 0;
 	for (size_t i = 0; i < columns->count; i++)
 		if (columns->leaves[i].kind == GM_KIND_STRING) judge(&columns->leaves[i], columns->rows);
 	limit_dictionaries(columns);
+	columns->dict_bytes = dictionary_bytes(columns);
 	forget_text(columns); /* all of it is copied, and the chunk's way may be long */
 	return GM_OK;
 }

@@ -54,6 +54,7 @@ struct gm_columns {
 	uint32_t faults;      /* leaves with a fault in the row being read */
 	bool mended;          /* some leaf has mended parts in the row being read */
 	size_t dict_bytes_max;
+	size_t dict_bytes; /* of all of them, when the last chunk was finished */
 	uint64_t hash_seed;
 	struct gm_arena text; /* strings that do not stand in the window as they are meant, until the chunk ends */
 	uint64_t *weight, *record, *offset;

@@ -94,6 +94,8 @@ enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_cou
 	shredder->max_record_bytes = options->max_record_bytes;
 	/* A few bytes more than the largest record, to see that it ends. */
 	gm_window_init(&shredder->window, window_bytes, options->max_record_bytes + MIN_WINDOW_BYTES);
+	shredder->window.room = options->room;
+	shredder->window.room_context = options->room_context;
 	GM_TRY_OUT(gm_parser_init(&shredder->parser, leaves, leaf_count, options->dict_bytes_max, err));
 	shredder->inflate = gm_inflate_new();
 	shredder->required = calloc(leaf_count + 1, sizeof *shredder->required);
@@ -569,7 +571,10 @@ enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots
 {
 	struct gm_columns *columns = &shredder->parser.columns;
 	*out = NULL;
-	if (shredder->ended) return GM_OK;
+	if (shredder->ended) {
+		gm_window_rest(&shredder->window);
+		return GM_OK;
+	}
 	enum gm_code rc = read_rows(shredder, err);
 	shredder->books.bytes_in = gm_inflate_bytes_in(shredder->inflate);
 	shredder->books.bytes_raw = gm_inflate_bytes_out(shredder->inflate);
@@ -584,7 +589,10 @@ enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots
 		gm_chunk_unref(chunk);
 		return rc;
 	}
-	if (chunk != NULL) chunk->first_record = chunk->record[0];
+	if (chunk != NULL)
+		chunk->first_record = chunk->record[0];
+	else
+		gm_window_rest(&shredder->window);
 	*out = chunk;
 	return GM_OK;
 }

@@ -75,10 +75,16 @@ struct gm_shred_books {
 	uint64_t converted_null; /* values that could not be converted and became null */
 };
 
+/* Asked before something is made larger than usual, which is to take so many bytes; it may wait until they can be had.
+ * 0: all of that is given back; the answer is OK then. */
+typedef enum gm_code gm_room_fn(void *context, size_t bytes, struct gm_error *err);
+
 struct gm_shred_options {
 	size_t max_record_bytes; /* 32 MiB; at most 1 GiB */
 	size_t window_bytes;     /* 256 KiB .. 1 MiB: raw bytes a chunk is made of, when records are small */
 	size_t dict_bytes_max;   /* of all dictionaries of this shredder together, before they are started afresh */
+	gm_room_fn *room;        /* asked before a large record grows the window; NULL: nobody is */
+	void *room_context;
 };
 
 struct gm_shredder; /* one thread's; its dictionaries live from object to object */

@@ -20,8 +20,23 @@ void gm_window_release(struct gm_window *window)
 	window->cap = 0;
 }
 
+static void give_back(struct gm_window *window)
+{
+	struct gm_error never;
+	if (window->room != NULL) (void)!window->room(window->room_context, 0, &never);
+}
+
+void gm_window_rest(struct gm_window *window)
+{
+	if (window->cap <= window->size) return;
+	gm_window_release(window);
+	window->len = window->pos = 0;
+	give_back(window);
+}
+
 void gm_window_begin(struct gm_window *window, uint64_t base)
 {
+	gm_window_rest(window);
 	window->len = window->pos = 0;
 	window->base = base;
 	window->before = '\n';
@@ -29,23 +44,27 @@ void gm_window_begin(struct gm_window *window, uint64_t base)
 	window->target = window->size;
 }
 
-/* Slides and makes the allocation fit the target. */
+/* Slides and makes the allocation fit the target. What is large is moved by the page, not copied: there are never two.
+ */
 static enum gm_code resize(struct gm_window *window, size_t cap, struct gm_error *err)
 {
 	size_t tail = window->len - window->pos;
-	uint8_t *data = window->data;
-	if (cap != window->cap) {
-		data = malloc(cap + GM_SLACK);
-		if (data == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a window of %zu bytes", cap);
+	bool large = window->cap > window->size;
+	if (cap > window->cap && cap > window->size && window->room != NULL)
+		GM_TRY(window->room(window->room_context, cap, err));
+	if (window->pos > 0) {
+		window->before = window->data[window->pos - 1];
+		memmove(window->data, window->data + window->pos, tail);
 	}
-	if (window->pos > 0) window->before = window->data[window->pos - 1];
-	if (tail > 0) memmove(data, window->data + window->pos, tail);
-	if (data != window->data) free(window->data);
 	window->base += window->pos;
-	window->data = data;
-	window->cap = cap;
 	window->len = tail;
 	window->pos = 0;
+	if (cap == window->cap) return GM_OK;
+	uint8_t *data = realloc(window->data, cap + GM_SLACK);
+	if (data == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a window of %zu bytes", cap);
+	window->data = data;
+	window->cap = cap;
+	if (large && cap <= window->size) give_back(window);
 	return GM_OK;
 }
 

@@ -1,11 +1,12 @@
 /* window.h - the part of an object's inflated bytes that is in memory: a buffer that slides over them.
  *
  * It is always filled completely before anyone looks, so what is read together depends on the object's bytes alone, not
- * on how they arrived. It holds `size` bytes, and more, up to `max`, only while a single record needs it. */
+ * on how they arrived. It holds `size` bytes, and more, up to `max`, only while a single record needs it, and only when
+ * whoever shares out the memory has let it. */
 #ifndef GM_SHRED_WINDOW_H
 #define GM_SHRED_WINDOW_H
 
-#include "shred/inflate.h"
+#include "shred/shred.h"
 
 struct gm_window {
 	uint8_t *data; /* len bytes, then a NUL and more up to GM_SLACK */
@@ -17,14 +18,18 @@ struct gm_window {
 	bool damaged;   /* ... because the stream is damaged: `damage` says how */
 	struct gm_error damage;
 	size_t size, max;
-	size_t target;   /* bytes that the window holds when it is full */
-	size_t cap;      /* of the allocation, without the slack */
-	unsigned unused; /* refills since more than `size` was needed */
+	size_t target;    /* bytes that the window holds when it is full */
+	size_t cap;       /* of the allocation, without the slack */
+	unsigned unused;  /* refills since more than `size` was needed */
+	gm_room_fn *room; /* for more than `size`; NULL: nobody is asked */
+	void *room_context;
 };
 
 /* Nothing is allocated before the first refill. */
 void gm_window_init(struct gm_window *window, size_t size, size_t max);
 void gm_window_release(struct gm_window *window);
+/* The object is done with: what a large record took is given back. */
+void gm_window_rest(struct gm_window *window);
 /* Starts an object; base: where it begins in the object that it was cut out of, 0 if it is whole. */
 void gm_window_begin(struct gm_window *window, uint64_t base);
 /* Moves what lies behind pos to the front and fills the window; with pos == 0 and a full window it grows. Sets `ended`

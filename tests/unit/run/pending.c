@@ -17,6 +17,7 @@ struct model {
 	size_t count[PARTITIONS], seen[PARTITIONS];
 	uint32_t *weights;
 	struct gm_spill *spill;
+	struct gm_spill_reader *reader;
 	uint64_t groups;
 };
 
@@ -117,9 +118,9 @@ static void expect_segment(struct model *model, uint32_t partition, const struct
 		if (segment->chunk != NULL)
 			vec[i] = segment->chunk->vec[i];
 		else
-			assert_int_equal(
-			    gm_spill_read(model->spill, segment->spill_offset, i, segment->count, &vec[i], &memory[i], &err),
-			    GM_OK);
+			assert_int_equal(gm_spill_read(model->spill, model->reader, segment->spill_offset, i, segment->count,
+			                               &vec[i], &memory[i], &err),
+			                 GM_OK);
 	}
 	for (uint32_t i = 0; i < segment->count; i++) {
 		uint32_t row = segment->rows != NULL ? segment->rows[i] : segment->first + i;
@@ -164,6 +165,8 @@ static void run_with(uint64_t seed, size_t memory_bytes, bool expect_spill)
 	struct gm_chunk_pool *pool = gm_chunk_pool_new();
 	struct gm_dict *values = gm_dict_new(), *paths = gm_dict_new();
 	assert_int_equal(gm_spill_new("/tmp", slots, SLOTS, &model.spill, &err), GM_OK);
+	model.reader = gm_spill_reader_new();
+	assert_non_null(model.reader);
 	assert_int_equal(gm_pending_new(&limits, model.spill, take_group, &model, &pending, &err), GM_OK);
 	uint64_t number = 0, kept_total = 0;
 	for (int i = 0; i < CHUNKS; i++) {
@@ -188,6 +191,7 @@ static void run_with(uint64_t seed, size_t memory_bytes, bool expect_spill)
 	assert_true((gm_spill_bytes(model.spill) > 0) == expect_spill);
 	gm_pending_free(pending);
 	gm_spill_free(model.spill);
+	gm_spill_reader_free(model.reader);
 	gm_dict_unref(values);
 	gm_dict_unref(paths);
 	gm_chunk_pool_free(pool);
