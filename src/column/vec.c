@@ -3,8 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones. */
-enum { FIRST_CHUNK_BYTES = 160 * 1024, OVERFLOW_BLOCK_BYTES = 32 * 1024 };
+/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones, an eighth of that:
+ * the chunks of small objects are many, and more waste than contents would fill the memory that rows may wait in. */
+enum { FIRST_CHUNK_BYTES = 160 * 1024, OVERFLOW_SHARE = 8, OVERFLOW_BYTES_MIN = 1024, OVERFLOW_BYTES_MAX = 32 * 1024 };
 
 /* A chunk that has grown beyond this (a huge record) is not kept for reuse. */
 static const size_t keep_bytes = (size_t)4 * 1024 * 1024;
@@ -60,6 +61,13 @@ static struct gm_chunk *take_spare(struct gm_chunk_pool *pool, size_t *typical_b
 	return chunk;
 }
 
+static size_t overflow_bytes(size_t typical_bytes)
+{
+	size_t bytes = typical_bytes / OVERFLOW_SHARE;
+	if (bytes < OVERFLOW_BYTES_MIN) return OVERFLOW_BYTES_MIN;
+	return bytes > OVERFLOW_BYTES_MAX ? OVERFLOW_BYTES_MAX : bytes;
+}
+
 struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots)
 {
 	size_t typical_bytes;
@@ -78,7 +86,7 @@ struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots)
 		chunk_free(chunk);
 		return NULL;
 	}
-	chunk->arena.block_bytes = OVERFLOW_BLOCK_BYTES;
+	chunk->arena.block_bytes = overflow_bytes(typical_bytes);
 	return chunk;
 }
 
