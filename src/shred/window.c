@@ -49,35 +49,43 @@ static enum gm_code resize(struct gm_window *window, size_t cap, struct gm_error
 	return GM_OK;
 }
 
-/* How much the window is to hold: as ever, unless the record at its start needs more. */
+/* How much the window is to hold: a block more than what is left, unless the record at its start needs more. */
 static size_t next_target(const struct gm_window *window)
 {
 	size_t tail = window->len - window->pos;
-	if (window->pos == 0 && tail == window->target)
-		return window->target > window->max / 2 ? window->max : window->target * 2;
+	if (window->pos == 0 && tail >= window->target) return tail > window->max / 2 ? window->max : tail * 2;
 	return tail < window->size ? window->size : window->target;
 }
 
-enum gm_code gm_window_refill(struct gm_window *window, struct gm_inflate *inflate, struct gm_error *err)
+/* Room for the blocks until the target is reached: at least one, and the last one may go beyond it. */
+static enum gm_code make_room(struct gm_window *window, struct gm_error *err)
 {
-	window->target = next_target(window);
-	if (window->pos == 0 && window->len == window->target) GM_FAIL(err, GM_BUG, "a full window cannot grow");
+	size_t tail = window->len - window->pos, missing = window->target > tail ? window->target - tail : 1;
+	size_t need = tail + (missing + window->size - 1) / window->size * window->size;
 	window->unused = window->target > window->size ? 0 : window->unused + 1;
 	size_t cap = window->cap;
-	if (cap < window->target || window->unused > KEEP_REFILLS) cap = window->target;
-	GM_TRY(resize(window, cap, err));
-	while (window->len < window->target && !window->ended) {
+	/* What is left of a block is mostly less than a record; an eighth more than needed spares allocations. */
+	if (cap < need || (window->unused > KEEP_REFILLS && cap / 2 > need)) cap = need + window->size / 8;
+	return resize(window, cap, err);
+}
+
+enum gm_code gm_window_refill(struct gm_window *window, struct gm_blocks *blocks, struct gm_error *err)
+{
+	window->target = next_target(window);
+	if (window->pos == 0 && window->len >= window->target && window->len > 0)
+		GM_FAIL(err, GM_BUG, "a full window cannot grow");
+	GM_TRY(make_room(window, err));
+	do {
 		size_t got;
-		enum gm_code rc =
-		    gm_inflate_read(inflate, window->data + window->len, window->target - window->len, &got, &window->damage);
-		if (rc != GM_OK && !gm_inflate_damaged(inflate)) {
+		enum gm_code rc = gm_blocks_read(blocks, window->data + window->len, &got, &window->damage);
+		if (rc != GM_OK && !gm_blocks_damaged(blocks)) {
 			if (err != NULL) *err = window->damage;
 			return rc;
 		}
 		window->damaged = rc != GM_OK;
 		window->len += got;
-		window->ended = got == 0;
-	}
+		window->ended = rc != GM_OK || got < window->size;
+	} while (window->len < window->target && !window->ended);
 	memset(window->data + window->len, 0, GM_SLACK);
 	return GM_OK;
 }
