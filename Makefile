@@ -41,7 +41,7 @@ fuzz:
 	@scripts/run-fuzz --seconds 60
 
 bench: all
-	@scripts/install-deps build test
+	@scripts/install-deps build bench
 	@scripts/venv test
 	@.venv/bin/python bench/bench.py $(if $(BASE),--base $(BASE))
 	@$(if $(BASE),,.venv/bin/python bench/s3.py)
@@ -66,7 +66,7 @@ help:
 	    'make soak                  the long tests: 100,000 simulated schedules, kills, faults, the whole model; an hour' \
 	    'make lint                  format, static analysis, layers, symbols, lengths, spelling' \
 	    'make fuzz                  every fuzzer for a minute, and the native functions against Python' \
-	    'make bench [BENCH_RUNS=n]  time and memory beside ClickHouse, DuckDB and Polars' \
+	    'make bench [BENCH_RUNS=n]  beside ClickHouse, DuckDB, Polars, PySpark and the floor, into docs/benchmarks.md with BENCH_WRITE=1' \
 	    'make bench BASE=revision   this tree beside another revision of it' \
 	    'make scaling               how time and memory grow, into docs/scaling.md; about a quarter of an hour' \
 	    'make install PREFIX=dir    binary, library, header, pkg-config file, man page, jobs (DESTDIR is honoured)' \

@@ -1,69 +1,86 @@
 """What the peers are asked to do, each in its own process:
 
-    peers.py NAME INPUT OUTPUT       NAME: clickhouse, duckdb, duckdb-derived, polars
-    peers.py NAME --import-only      the cost of starting Python and the engine, which the benchmark takes off
+    peers.py NAME SHAPE INPUT OUTPUT     NAME: clickhouse, duckdb, duckdb-derived, polars; SHAPE: of shapes.py
+    peers.py NAME --import-only          the cost of starting Python and the engine, which the benchmark takes off
 
-clickhouse, duckdb and polars read the same gzip files with the schema given (nothing is inferred), take over the 22 columns
-of the main job as they are, and write zstd-1 Parquet in folders by the record's day; no derived columns, no duplicates
-dropped. duckdb-derived adds instance, normalized_method_signature, client, client_version and entity_id in SQL, as near to the
-rules as its functions allow. All of them: one thread."""
+clickhouse, duckdb and polars read the same gzip files with the schema given (nothing is inferred), take over the columns of the
+shape as they are, and write zstd-1 Parquet in folders by the record's day; no derived columns, no duplicates dropped.
+duckdb-derived adds instance, normalized_method_signature, client, client_version and entity_id to access records in SQL, as near
+to the rules as its functions allow. All of them: one thread. docs/benchmarks.md says which settings were tried."""
 import pathlib
 import sys
 
-FIELDS = {  # payload key -> column, type
-    "sessionId": ("session_id", "s"), "timestamp": ("timestamp", "i"), "userId": ("user_id", "i"), "method": ("method", "s"),
-    "requestURL": ("request_url", "s"), "userAgent": ("user_agent", "s"), "host": ("host", "s"), "origin": ("origin", "s"),
-    "xforwardedFor": ("x_forwarded_for", "s"), "via": ("via", "s"), "threadId": ("thread_id", "i"), "elapseMS": ("elapse_ms", "i"),
-    "success": ("success", "b"), "stack": ("stack", "s"), "instance": ("instance", "s"), "vmId": ("vm_id", "s"),
-    "returnObjectId": ("return_object_id", "s"), "queryString": ("query_string", "s"), "responseStatus": ("response_status", "i"),
-    "oauthClientId": ("oauth_client_id", "s"), "basicAuthUsername": ("basic_auth_username", "s"),
-    "authenticationMethod": ("auth_method", "s"),
-}
+import shapes
+
 BROWSERS = "mozilla|safari|opera|lynx|ucweb|chrome|firefox"
 
 
-def clickhouse(source, target):
+def tree(shape, passed_by=False):
+    """{key: kind or {key: kind}}: the document as far as a reader must know it."""
+    root = {}
+    for path, kind in [(path, kind) for path, _, kind in shape.columns] + (list(shape.passed_by) if passed_by else []):
+        at = root
+        for key in path[:-1]:
+            at = at.setdefault(key, {})
+        at[path[-1]] = kind
+    return root
+
+
+def clickhouse(shape, source, target):
     import chdb
 
-    if source is None:
+    if shape is None:
         return
-    kinds = {"s": "Nullable(String)", "i": "Nullable(Int64)", "b": "Nullable(Bool)"}
-    payload = ", ".join(f"{key} {kinds[kind]}" for key, (_, kind) in FIELDS.items())
+    kinds = {"s": "Nullable(String)", "i": "Nullable(Int64)", "d": "Nullable(Float64)", "b": "Nullable(Bool)"}
+
+    def declare(fields):
+        return ", ".join(f"{key} Tuple({declare(kind)})" if isinstance(kind, dict) else f"{key} {kinds[kind]}" for key, kind in fields.items())
+
     columns = ", ".join(
-        f"fromUnixTimestamp64Milli(assumeNotNull(payload.{key}), 'UTC') as timestamp" if key == "timestamp" else f"payload.{key} as {name}"
-        for key, (name, _) in FIELDS.items())
+        f"fromUnixTimestamp64Milli(assumeNotNull({'.'.join(path)}), 'UTC') as time" if name == "timestamp" else f"{'.'.join(path)} as {name}"
+        for path, name, _ in shape.columns)
+    wanted = ", ".join("time as timestamp" if name == "timestamp" else name for _, name, _ in shape.columns)
+    time = next(".".join(path) for path, name, _ in shape.columns if name == "timestamp")
     chdb.query(f"""
         insert into function file('{target}/{{_partition_id}}/data.parquet', Parquet)
         partition by formatDateTime(timestamp, '%Y-%m-%d')
-        select {columns} from file('{source}/**/*.gz', JSONEachRow, 'payload Tuple({payload})')
-        where payload.timestamp is not null
+        select {wanted} from (select {columns} from file('{source}/**/*.gz', JSONEachRow, '{declare(tree(shape))}') where {time} is not null)
         settings max_threads = 1, max_insert_threads = 1, max_parsing_threads = 1, input_format_parallel_parsing = 0,
                  output_format_parquet_parallel_encoding = 0, output_format_parallel_formatting = 0,
                  input_format_skip_unknown_fields = 1,
                  output_format_parquet_compression_method = 'zstd', output_format_compression_level = 1,
+                 output_format_parquet_row_group_size = 250000, output_format_parquet_write_bloom_filter = 0,
+                 output_format_parquet_write_page_index = 0,
                  engine_file_truncate_on_insert = 1""")
 
 
-def _duckdb(source, target, derived):
+def _duckdb(shape, source, target, derived):
     import duckdb
 
-    if source is None:
+    if shape is None:
         return
-    kinds = {"s": "VARCHAR", "i": "BIGINT", "b": "BOOLEAN"}
-    payload = ", ".join(f'"{key}" {kinds[kind]}' for key, (_, kind) in FIELDS.items())
-    columns = ", ".join(f"epoch_ms(payload.{key}) as timestamp" if key == "timestamp" else f"payload.{key} as {name}"
-                        for key, (name, _) in FIELDS.items())
-    # Keys at the top that no column asks for would cost DuckDB eight times as much as reading them.
-    top = f"{{stack: 'VARCHAR', instance: 'VARCHAR', timestamp: 'BIGINT', payload: 'STRUCT({payload})'}}"
-    select = f"""select {columns} from read_json('{source}/**/*.gz', format = 'newline_delimited', columns = {top},
-                 hive_partitioning = false) where payload.timestamp is not null"""
+    kinds = {"s": "VARCHAR", "i": "BIGINT", "d": "DOUBLE", "b": "BOOLEAN"}
+
+    def declare(fields, colon, quote):
+        return ", ".join(f'"{key}"{colon} {quote}{_duckdb_type(kind, kinds)}{quote}' for key, kind in fields.items())
+
+    columns = ", ".join(f"epoch_ms({'.'.join(path)}) as timestamp" if name == "timestamp" else f"{'.'.join(path)} as {name}"
+                        for path, name, _ in shape.columns)
+    time = next(".".join(path) for path, name, _ in shape.columns if name == "timestamp")
+    # Of access records, keys at the top that no column asks for would cost DuckDB eight times as much as reading them.
+    select = f"""select {columns} from read_json('{source}/**/*.gz', format = 'newline_delimited',
+                 columns = {{{declare(tree(shape, True), ':', "'")}}}, hive_partitioning = false) where {time} is not null"""
     if derived:
         select = _derive(select)
     connection = duckdb.connect()
     connection.execute("set threads = 1; set timezone = 'UTC'; set preserve_insertion_order = true")
     connection.execute(f"""copy (select *, strftime(timestamp, '%Y') as year, strftime(timestamp, '%m') as month,
                            strftime(timestamp, '%d') as day from ({select}))
-                           to '{target}' (format parquet, partition_by (year, month, day), compression zstd, compression_level 1)""")
+                           to '{target}' (format parquet, partition_by (year, month, day), compression zstd, compression_level 1, parquet_version v2)""")
+
+
+def _duckdb_type(kind, kinds):
+    return f"STRUCT({', '.join(f'{key} {_duckdb_type(inner, kinds)}' for key, inner in kind.items())})" if isinstance(kind, dict) else kinds[kind]
 
 
 def _derive(select):
@@ -101,24 +118,33 @@ def _derive(select):
                     regexp_replace(url_decode(lower(request_url)), '{space}', '', 'g') as d from ({select})))"""
 
 
-def duckdb(source, target):
-    _duckdb(source, target, False)
+def duckdb(shape, source, target):
+    _duckdb(shape, source, target, False)
 
 
-def duckdb_derived(source, target):
-    _duckdb(source, target, True)
+def duckdb_derived(shape, source, target):
+    _duckdb(shape, source, target, True)
 
 
-def polars(source, target):
+def polars(shape, source, target):
     import polars as pl
 
-    if source is None:
+    if shape is None:
         return
-    kinds = {"s": pl.String, "i": pl.Int64, "b": pl.Boolean}
-    payload = pl.Struct({key: kinds[kind] for key, (_, kind) in FIELDS.items()})
+    kinds = {"s": pl.String, "i": pl.Int64, "d": pl.Float64, "b": pl.Boolean}
+
+    def declare(fields):
+        return {key: pl.Struct(declare(kind)) if isinstance(kind, dict) else kinds[kind] for key, kind in fields.items()}
+
+    def column(path):
+        at = pl.col(path[0])
+        for key in path[1:]:
+            at = at.struct.field(key)
+        return at
+
     frame = (
-        pl.scan_ndjson(sorted(pathlib.Path(source).rglob("*.gz")), schema={"payload": payload})
-        .select([pl.col("payload").struct.field(key).alias(name) for key, (name, _) in FIELDS.items()])
+        pl.scan_ndjson(sorted(pathlib.Path(source).rglob("*.gz")), schema=declare(tree(shape)))
+        .select([column(path).alias(name) for path, name, _ in shape.columns])
         .filter(pl.col("timestamp").is_not_null())
         .with_columns(pl.from_epoch("timestamp", time_unit="ms").dt.replace_time_zone("UTC"))
         .with_columns(pl.col("timestamp").dt.strftime("%Y").alias("year"), pl.col("timestamp").dt.strftime("%m").alias("month"),
@@ -132,6 +158,6 @@ PEERS = {"clickhouse": clickhouse, "duckdb": duckdb, "duckdb-derived": duckdb_de
 
 if __name__ == "__main__":
     if sys.argv[2] == "--import-only":
-        PEERS[sys.argv[1]](None, None)
+        PEERS[sys.argv[1]](None, None, None)
     else:
-        PEERS[sys.argv[1]](sys.argv[2], sys.argv[3])
+        PEERS[sys.argv[1]](shapes.SHAPES[sys.argv[2]], sys.argv[3], sys.argv[4])

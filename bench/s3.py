@@ -7,14 +7,11 @@ Three questions: the CPU time of a run from S3 to S3 against one from directory 
 how much longer a run over 200 objects takes when every answer is 50 ms late; and the memory for listing and planning
 100,000 objects. The server is a real one (versitygw) whose own time is not counted; Toxiproxy makes the answers late."""
 import argparse
-import datetime
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 import bench
 
@@ -30,22 +27,15 @@ def gristmill(binary, command, source, target, *flags):
     return [binary, command, JOB, "--source", source, "--table", target, *flags, "--json"]
 
 
-def timed(command, **options):
-    """Wall-clock seconds."""
-    begin = time.monotonic()
-    bench.run(command, **options)
-    return time.monotonic() - begin
-
-
 def measure_cpu(binary, bucket, folder, prefix, arguments):
     """Interleaved runs: directory to directory, S3 to S3. Two medians of CPU seconds, and the peak of the second."""
     near, far, peaks = [], [], []
     for turn in range(arguments.runs):
         with tempfile.TemporaryDirectory(dir=bench.CACHE) as table:
-            near.append(bench.run(gristmill(binary, "run", folder, table, "--threads", "1"), arguments.cpu)[0])
-        seconds, peak = bench.run(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"cpu-{turn}/"), "--threads", "1"), arguments.cpu)
-        far.append(seconds)
-        peaks.append(peak)
+            near.append(bench.run(gristmill(binary, "run", folder, table, "--threads", "1"), arguments.cpu).cpu)
+        usage = bench.run(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"cpu-{turn}/"), "--threads", "1"), arguments.cpu)
+        far.append(usage.cpu)
+        peaks.append(usage.peak)
     return statistics.median(near), statistics.median(far), statistics.median(peaks)
 
 
@@ -54,9 +44,9 @@ def measure_latency(binary, bucket, prefix, proxy, arguments):
     quick, late = [], []
     os.environ["AWS_ENDPOINT_URL"] = proxy.url
     for turn in range(arguments.runs):
-        quick.append(timed(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"quick-{turn}/"), "--threads", "1")))
+        quick.append(bench.run(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"quick-{turn}/"), "--threads", "1")).wall)
         proxy.add("latency", latency=LATENCY_MS)
-        late.append(timed(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"late-{turn}/"), "--threads", "1")))
+        late.append(bench.run(gristmill(binary, "run", bucket.url(prefix), bucket.url(f"late-{turn}/"), "--threads", "1")).wall)
         proxy.remove("latency")
     os.environ["AWS_ENDPOINT_URL"] = bucket.server.url
     return statistics.median(quick), statistics.median(late)
@@ -69,13 +59,12 @@ def measure_planning(binary, bucket, count):
         path = root / f"{i // 1000:04}" / f"{i:07}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"{}\n")
-    begin = time.monotonic()
-    _, peak = bench.run(gristmill(binary, "plan", bucket.url("many/"), bucket.url("many-table/")))
-    return peak, time.monotonic() - begin
+    usage = bench.run(gristmill(binary, "plan", bucket.url("many/"), bucket.url("many-table/")))
+    return usage.peak, usage.wall
 
 
 def make_input(binary, bucket, records, seed, prefix):
-    folder = bench.make_input(binary, records, seed)
+    folder = bench.make_input(binary, bench.SHAPES["access"], records, seed)
     bucket.put_tree(folder, prefix)
     return folder
 
@@ -85,7 +74,7 @@ def main():
     parser.add_argument("--records", type=int, default=int(os.environ.get("BENCH_RECORDS", 1_000_000)))
     parser.add_argument("--latency-records", type=int, default=int(os.environ.get("BENCH_LATENCY_RECORDS", 5_000_000)))
     parser.add_argument("--objects", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=int(os.environ.get("BENCH_RUNS", 3)))
+    parser.add_argument("--runs", type=int, default=int(os.environ.get("BENCH_RUNS", 5)))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", type=int, default=os.cpu_count() - 1)
     parser.add_argument("--write", action="store_true", default=bool(os.environ.get("BENCH_WRITE")))
@@ -115,14 +104,7 @@ def main():
         f"Medians of {arguments.runs} runs, one thread; machine: {bench.machine()}."])
     print(text)
     if arguments.write:
-        write(text)
-
-
-def write(text):
-    page = bench.ROOT / "docs" / "benchmarks.md"
-    head, _, rest = page.read_text().partition("<!-- begin: s3 -->")
-    _, _, tail = rest.partition("<!-- end: s3 -->")
-    page.write_text(f"{head}<!-- begin: s3 -->\n{text}\nMeasured {datetime.date.today().isoformat()}.\n<!-- end: s3 -->{tail}")
+        bench.write("s3", text)
 
 
 if __name__ == "__main__":

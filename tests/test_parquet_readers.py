@@ -15,7 +15,7 @@ from parquet_file import File
 
 SEEDS = 24
 FLAT = ["zero_rows", "one_row", "all_null", "few_zstd", "few_snappy", "many_none", "many_zstd", "full_snappy", "wide", "groups", "fallback",
-        "empty_strings", "huge", "pages", "names", "bloom"] + [f"random_{seed:04}" for seed in range(1, SEEDS + 1)]
+        "empty_strings", "huge", "pages", "names", "bloom", "compact"] + [f"random_{seed:04}" for seed in range(1, SEEDS + 1)]
 NESTED = ["nested", "nested_pages", "nested_zero"]
 
 
@@ -280,15 +280,24 @@ def check_page_index(file, kind, group, chunk, values):
     assert index[4] == (1 if up else 2 if down else 0)
 
 
-def check_encodings(meta, headers):
+DELTAS = {"boolean": {3}, "int": {5}, "bigint": {5}, "double": set(), "string": {6, 7}, "date": {5}, "timestamp": {5}}
+
+
+def is_compact(name):
+    """Written in the compact profile: see model_random."""
+    return name == "compact" or name.startswith("random_") and int(name.removeprefix("random_")) % 2 == 1
+
+
+def check_encodings(kind, meta, headers, compact):
     """One encoding for all data pages, and the metadata says so."""
     dictionary = 11 in meta
     assert [h[1] for h in headers] == ([2] if dictionary else []) + [0] * (len(headers) - dictionary)
-    encoding = 8 if dictionary else 0
+    encoding = headers[dictionary][5][2]
+    assert encoding in ({8} if dictionary else {0} | DELTAS[kind] if compact else {0})
     assert all(h[5][2] == encoding and h[5][3] == h[5][4] == 3 for h in headers[dictionary:])
-    assert sorted(meta[2]) == ([0, 3, 8] if dictionary else [0, 3])
+    assert sorted(meta[2]) == sorted({0, 3, 8} if dictionary else {encoding, 3})
     stats = {(s[1], s[2]): s[3] for s in meta[13]}
-    assert stats == ({(2, 0): 1, (0, 8): len(headers) - 1} if dictionary else {(0, 0): len(headers)})
+    assert stats == ({(2, 0): 1, (0, 8): len(headers) - 1} if dictionary else {(0, encoding): len(headers)})
     if dictionary:
         assert headers[0][7][2] == 0 and headers[0][7][1] > 0
 
@@ -313,7 +322,7 @@ def test_metadata(cases, name):
             assert chunk[2] == 0 and meta[3] == [column.encode()] and meta[5] == group[3]
             assert meta.get(11, meta[9]) == end and meta[9] >= end
             headers = [header for _, header, _ in file.pages(chunk)]
-            check_encodings(meta, headers)
+            check_encodings(kinds[column], meta, headers, is_compact(name))
             assert 11 not in meta or next(file.pages(chunk))[2] == meta[9] - meta[11]
             check_statistics(kinds[column], meta, values)
             check_page_index(file, kinds[column], group, chunk, values)
@@ -331,6 +340,23 @@ def test_dictionary_verdicts(cases):
     """What repeats gets a dictionary; what stops repeating far into the chunk has none at all."""
     chunks = [chunk for _, _, chunk in File(cases / "fallback.parquet").chunks()]
     assert {chunk[3][3][0]: 11 in chunk[3] for chunk in chunks} == {b"text": False, b"number": False, b"kept": True}
+
+
+def test_compact_encodings(cases):
+    """Each encoding is chosen where it is made for; noise stays as it is."""
+    found = {chunk[3][3][0].decode(): chunk[3][13][-1][2] for number, _, chunk in File(cases / "compact.parquet").chunks() if number == 0}
+    numbers = dict.fromkeys(["wrap", "wrap32", "jump", "jump32", "seen", "late", "day"], 5)
+    assert found == {**numbers, "path": 7, "uuid": 6, "url": 8, "skew": 8, "flag": 3, "noise": 0}
+
+
+def test_spark_without_vectors(cases):
+    spark = readers._spark()
+    spark.conf.set("spark.sql.parquet.enableVectorizedReader", "false")
+    try:
+        for name in ["compact", "random_0001", "random_0003"]:
+            assert read_pyspark(cases / f"{name}.parquet", types(cases, name)) == expected(cases, name)
+    finally:
+        spark.conf.unset("spark.sql.parquet.enableVectorizedReader")
 
 
 @pytest.mark.parametrize("name", ["bloom", "names"] + [f"random_{seed:04}" for seed in range(1, SEEDS + 1)])

@@ -207,8 +207,9 @@ static enum gm_code print_head(struct gm_buf *out, struct gm_arena *arena, const
 	if (strcmp(job->name, job->id) != 0) GM_TRY(gm_buf_printf(out, err, ", id %s", job->id));
 	GM_TRY(gm_buf_printf(out, err, "\nsource     %s (json, records of at most %s)\n", job->source.location, record));
 	GM_TRY(print_listing(out, job, err));
-	GM_TRY(gm_buf_printf(out, err, "table      %s (%s%s, files near %s)\n", job->table.location,
-	                     gm_load_word(GM_SECTION_TABLE, "compression", job->table.compression), level, file));
+	GM_TRY(gm_buf_printf(out, err, "table      %s (%s%s, %sfiles near %s)\n", job->table.location,
+	                     gm_load_word(GM_SECTION_TABLE, "compression", job->table.compression), level,
+	                     job->table.encoding == GM_ENCODING_COMPACT ? "compact, " : "", file));
 	if (job->table.name[0] != '\0' || job->table.database[0] != '\0')
 		GM_TRY(gm_buf_printf(out, err, "name       %s%s%s\n", job->table.database,
 		                     job->table.database[0] != '\0' && job->table.name[0] != '\0' ? "." : "", job->table.name));

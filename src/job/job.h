@@ -85,6 +85,7 @@ struct gm_job {
 		size_t unique_count;
 		enum { GM_COMPRESSION_ZSTD, GM_COMPRESSION_SNAPPY, GM_COMPRESSION_NONE } compression;
 		int compression_level;
+		enum { GM_ENCODING_STANDARD, GM_ENCODING_COMPACT } encoding;
 		uint64_t file_bytes; /* target size, 128 MiB */
 		struct gm_job_access access;
 	} table;

@@ -19,6 +19,7 @@ static const char *const scopes[] = {"partition", NULL};
 static const char *const later_scopes[] = {"table", NULL};
 static const char *const compressions[] = {"zstd", "snappy", "none", NULL}; /* as in struct gm_job */
 static const char *const later_compressions[] = {"gzip", "lz4", "brotli", "lzo", NULL};
+static const char *const encodings[] = {"standard", "compact", NULL}; /* as in struct gm_job */
 static const char *const types[] = {"boolean", "int", "bigint", "double", "string", "date", "timestamp", NULL};
 static const char *const later_types[] = {"array",     "struct",   "map",  "decimal", "float",
                                           "tinyint",   "smallint", "char", "varchar", "binary",
@@ -124,6 +125,10 @@ const struct gm_key gm_keys[] = {
      .later = later_compressions, IN_JOB(table.compression), .help = "Compression of the Parquet pages."},
     {GM_SECTION_TABLE, "compression_level", GM_KEY_INTEGER, .fallback = "1", .min = 1, .max = 22,
      IN_JOB(table.compression_level), .help = "Level of zstd; the other kinds have none."},
+    {GM_SECTION_TABLE, "encoding", GM_KEY_WORD, .fallback = "standard", .words = encodings, .later = no_words,
+     IN_JOB(table.encoding),
+     .help =
+         "Encoding of the Parquet pages. standard: what every reader knows; compact: smaller, with delta encodings."},
     {GM_SECTION_TABLE, "file_size", GM_KEY_SIZE, .fallback = "128MiB", .min = 4 << 10, .max = INT64_C(16) << 30,
      IN_JOB(table.file_bytes), .help = "Size that data files aim at."},
     {GM_SECTION_TABLE, "layout", GM_KEY_WORD, .fallback = "hive", .words = layouts, .later = later_layouts, NOWHERE,

@@ -10,8 +10,9 @@
  *                "not_after_us":..}],
  *    "id":..,"job":..,"resolved":1,"source":{"format":..,"max_record":..},
  *    "table":{"compression":..,"compression_level":..,"file_size":..,"layout":..,"partition_by":[..],"unique_by":[..],
- *             "unique_within":..},"where":..}
- * `expr`, `from`, `unit`, `default`, `not_after_us` and `where` stand there only if they apply. `resolved` is the
+ *             "unique_within":..,"encoding":..},"where":..}
+ * `expr`, `from`, `unit`, `default`, `not_after_us` and `where` stand there only if they apply, `encoding` if it is not
+ * standard. `resolved` is the
  * version of this form. */
 #include "base/json_text.h"
 #include "job/load.h"
@@ -95,10 +96,16 @@ static json_t *json_unique(const struct gm_job *job)
 static json_t *json_table(const struct gm_job *job)
 {
 	const char *compression = gm_load_word(GM_SECTION_TABLE, "compression", job->table.compression);
-	return json_pack("{s:s, s:i, s:I, s:s, s:o, s:o, s:s}", "compression", compression, "compression_level",
-	                 job->table.compression_level, "file_size", (json_int_t)job->table.file_bytes, "layout", "hive",
-	                 "partition_by", json_list(job->table.partitions, job->table.partition_count, json_partition),
-	                 "unique_by", json_unique(job), "unique_within", "partition");
+	json_t *object =
+	    json_pack("{s:s, s:i, s:I, s:s, s:o, s:o, s:s}", "compression", compression, "compression_level",
+	              job->table.compression_level, "file_size", (json_int_t)job->table.file_bytes, "layout", "hive",
+	              "partition_by", json_list(job->table.partitions, job->table.partition_count, json_partition),
+	              "unique_by", json_unique(job), "unique_within", "partition");
+	if (job->table.encoding == GM_ENCODING_STANDARD || object == NULL) return object;
+	if (set(object, "encoding", json_string(gm_load_word(GM_SECTION_TABLE, "encoding", job->table.encoding))))
+		return object;
+	json_decref(object);
+	return NULL;
 }
 
 static json_t *json_job(const struct gm_job *job)

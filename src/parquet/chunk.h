@@ -4,6 +4,7 @@
 #define GM_PARQUET_CHUNK_H
 
 #include "parquet/bloom.h"
+#include "parquet/format.h"
 #include "parquet/stats.h"
 #include "parquet/writer.h"
 
@@ -21,8 +22,9 @@ struct gm_parquet_column_chunk {
 	size_t leaf;
 	uint64_t rows, slots, nulls, nans;
 	struct gm_buf data;
-	uint64_t dictionary_bytes;   /* of the dictionary page at the start of data; 0: there is none */
-	uint64_t uncompressed_bytes; /* of all pages, headers included */
+	enum gm_format_encoding encoding; /* of the values of all data pages */
+	uint64_t dictionary_bytes;        /* of the dictionary page at the start of data; 0: there is none */
+	uint64_t uncompressed_bytes;      /* of all pages, headers included */
 	struct gm_parquet_page *pages;
 	size_t page_count, page_cap;
 	struct gm_buf bounds;

@@ -3,9 +3,12 @@
  * First the definition levels of the whole column, then the attempt at a dictionary (distinct.h), then pages. A page
  * ends before the row that would take it over page_rows rows or page_bytes bytes of values; a row is never split, and
  * every page has at least one. Values are gathered behind a gap in `page`, which the levels fill once it is known where
- * the page ends. */
+ * the page ends.
+ *
+ * In the compact profile the dictionary is arranged (arrange.h) before it is written, and compared with the values
+ * without one; those are put into the encoding that is smallest for the first of them (compact.h), page by page. */
 #include "base/stopwatch.h"
-#include "parquet/distinct.h"
+#include "parquet/compact.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
 #include "parquet/page.h"
@@ -23,6 +26,7 @@ enum {
 struct gm_parquet_encoder {
 	struct gm_page_packer packer;
 	struct gm_distinct distinct;
+	struct gm_compact compact;
 	uint8_t *defined; /* per row of a flat optional column */
 	size_t defined_cap;
 	uint8_t *used; /* per entry of the dictionary: is it on this page? */
@@ -43,6 +47,7 @@ struct task {
 	const struct gm_parquet_column_data *data;
 	struct gm_parquet_column_chunk *chunk;
 	enum gm_type type;
+	bool undecided;                         /* the first page will tell the encoding */
 	const uint8_t *definition, *repetition; /* per slot; NULL: all defined, one slot a row */
 	struct gm_cursor cursor;
 	struct gm_bounds bounds; /* of the chunk; strings point to min_kept and max_kept */
@@ -62,6 +67,7 @@ struct gm_parquet_encoder *gm_parquet_encoder_new(void)
 	if (encoder == NULL) return NULL;
 	gm_page_packer_init(&encoder->packer);
 	gm_distinct_init(&encoder->distinct);
+	gm_compact_init(&encoder->compact);
 	gm_buf_init(&encoder->page, (size_t)INT32_MAX + (64u << 20));
 	encoder->gap = FIRST_GAP;
 	return encoder;
@@ -72,6 +78,7 @@ void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder)
 	if (encoder == NULL) return;
 	gm_page_packer_release(&encoder->packer);
 	gm_distinct_release(&encoder->distinct);
+	gm_compact_release(&encoder->compact);
 	gm_buf_release(&encoder->page);
 	free(encoder->defined);
 	free(encoder->used);
@@ -178,31 +185,36 @@ static uint8_t *put_levels(uint8_t *out, const uint8_t *levels, const struct spa
 	return end;
 }
 
-/* Writes the levels of a span right in front of the values; *body is where they start. */
-static enum gm_code place_levels(struct task *task, const struct span *span, uint8_t **body)
+/* Room for the levels of a span in front of the page's values. */
+static enum gm_code widen_gap(struct task *task, const struct span *span)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	size_t need = levels_bound(task, span);
-	if (need > encoder->gap) {
-		GM_TRY(gm_buf_reserve(&encoder->page, need - encoder->gap + SLACK, task->err));
-		memmove(encoder->page.data + need, encoder->page.data + encoder->gap, encoder->page.len - encoder->gap);
-		encoder->page.len += need - encoder->gap;
-		encoder->gap = need;
-	}
-	uint8_t *end = encoder->page.data;
-	const uint8_t *definition = span->values == span->to - span->from ? NULL : task->definition;
-	if (task->leaf->max_repetition > 0) end = put_levels(end, task->repetition, span, task->leaf->max_repetition);
-	if (task->leaf->max_definition > 0) end = put_levels(end, definition, span, task->leaf->max_definition);
-	size_t len = (size_t)(end - encoder->page.data);
-	*body = encoder->page.data + encoder->gap - len;
-	memmove(*body, encoder->page.data, len);
+	if (need <= encoder->gap) return GM_OK;
+	GM_TRY(gm_buf_reserve(&encoder->page, need - encoder->gap + SLACK, task->err));
+	memmove(encoder->page.data + need, encoder->page.data + encoder->gap, encoder->page.len - encoder->gap);
+	encoder->page.len += need - encoder->gap;
+	encoder->gap = need;
 	return GM_OK;
 }
 
-/* An empty page with room for so many bytes of values. */
-static enum gm_code start_page(struct task *task, size_t value_bytes)
+/* Writes the levels of a span right in front of the values, behind a gap; returns where they start. */
+static uint8_t *place_levels(const struct task *task, const struct span *span, uint8_t *values)
+{
+	uint8_t *start = values - task->encoder->gap, *end = start;
+	const uint8_t *definition = span->values == span->to - span->from ? NULL : task->definition;
+	if (task->leaf->max_repetition > 0) end = put_levels(end, task->repetition, span, task->leaf->max_repetition);
+	if (task->leaf->max_definition > 0) end = put_levels(end, definition, span, task->leaf->max_definition);
+	size_t len = (size_t)(end - start);
+	return memmove(values - len, start, len);
+}
+
+/* An empty page with room for so many bytes of values, and for the levels of the span if it is known. */
+static enum gm_code start_page(struct task *task, const struct span *span, size_t value_bytes)
 {
 	struct gm_buf *page = &task->encoder->page;
+	size_t levels = span != NULL ? levels_bound(task, span) : 0;
+	if (task->encoder->gap < levels) task->encoder->gap = levels;
 	page->len = 0;
 	GM_TRY(gm_buf_reserve(page, task->encoder->gap + value_bytes + SLACK, task->err));
 	page->len = task->encoder->gap;
@@ -243,9 +255,9 @@ static enum gm_code add_page_bounds(struct task *task, struct gm_parquet_page *p
 	return GM_OK;
 }
 
-/* Ends a data page: its values are the first value_bytes behind the gap. */
-static enum gm_code end_page(struct task *task, const struct span *span, enum gm_format_encoding encoding,
-                             size_t value_bytes, const struct gm_bounds *bounds)
+/* Ends a data page: its values stand behind a gap that is wide enough. */
+static enum gm_code end_page(struct task *task, const struct span *span, uint8_t *values, size_t value_bytes,
+                             const struct gm_bounds *bounds)
 {
 	struct gm_parquet_column_chunk *chunk = task->chunk;
 	uint64_t slots = span->to - span->from;
@@ -259,10 +271,9 @@ static enum gm_code end_page(struct task *task, const struct span *span, enum gm
 	                                 .nulls = (uint32_t)(slots - span->values),
 	                                 .first_row = span->first_row};
 	GM_TRY(add_page_bounds(task, page, bounds));
-	uint8_t *body;
-	GM_TRY(place_levels(task, span, &body));
-	size_t body_bytes = (size_t)(task->encoder->page.data + task->encoder->gap - body) + value_bytes, header_bytes;
-	struct gm_page_header header = {GM_FORMAT_DATA_PAGE, encoding, (uint32_t)slots};
+	const uint8_t *body = place_levels(task, span, values);
+	size_t body_bytes = (size_t)(values - body) + value_bytes, header_bytes;
+	struct gm_page_header header = {GM_FORMAT_DATA_PAGE, chunk->encoding, (uint32_t)slots};
 	GM_TRY(gm_page_pack(&task->encoder->packer, &header, body, body_bytes, &chunk->data, &header_bytes, task->err));
 	chunk->uncompressed_bytes += header_bytes + body_bytes;
 	page->bytes = (uint32_t)(chunk->data.len - page->offset);
@@ -334,34 +345,48 @@ static enum gm_code write_dictionary(struct task *task)
 	                    &header_bytes, task->err));
 	chunk->uncompressed_bytes += header_bytes + distinct->plain.len;
 	chunk->dictionary_bytes = chunk->data.len;
-	if (chunk->bloom.words != NULL)
-		gm_bloom_add_plain(&chunk->bloom, task->type, distinct->plain.data, distinct->entries);
 	return GM_OK;
 }
 
-static enum gm_code write_indices(struct task *task)
+/* Gives up the dictionary that has just been written. */
+static void drop_dictionary(struct gm_parquet_column_chunk *chunk)
+{
+	chunk->data.len = 0;
+	chunk->dictionary_bytes = chunk->uncompressed_bytes = 0;
+}
+
+/* The bits that the indices of a page need; `whole`: made up to whole bytes. In the order of first use, indices on the
+ * first pages are small. Some readers stumble over indices without bits. */
+static unsigned index_width(const uint32_t *index, size_t count, bool whole)
+{
+	uint32_t all = 1;
+	for (size_t i = 0; i < count; i++) all |= index[i];
+	unsigned width = gm_bit_width(all);
+	return whole ? (width + 7) / 8 * 8 : width;
+}
+
+static enum gm_code write_indices(struct task *task, bool whole)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	const uint32_t *index = encoder->distinct.index;
-	unsigned width = gm_bit_width(encoder->distinct.entries - 1);
-	if (width == 0) width = 1; /* some readers stumble over indices without bits */
+	unsigned most = index_width(&(uint32_t){encoder->distinct.entries - 1}, 1, whole);
 	size_t cap = encoder->used_cap;
 	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, encoder->distinct.entries))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
 	memset(encoder->used + cap, 0, encoder->used_cap - cap);
 	struct span span = {0};
 	for (; span.to < task->chunk->slots; next_span(&span)) {
-		end_span(task, &span, width);
+		end_span(task, &span, most);
+		unsigned width = index_width(index, span.values, whole);
 		struct gm_bounds bounds = {0};
 		enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 		entry_bounds(task, index, span.values, &bounds);
 		(void)gm_stage_enter(outer);
-		GM_TRY(start_page(task, 1 + gm_hybrid_bound(span.values, width)));
+		GM_TRY(start_page(task, &span, 1 + gm_hybrid_bound(span.values, width)));
 		uint8_t *values = encoder->page.data + encoder->gap;
 		*values = (uint8_t)width;
 		uint8_t *end = gm_hybrid_encode(values + 1, index, span.values, width);
-		encoder->page.len += (size_t)(end - values);
-		GM_TRY(end_page(task, &span, GM_FORMAT_RLE_DICTIONARY, (size_t)(end - values), &bounds));
+		GM_TRY(end_page(task, &span, values, (size_t)(end - values), &bounds));
 		index += span.values;
 	}
 	return GM_OK;
@@ -369,18 +394,42 @@ static enum gm_code write_indices(struct task *task)
 
 /* --- PLAIN encoding ----------------------------------------------------------------------------------------------- */
 
+/* The first page of a compact chunk without a dictionary tells the encoding of all. */
+static enum gm_code decide(struct task *task, const struct span *span, const uint8_t *plain, size_t bytes)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	const struct gm_compact_sample sample = {plain, bytes, span->values};
+	size_t tried;
+	task->undecided = false;
+	return gm_compact_choose(&encoder->compact, &encoder->packer, task->type, &sample, &task->chunk->encoding, &tried,
+	                         task->err);
+}
+
+/* A page whose values have another encoding than PLAIN. */
+static enum gm_code end_recoded_page(struct task *task, const struct span *span, const struct gm_bounds *bounds)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	struct gm_recoder *recoder = &encoder->compact.recoder;
+	GM_TRY(gm_recode(recoder, task->chunk->encoding, task->type, encoder->page.data + encoder->gap, span->values,
+	                 encoder->gap, task->err));
+	return end_page(task, span, recoder->out.data + encoder->gap, recoder->out.len - encoder->gap, bounds);
+}
+
 /* Statistics and bloom filter of values in PLAIN form, then the page. Booleans are bytes until here. */
 static enum gm_code end_plain_page(struct task *task, const struct span *span, size_t value_bytes)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
+	GM_TRY(widen_gap(task, span));
 	uint8_t *values = encoder->page.data + encoder->gap;
 	struct gm_bounds bounds = {0};
 	enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
 	gm_bounds_add_plain(&bounds, task->type, values, span->values);
 	if (task->chunk->bloom.words != NULL) gm_bloom_add_plain(&task->chunk->bloom, task->type, values, span->values);
 	(void)gm_stage_enter(outer);
+	if (task->undecided) GM_TRY(decide(task, span, values, value_bytes));
+	if (task->chunk->encoding != GM_FORMAT_PLAIN) return end_recoded_page(task, span, &bounds);
 	if (task->type == GM_TYPE_BOOLEAN) value_bytes = (size_t)(gm_pack_booleans(values, values, span->values) - values);
-	return end_page(task, span, GM_FORMAT_PLAIN, value_bytes, &bounds);
+	return end_page(task, span, values, value_bytes, &bounds);
 }
 
 static enum gm_code gather_int32(struct task *task, uint8_t *out, size_t count)
@@ -424,7 +473,7 @@ static enum gm_code write_fixed(struct task *task)
 		end_span(task, &span, bits);
 		if (span.values > INT32_MAX / size)
 			GM_FAIL(task->err, GM_VALUE, "a row of the column %s has too many values", task->leaf->node->name);
-		GM_TRY(start_page(task, span.values * size));
+		GM_TRY(start_page(task, &span, span.values * size));
 		GM_TRY(gather_fixed(task, encoder->page.data + encoder->gap, span.values));
 		encoder->page.len += span.values * size;
 		GM_TRY(end_plain_page(task, &span, span.values * size));
@@ -494,7 +543,7 @@ static enum gm_code write_strings(struct task *task)
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct string_page page = {0};
 	uint64_t slots = task->chunk->slots;
-	GM_TRY(start_page(task, 0));
+	GM_TRY(start_page(task, NULL, 0));
 	for (uint64_t row = 0; row < slots;) {
 		if (page.span.rows == task->options->page_rows) GM_TRY(end_string_page(task, &page));
 		uint64_t end = row_end(task, row);
@@ -513,25 +562,59 @@ static enum gm_code write_strings(struct task *task)
 
 /* --- The whole column --------------------------------------------------------------------------------------------- */
 
+/* Writes the dictionary, unless the values turn out to be smaller without one. */
+static enum gm_code write_contested(struct task *task, struct gm_compact_verdict *verdict)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	GM_TRY(write_dictionary(task));
+	GM_TRY(gm_compact_judge(&encoder->compact, &encoder->packer, task->type, &encoder->distinct, task->chunk->data.len,
+	                        verdict, task->err));
+	if (verdict->dictionary) return GM_OK;
+	drop_dictionary(task->chunk);
+	task->undecided = false;
+	task->chunk->encoding = verdict->encoding;
+	return GM_OK;
+}
+
+/* Looks for a dictionary; where one pays, it is written. */
+static enum gm_code try_dictionary(struct task *task, struct gm_compact_verdict *verdict)
+{
+	const struct gm_parquet_column_data *data = task->data;
+	uint64_t values = task->chunk->slots - task->chunk->nulls;
+	bool compact = task->options->profile == GM_PROFILE_COMPACT;
+	const struct gm_distinct_limits limits = {.bytes = task->options->dict_bytes, .judged_later = compact};
+	*verdict = (struct gm_compact_verdict){0};
+	if (task->type == GM_TYPE_BOOLEAN || values == 0) return GM_OK;
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_RENUMBER);
+	enum gm_code rc = gm_distinct_build(&task->encoder->distinct, task->type, data->slices, data->slice_count, values,
+	                                    &limits, &verdict->dictionary, task->err);
+	if (rc == GM_OK && verdict->dictionary && compact)
+		rc = gm_arrange_entries(&task->encoder->compact.arrange, &task->encoder->distinct, task->err);
+	(void)gm_stage_enter(outer);
+	GM_TRY(rc);
+	if (!verdict->dictionary) return GM_OK;
+	return compact || task->encoder->distinct.contested ? write_contested(task, verdict) : write_dictionary(task);
+}
+
 static enum gm_code encode_values(struct task *task)
 {
 	const struct gm_parquet_column_data *data = task->data;
 	struct gm_parquet_column_chunk *chunk = task->chunk;
-	struct gm_parquet_encoder *encoder = task->encoder;
+	const struct gm_distinct *distinct = &task->encoder->distinct;
 	uint64_t values = chunk->slots - chunk->nulls;
-	bool dictionary = false;
-	enum gm_code rc = GM_OK;
-	enum gm_stage outer = gm_stage_enter(GM_STAGE_RENUMBER);
-	if (task->type != GM_TYPE_BOOLEAN && values > 0)
-		rc = gm_distinct_build(&encoder->distinct, task->type, data->slices, data->slice_count, values,
-		                       task->options->dict_bytes, &dictionary, task->err);
-	(void)gm_stage_enter(outer);
-	GM_TRY(rc);
+	struct gm_compact_verdict verdict;
+	/* Polars 2.1 fails on delta encodings of what is required inside something optional: so below the top there are
+	 * none. */
+	task->encoder->compact.profile = task->leaf->depth == 1 ? task->options->profile : GM_PROFILE_STANDARD;
+	task->undecided = task->encoder->compact.profile == GM_PROFILE_COMPACT;
+	GM_TRY(try_dictionary(task, &verdict));
 	if (task->leaf->node->bloom && task->type != GM_TYPE_BOOLEAN)
-		GM_TRY(gm_bloom_init(&chunk->bloom, dictionary ? encoder->distinct.entries : values, task->err));
-	if (dictionary) {
-		GM_TRY(write_dictionary(task));
-		return write_indices(task);
+		GM_TRY(gm_bloom_init(&chunk->bloom, verdict.dictionary ? distinct->entries : values, task->err));
+	if (verdict.dictionary) {
+		if (chunk->bloom.words != NULL)
+			gm_bloom_add_plain(&chunk->bloom, task->type, distinct->plain.data, distinct->entries);
+		chunk->encoding = GM_FORMAT_RLE_DICTIONARY;
+		return write_indices(task, verdict.whole_bytes);
 	}
 	gm_cursor_init(&task->cursor, data->slices, data->slice_count);
 	return task->type == GM_TYPE_STRING ? write_strings(task) : write_fixed(task);

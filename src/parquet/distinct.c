@@ -64,7 +64,7 @@ static struct gm_string entry_string(const struct gm_distinct *distinct, uint32_
 /* Room for an entry of so many bytes in PLAIN form. */
 static bool reserve_entry(struct gm_distinct *distinct, size_t bytes)
 {
-	if (bytes > distinct->limit_bytes || distinct->plain.len > distinct->limit_bytes - bytes)
+	if (bytes > distinct->limits.bytes || distinct->plain.len > distinct->limits.bytes - bytes)
 		return fail(distinct, GM_DISTINCT_TOO_LARGE);
 	if (gm_buf_reserve(&distinct->plain, bytes + SLACK, NULL) != GM_OK) return fail(distinct, GM_DISTINCT_NO_MEMORY);
 	return true;
@@ -370,14 +370,16 @@ static uint64_t plain_bytes(struct gm_distinct *distinct)
 }
 
 /* Does a dictionary save a tenth, before compression? And do values repeat at all: where most of them are new,
- * indices only hide from the compressor what the strings have in common. At first many are new in any case; then
- * only what looks like a unique key is given up. */
+ * indices only hide from the compressor what the strings have in common, which the caller finds out. At first many are
+ * new in any case; then only what looks like a unique key is given up. */
 static bool pays_so_far(struct gm_distinct *distinct, bool at_end)
 {
 	size_t count = distinct->count, entries = distinct->entries;
 	if (entries == 0) return false;
-	if (!at_end) return entries < count - count / 16;
-	if (count >= FIRST_CHECK && entries > count / 2) return false;
+	distinct->contested = entries > count / 2;
+	if (count >= FIRST_CHECK && entries >= count - count / 16) return false;
+	if (!at_end || distinct->limits.judged_later) return true;
+	if (count < FIRST_CHECK) distinct->contested = false;
 	unsigned width = gm_bit_width(distinct->entries - 1);
 	uint64_t encoded = distinct->plain.len + (uint64_t)count * (width == 0 ? 1 : width) / 8;
 	/* A string takes at least the 4 bytes of its length: often that alone settles it. */
@@ -403,11 +405,11 @@ static bool build(struct gm_distinct *distinct, const struct gm_slice *slices, s
 	return pays_so_far(distinct, true);
 }
 
-static enum gm_code reset(struct gm_distinct *distinct, enum gm_type type, uint64_t values, size_t limit_bytes,
-                          struct gm_error *err)
+static enum gm_code reset(struct gm_distinct *distinct, enum gm_type type, uint64_t values,
+                          const struct gm_distinct_limits *limits, struct gm_error *err)
 {
 	distinct->size = gm_plain_size(type);
-	distinct->limit_bytes = limit_bytes;
+	distinct->limits = *limits;
 	distinct->count = distinct->summed = 0;
 	distinct->entries = 0;
 	distinct->sum_bytes = 0;
@@ -422,10 +424,10 @@ static enum gm_code reset(struct gm_distinct *distinct, enum gm_type type, uint6
 }
 
 enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, const struct gm_slice *slices,
-                               size_t slice_count, uint64_t values, size_t limit_bytes, bool *pays,
+                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits, bool *pays,
                                struct gm_error *err)
 {
-	GM_TRY(reset(distinct, type, values, limit_bytes, err));
+	GM_TRY(reset(distinct, type, values, limits, err));
 	*pays = build(distinct, slices, slice_count);
 	for (unsigned i = 0; i < distinct->maps; i++) forget(&distinct->map[i]);
 	distinct->maps = distinct->victim = 0;

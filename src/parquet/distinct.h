@@ -24,17 +24,23 @@ struct gm_distinct_slot {
 };
 enum gm_distinct_state { GM_DISTINCT_GOING, GM_DISTINCT_TOO_LARGE, GM_DISTINCT_BAD_VALUE, GM_DISTINCT_NO_MEMORY };
 
+struct gm_distinct_limits {
+	size_t bytes;      /* of the entries in PLAIN form */
+	bool judged_later; /* whether a dictionary pays is for the caller to find out, unless nearly all values are new */
+};
+
 struct gm_distinct {
 	/* The result. */
 	uint32_t *index; /* entry of each value */
 	size_t count;    /* values so far */
 	uint32_t entries;
+	bool contested;      /* most values are new: it pays only if indices do not hide what these have in common */
 	struct gm_buf plain; /* entries in PLAIN form; readable 8 bytes beyond the end */
 	uint32_t *start;     /* where each string begins in plain, and the end; not used for numbers */
 
 	/* The way there. */
 	size_t size; /* of a number in PLAIN form; 0: strings */
-	size_t limit_bytes;
+	struct gm_distinct_limits limits;
 	size_t index_cap, start_cap;
 	size_t summed; /* values whose size is in sum_bytes */
 	uint64_t sum_bytes;
@@ -51,9 +57,9 @@ struct gm_distinct {
 void gm_distinct_init(struct gm_distinct *distinct);
 void gm_distinct_release(struct gm_distinct *distinct);
 /* Numbers the `values` non-null values of the slices. *pays: the result stands until the next call; else there is none.
- * type is not BOOLEAN; the slices match it. limit_bytes: of the entries in PLAIN form. */
+ * type is not BOOLEAN; the slices match it. */
 enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, const struct gm_slice *slices,
-                               size_t slice_count, uint64_t values, size_t limit_bytes, bool *pays,
+                               size_t slice_count, uint64_t values, const struct gm_distinct_limits *limits, bool *pays,
                                struct gm_error *err) GM_CHECK;
 /* The number of an entry of an int, bigint, date or timestamp; the bits of a double. */
 int64_t gm_distinct_number(const struct gm_distinct *distinct, uint32_t entry);

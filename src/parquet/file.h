@@ -8,6 +8,7 @@
 /* What the footer says about a column chunk. Offsets are the file's. */
 struct gm_file_chunk {
 	uint64_t start; /* of the first page */
+	enum gm_format_encoding encoding;
 	uint64_t dictionary_bytes, uncompressed_bytes, compressed_bytes;
 	uint64_t slots, nulls, nans;
 	uint64_t bloom_start;

@@ -124,12 +124,13 @@ static void write_encoding_stats(struct gm_thrift *t, enum gm_format_page page, 
 }
 
 /* All data pages of a chunk have one encoding; telling so lets readers skip by dictionary. */
-static void write_encodings(struct gm_thrift *t, bool dictionary)
+static void write_encodings(struct gm_thrift *t, const struct gm_file_chunk *chunk)
 {
-	gm_thrift_list(t, 2, GM_THRIFT_I32, dictionary ? 3 : 2);
-	gm_thrift_element_int(t, GM_FORMAT_PLAIN);
-	gm_thrift_element_int(t, GM_FORMAT_RLE);
-	if (dictionary) gm_thrift_element_int(t, GM_FORMAT_RLE_DICTIONARY);
+	bool dictionary = chunk->dictionary_bytes > 0, levels_alike = chunk->encoding == GM_FORMAT_RLE;
+	gm_thrift_list(t, 2, GM_THRIFT_I32, dictionary ? 3 : levels_alike ? 1 : 2);
+	gm_thrift_element_int(t, dictionary ? GM_FORMAT_PLAIN : (int32_t)chunk->encoding);
+	if (!levels_alike) gm_thrift_element_int(t, GM_FORMAT_RLE);
+	if (dictionary) gm_thrift_element_int(t, (int32_t)chunk->encoding);
 }
 
 static void write_column_metadata(struct gm_thrift *t, const struct gm_parquet_writer *writer,
@@ -138,7 +139,7 @@ static void write_column_metadata(struct gm_thrift *t, const struct gm_parquet_w
 	bool dictionary = chunk->dictionary_bytes > 0;
 	gm_thrift_struct(t, 3);
 	gm_thrift_i32(t, 1, (int32_t)physical_type(leaf->node->type));
-	write_encodings(t, dictionary);
+	write_encodings(t, chunk);
 	gm_thrift_list(t, 3, GM_THRIFT_BINARY, leaf->depth);
 	for (uint8_t i = 0; i < leaf->depth; i++) gm_thrift_element_binary(t, leaf->path[i], strlen(leaf->path[i]));
 	gm_thrift_i32(t, 4, (int32_t)codec_of(writer));
@@ -150,7 +151,7 @@ static void write_column_metadata(struct gm_thrift *t, const struct gm_parquet_w
 	write_statistics(t, chunk, leaf->node->type);
 	gm_thrift_list(t, 13, GM_THRIFT_STRUCT, dictionary ? 2 : 1);
 	if (dictionary) write_encoding_stats(t, GM_FORMAT_DICTIONARY_PAGE, GM_FORMAT_PLAIN, 1);
-	write_encoding_stats(t, GM_FORMAT_DATA_PAGE, dictionary ? GM_FORMAT_RLE_DICTIONARY : GM_FORMAT_PLAIN, chunk->pages);
+	write_encoding_stats(t, GM_FORMAT_DATA_PAGE, chunk->encoding, chunk->pages);
 	if (chunk->bloom_bytes > 0) {
 		gm_thrift_i64(t, 14, (int64_t)chunk->bloom_start);
 		gm_thrift_i32(t, 15, (int32_t)chunk->bloom_bytes);

@@ -85,6 +85,20 @@ static enum gm_code write_header(struct gm_page_packer *packer, const struct gm_
 	return gm_thrift_finish(&t);
 }
 
+enum gm_code gm_page_try(struct gm_page_packer *packer, const uint8_t *body, size_t body_bytes, struct gm_buf *scratch,
+                         size_t *bytes, struct gm_error *err)
+{
+	*bytes = body_bytes;
+	if (packer->codec == GM_CODEC_NONE || body_bytes == 0) return GM_OK;
+	*bytes = packed_bound(packer, body_bytes);
+	scratch->len = 0;
+	GM_TRY(gm_buf_reserve(scratch, *bytes, err));
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_COMPRESS);
+	enum gm_code rc = compress(packer, body, body_bytes, scratch->data, bytes, err);
+	(void)gm_stage_enter(outer);
+	return rc;
+}
+
 enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_header *header, const uint8_t *body,
                           size_t body_bytes, struct gm_buf *out, size_t *header_bytes, struct gm_error *err)
 {

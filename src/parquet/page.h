@@ -28,6 +28,9 @@ void gm_page_packer_release(struct gm_page_packer *packer);
 /* The codec of the pages to come. */
 enum gm_code gm_page_packer_set(struct gm_page_packer *packer, enum gm_codec codec, int level,
                                 struct gm_error *err) GM_CHECK;
+/* How many bytes a body would take, compressed; `scratch` is overwritten. */
+enum gm_code gm_page_try(struct gm_page_packer *packer, const uint8_t *body, size_t body_bytes, struct gm_buf *scratch,
+                         size_t *bytes, struct gm_error *err) GM_CHECK;
 /* Appends a page to out; *header_bytes is what was added to body_bytes to make its uncompressed size. */
 enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_header *header, const uint8_t *body,
                           size_t body_bytes, struct gm_buf *out, size_t *header_bytes, struct gm_error *err) GM_CHECK;

@@ -27,6 +27,7 @@ enum {
 	DEFAULT_PAGE_ROWS = 20000,
 	DEFAULT_PAGE_BYTES = 1 << 20,
 	DEFAULT_DICT_BYTES = 1 << 20,
+	COMPACT_DICT_BYTES = 8 << 20,
 	MAX_PAGE_BYTES = 1 << 30,
 };
 
@@ -41,7 +42,8 @@ static enum gm_code set_options(struct gm_parquet_writer *writer, const struct g
 	writer->options = *options;
 	if (options->page_rows == 0) writer->options.page_rows = DEFAULT_PAGE_ROWS;
 	if (options->page_bytes == 0) writer->options.page_bytes = DEFAULT_PAGE_BYTES;
-	if (options->dict_bytes == 0) writer->options.dict_bytes = DEFAULT_DICT_BYTES;
+	if (options->dict_bytes == 0)
+		writer->options.dict_bytes = options->profile == GM_PROFILE_COMPACT ? COMPACT_DICT_BYTES : DEFAULT_DICT_BYTES;
 	writer->options.created_by = gm_arena_strndup(&writer->arena, options->created_by, strlen(options->created_by));
 	if (writer->options.created_by == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a Parquet writer");
 	return GM_OK;
@@ -150,6 +152,7 @@ static enum gm_code append_chunk(struct gm_parquet_writer *writer, struct gm_fil
                                  const struct gm_parquet_column_chunk *chunk, struct gm_error *err)
 {
 	*out = (struct gm_file_chunk){.start = writer->bytes,
+	                              .encoding = chunk->encoding,
 	                              .dictionary_bytes = chunk->dictionary_bytes,
 	                              .uncompressed_bytes = chunk->uncompressed_bytes,
 	                              .compressed_bytes = chunk->data.len,

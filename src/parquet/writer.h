@@ -9,6 +9,10 @@
 
 #include "column/vec.h"
 
+/* How values are encoded. STANDARD: PLAIN and dictionaries, which every reader knows. COMPACT: the delta encodings too,
+ * and dictionaries in an order and of a size that make files smaller. */
+enum gm_parquet_profile { GM_PROFILE_STANDARD, GM_PROFILE_COMPACT };
+
 enum gm_codec { GM_CODEC_NONE, GM_CODEC_SNAPPY, GM_CODEC_ZSTD };
 
 /* A node of the schema in depth-first order, as in the format. A flat table is a list of leaves with children == 0. */
@@ -25,10 +29,11 @@ struct gm_parquet_node {
 
 struct gm_parquet_options {
 	enum gm_codec codec;
-	int level;              /* of zstd */
+	int level; /* of zstd */
+	enum gm_parquet_profile profile;
 	uint32_t page_rows;     /* 20000 */
 	uint32_t page_bytes;    /* 1 MiB, of encoded values before compression */
-	uint32_t dict_bytes;    /* 1 MiB: a larger dictionary page is not written */
+	uint32_t dict_bytes;    /* 1 MiB, compact 8 MiB: a larger dictionary page is not written */
 	const char *created_by; /* must parse as "name version 1.2.3 (build x)" */
 };
 

@@ -77,11 +77,13 @@ enum gm_code gm_outputs_init(struct gm_outputs *outputs, const struct gm_output_
 		                                             .repetition = GM_OPTIONAL,
 		                                             .type = job->columns[i].type,
 		                                             .bloom = gm_job_is_key(job, i)};
+	bool compact = job->table.encoding == GM_ENCODING_COMPACT;
 	outputs->options = (struct gm_parquet_options){.codec = codec_of(job),
 	                                               .level = job->table.compression_level,
+	                                               .profile = compact ? GM_PROFILE_COMPACT : GM_PROFILE_STANDARD,
 	                                               .page_rows = 20000,
 	                                               .page_bytes = 1024 * 1024,
-	                                               .dict_bytes = 1024 * 1024,
+	                                               .dict_bytes = 8 * 1024 * 1024,
 	                                               .created_by = gm_created_by()};
 	enum gm_code rc = gm_parquet_writer_new(outputs->nodes, outputs->node_count, &outputs->options, sink_nothing, NULL,
 	                                        &outputs->model, err);

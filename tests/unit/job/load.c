@@ -144,6 +144,7 @@ static void defaults(void **state)
 	assert_true(job->source.plan_bytes == UINT64_C(16) << 30);
 	assert_int_equal(job->table.file_bytes, 128 << 20);
 	assert_int_equal(job->table.compression, GM_COMPRESSION_ZSTD);
+	assert_int_equal(job->table.encoding, GM_ENCODING_STANDARD);
 	assert_int_equal(job->table.compression_level, 1);
 	assert_string_equal(job->table.database, "");
 	assert_string_equal(job->table.name, "");
@@ -543,6 +544,11 @@ static void hash_follows_meaning(void **state)
 	assert_true(same_hash(base, "job: t\nsource: {location: in, on_change: ignore, lookback: 7d, plan_objects: 1, "
 	                            "plan_bytes: 1G}\ntable: {location: out}\ncolumns:\n"
 	                            "  - {name: a, type: timestamp, from: a}\n"));
+#define ENCODED(word)                                                              \
+	"job: t\nsource: {location: in}\ntable: {location: out, encoding: " word "}\n" \
+	"columns:\n  - {name: a, type: timestamp, from: a}\n"
+	assert_true(same_hash(base, ENCODED("standard")));
+	assert_false(same_hash(base, ENCODED("compact")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: b, type: timestamp, from: a}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: bigint, from: a}\n")));
 	assert_false(same_hash(base, JOB_WITH("  - {name: a, type: timestamp, from: b}\n")));

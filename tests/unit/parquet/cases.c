@@ -7,6 +7,7 @@
 #include "nested.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 static const char *directory;
@@ -214,6 +215,58 @@ static void keys(void)
 	finish("bloom", &model, PRESENT_MIXED);
 }
 
+/* What the encodings of the compact profile are for, each with what is hard about it: numbers that wrap around or jump
+ * across their whole range, pages of nothing but nulls, prefixes, repeated strings. */
+static void compact(void)
+{
+	enum { PAGE_ROWS = 700 };
+	struct model model;
+	uint64_t random = 4711;
+	model_init(&model, 9000);
+	model.options.profile = GM_PROFILE_COMPACT;
+	model.options.page_rows = PAGE_ROWS;
+	struct model_value *wrap = model_add(&model, "wrap", GM_TYPE_BIGINT, GM_REQUIRED);
+	struct model_value *wrap32 = model_add(&model, "wrap32", GM_TYPE_INT, GM_REQUIRED);
+	struct model_value *jump = model_add(&model, "jump", GM_TYPE_BIGINT, GM_OPTIONAL);
+	struct model_value *jump32 = model_add(&model, "jump32", GM_TYPE_INT, GM_OPTIONAL);
+	struct model_value *seen = model_add(&model, "seen", GM_TYPE_TIMESTAMP, GM_OPTIONAL);
+	struct model_value *late = model_add(&model, "late", GM_TYPE_BIGINT, GM_OPTIONAL);
+	struct model_value *day = model_add(&model, "day", GM_TYPE_DATE, GM_OPTIONAL);
+	struct model_value *path = model_add(&model, "path", GM_TYPE_STRING, GM_OPTIONAL);
+	struct model_value *uuid = model_add(&model, "uuid", GM_TYPE_STRING, GM_OPTIONAL);
+	struct model_value *url = model_add(&model, "url", GM_TYPE_STRING, GM_OPTIONAL);
+	struct model_value *skew = model_add(&model, "skew", GM_TYPE_STRING, GM_REQUIRED);
+	struct model_value *flag = model_add(&model, "flag", GM_TYPE_BOOLEAN, GM_OPTIONAL);
+	struct model_value *noise = model_add(&model, "noise", GM_TYPE_BIGINT, GM_REQUIRED);
+	for (uint64_t row = 0; row < model.rows; row++) {
+		char bytes[80];
+		bool gap = row / PAGE_ROWS % 4 == 2;
+		uint64_t far = row % 997 == 5 ? model_next(&random) : row % 997 == 6 ? UINT64_C(1) << 63 : 0;
+		wrap[row] = (struct model_value){.i64 = (int64_t)((uint64_t)INT64_MAX - 3000 + row)};
+		wrap32[row] = (struct model_value){.i64 = (int32_t)((uint32_t)INT32_MAX - 3000 + (uint32_t)row)};
+		jump[row] = (struct model_value){.null = gap, .i64 = far != 0 ? (int64_t)far : (int64_t)row * 3};
+		jump32[row] = (struct model_value){.null = gap, .i64 = far != 0 ? (int32_t)(far >> 32) : (int32_t)row * -3};
+		seen[row] = (struct model_value){.null = row % 13 == 0,
+		                                 .i64 = INT64_C(1710000000000000) + (int64_t)(row * 50 + row * 7 % 60) * 1000};
+		late[row] = (struct model_value){.null = row % 4000 < PAGE_ROWS, .i64 = (int64_t)row};
+		day[row] = (struct model_value){.i64 = (int64_t)(row / 2) - 3000};
+		path[row] = model_string(&model, bytes,
+		                         (size_t)snprintf(bytes, sizeof bytes, "/a/common/prefix/%08u", (unsigned)row * 17));
+		path[row].null = gap;
+		int len = snprintf(bytes, sizeof bytes, "%016" PRIx64 "%016" PRIx64, model_next(&random), model_next(&random));
+		uuid[row] = model_string(&model, bytes, row % 301 == 0 ? 0 : (size_t)len);
+		len = snprintf(bytes, sizeof bytes, "/repo/v1/entity/syn%u/größe", (unsigned)model_below(&random, 1500) * 7);
+		url[row] = model_string(&model, bytes, (size_t)len);
+		url[row].null = row % 11 == 3;
+		uint64_t low = model_below(&random, 1 + model_below(&random, 1 + model_below(&random, 40)));
+		skew[row] = model_string(&model, bytes, (size_t)snprintf(bytes, sizeof bytes, "value-%u", (unsigned)low));
+		flag[row] = (struct model_value){.null = row % 5000 < 40, .i64 = row / 211 % 2 == 0};
+		noise[row] = (struct model_value){.i64 = (int64_t)model_next(&random)};
+	}
+	model_group(&model, 4000);
+	finish("compact", &model, PRESENT_MIXED);
+}
+
 static void random_files(unsigned count, uint64_t first_seed)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -264,6 +317,7 @@ int main(int argc, char **argv)
 	pages();
 	names_and_blooms();
 	keys();
+	compact();
 	nested("nested", 5000, 0, 1);
 	nested("nested_pages", 3000, 7, 2);
 	nested("nested_zero", 0, 0, 3);

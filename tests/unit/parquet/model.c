@@ -156,6 +156,7 @@ void model_random(struct model *model, uint64_t seed)
 	model_init(model, rows);
 	model->options.codec = (enum gm_codec)model_below(&random, 3);
 	model->options.level = (int)model_below(&random, 4);
+	model->options.profile = seed % 2 == 0 ? GM_PROFILE_STANDARD : GM_PROFILE_COMPACT;
 	if (model_below(&random, 2) == 0) {
 		model->options.page_rows = 1 + (uint32_t)model_below(&random, 700);
 		model->options.page_bytes = 1 + (uint32_t)model_below(&random, 5000);

@@ -42,6 +42,7 @@ struct table {
 	struct model strings; /* for its arena */
 	uint64_t random;
 	struct leaf leaves[LEAVES];
+	bool compact; /* the profile */
 	FILE *json;
 };
 
@@ -192,6 +193,7 @@ static enum gm_code write_table(struct table *table, uint64_t rows, uint32_t pag
 {
 	struct gm_parquet_options options = {.codec = GM_CODEC_ZSTD,
 	                                     .level = 1,
+	                                     .profile = table->compact ? GM_PROFILE_COMPACT : GM_PROFILE_STANDARD,
 	                                     .page_rows = page_rows,
 	                                     .created_by = "gristmill version 0.1.0 (build test)"};
 	struct gm_parquet_writer *writer;
@@ -211,7 +213,7 @@ static enum gm_code write_table(struct table *table, uint64_t rows, uint32_t pag
 enum gm_code nested_write(uint64_t rows, uint32_t page_rows, uint64_t seed, gm_sink_fn *sink, void *context, FILE *json,
                           struct gm_error *err)
 {
-	struct table table = {.random = seed, .json = json};
+	struct table table = {.random = seed, .compact = seed % 2 == 0, .json = json};
 	size_t leaf = 0;
 	model_init(&table.strings, 0);
 	for (size_t i = 0; i < NODES; i++)

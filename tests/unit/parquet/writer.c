@@ -266,13 +266,14 @@ static enum gm_code scenario_sink(void *context, const void *data, size_t bytes,
 	return gm_buf_append(&scenario->file, data, bytes, err);
 }
 
-static void scenario_init(struct scenario *scenario)
+static void scenario_init(struct scenario *scenario, enum gm_parquet_profile profile)
 {
 	uint64_t random = 5;
 	struct gm_error err;
 	*scenario = (struct scenario){0};
 	model_init(&scenario->model, 6000);
 	scenario->model.options.page_rows = 1000;
+	scenario->model.options.profile = profile;
 	for (size_t i = 0; i < 7; i++) {
 		char name[8];
 		(void)snprintf(name, sizeof name, "c%zu", i);
@@ -331,12 +332,11 @@ static enum gm_code run_scenario(struct scenario *scenario, struct gm_error *err
 	return rc;
 }
 
-static void test_every_allocation_fails_once(void **state)
+static void fail_every_allocation_once(enum gm_parquet_profile profile)
 {
-	(void)state;
 	struct scenario scenario;
 	struct gm_error err;
-	scenario_init(&scenario);
+	scenario_init(&scenario, profile);
 	assert_int_equal(run_scenario(&scenario, &err), GM_OK);
 	size_t len = scenario.file.len;
 	uint8_t *good = __real_malloc(len);
@@ -362,12 +362,19 @@ static void test_every_allocation_fails_once(void **state)
 	scenario_release(&scenario);
 }
 
+static void test_every_allocation_fails_once(void **state)
+{
+	(void)state;
+	fail_every_allocation_once(GM_PROFILE_STANDARD);
+	fail_every_allocation_once(GM_PROFILE_COMPACT);
+}
+
 static void test_every_sink_call_fails_once(void **state)
 {
 	(void)state;
 	struct scenario scenario;
 	struct gm_error err;
-	scenario_init(&scenario);
+	scenario_init(&scenario, GM_PROFILE_STANDARD);
 	for (scenario.fail_sink_at = 1;; scenario.fail_sink_at++) {
 		enum gm_code rc = run_scenario(&scenario, &err);
 		if (scenario.sink_calls < scenario.fail_sink_at) break;
@@ -385,7 +392,7 @@ static void test_failed_writer_stays_failed(void **state)
 	struct gm_error err;
 	struct gm_parquet_writer *writer;
 	struct gm_parquet_summary summary;
-	scenario_init(&scenario);
+	scenario_init(&scenario, GM_PROFILE_STANDARD);
 	scenario.fail_sink_at = 3;
 	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
 	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
@@ -400,13 +407,12 @@ static void test_failed_writer_stays_failed(void **state)
 }
 
 /* Once warm, a column chunk costs itself, its buffer (which grows by doubling), its pages and their bounds. */
-static void test_warm_encoder_allocates_output_only(void **state)
+static void check_warm_encoder(enum gm_parquet_profile profile)
 {
-	(void)state;
 	struct scenario scenario;
 	struct gm_error err;
 	struct gm_parquet_writer *writer;
-	scenario_init(&scenario);
+	scenario_init(&scenario, profile);
 	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
 	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
 	                                       &writer, &err),
@@ -426,6 +432,13 @@ static void test_warm_encoder_allocates_output_only(void **state)
 	gm_parquet_writer_free(writer);
 	gm_parquet_encoder_free(encoder);
 	scenario_release(&scenario);
+}
+
+static void test_warm_encoder_allocates_output_only(void **state)
+{
+	(void)state;
+	check_warm_encoder(GM_PROFILE_STANDARD);
+	check_warm_encoder(GM_PROFILE_COMPACT);
 }
 
 /* Columns of one row group encoded at once, by a writer shared for reading, from dictionaries that grow meanwhile. */
@@ -457,7 +470,7 @@ static void test_columns_are_encoded_at_once(void **state)
 	struct gm_parquet_writer *writer;
 	struct gm_parquet_column_chunk *chunks[7];
 	pthread_t threads[2];
-	scenario_init(&scenario);
+	scenario_init(&scenario, GM_PROFILE_STANDARD);
 	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
 	                                       &writer, &err),
 	                 GM_OK);
