@@ -45,6 +45,7 @@ bench: all
 	@scripts/venv test
 	@.venv/bin/python bench/bench.py $(if $(BASE),--base $(BASE))
 	@$(if $(BASE),,.venv/bin/python bench/s3.py)
+	@$(if $(BASE),,.venv/bin/python bench/threads.py)
 
 scaling: all
 	@scripts/install-deps build test

@@ -1,9 +1,13 @@
 """Same inputs, job and engine: the same file names and bytes, for any number of threads and any memory."""
+import gzip
+import random
 import shutil
 
 import pytest
 
 import harness
+
+COUNTS = ("records_read", "rows_written", "duplicates", "filtered", "quarantined", "bytes_raw", "inputs")
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +18,7 @@ def expected(sample_table):
 
 def _compare(table, summary, expected):
     assert harness.fingerprint(table) == expected[0]
-    for name in ("records_read", "rows_written", "duplicates", "filtered", "quarantined", "bytes_raw", "inputs"):
+    for name in COUNTS:
         assert summary[name] == expected[1][name]
 
 
@@ -26,6 +30,38 @@ def test_threads(threads, sample, table, expected):
 @pytest.mark.parametrize("memory", ["64M", "128M", "1G"])
 def test_memory(memory, sample, table, expected):
     _compare(table, harness.run(harness.MAIN_JOB, sample, table, "--memory", memory, "--threads", "3").json, expected)
+
+
+def _one_object(path, rng):
+    """30 MB in one gzip member: many blocks, broken records, one larger than several blocks, and the end is missing."""
+    records = [harness.dump(harness.access_record(i, timestamp=harness.T0 + i * 997 % (3 * harness.DAY_MS))) for i in range(50_000)]
+    for i in rng.sample(range(len(records)), 40):
+        records[i] = records[i][:rng.randrange(20, len(records[i]))]
+    records[30_000] = harness.dump(harness.access_record(30_000, queryString="q" * 3_000_000))
+    packed = gzip.compress(b"\n".join(records), 1, mtime=0)
+    harness.write(path / "one.gz", packed[:-100])
+
+
+def _small_objects(path, rng):
+    for i in range(1500):
+        records = harness.lines(harness.access_record(i * 7 + k) for k in range(rng.randrange(8)))
+        harness.write_gz(path / f"{i // 500}" / f"{i:04}.gz", records + (b"{oops}\n" if i % 100 == 0 else b""))
+
+
+@pytest.mark.parametrize("make", [_one_object, _small_objects])
+def test_threads_share_the_work_of_any_shape(make, tmp_path):
+    """One object alone, which several threads work on, and many of a few records each."""
+    make(tmp_path / "input", random.Random(7))
+    seen = []
+    for threads in (1, 2, 4):
+        table = tmp_path / f"table-{threads}"
+        summary = harness.run(harness.MAIN_JOB, tmp_path / "input", table, "--threads", threads, "--memory", "256M").json
+        rejected = [(row["offset"], row["reason"]) for row in harness.quarantine(table)]
+        files = {str(p.relative_to(table)): p.read_bytes() for p in table.glob("_gristmill/*/quarantine/*/*")}
+        seen.append((harness.fingerprint(table), files, rejected, {name: summary[name] for name in COUNTS}))
+        shutil.rmtree(table)
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][2] and seen[0][3]["rows_written"] > 4000
 
 
 def test_place_does_not_matter(sample, sample_table, tmp_path, expected):

@@ -4,8 +4,10 @@ Limits are several times what is measured (docs/scaling.md), so that a machine t
 import datetime
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -46,6 +48,47 @@ def test_small_things_are_cheap(tmp_path, source, table):
         assert result.json["rows_written"] == 1600
         times.append(result.cpu)
     assert min(times) < 0.150
+
+
+@pytest.fixture
+def in_memory():
+    """Where no disk is waited for: a run waits for it some 25 times, which says how fast that is and nothing of us."""
+    folder = harness.memory_folder()
+    if folder is None:
+        pytest.skip("no folder in memory")
+    with tempfile.TemporaryDirectory(dir=folder, prefix="gristmill-") as path:
+        yield pathlib.Path(path)
+
+
+@pytest.mark.skipif(os.getloadavg()[0] > 2 * os.cpu_count(), reason="the machine is busy, so that the clock says little")
+def test_small_things_are_quick(in_memory):
+    """The same two runs by the clock, from the start of the process to its end. Of a few runs the quickest counts: what else
+    the machine does is in all of them."""
+    source, table = in_memory / "source", in_memory / "table"
+    put(source, "a", range(1600))
+    run(job(in_memory), source, table)
+    assert min(run(job(in_memory), source, table).seconds for _ in range(5)) < 0.050
+    new = []
+    for i in range(1, 6):
+        put(source, f"b{i}", range(i * 1600, (i + 1) * 1600))
+        new.append(run(job(in_memory), source, table))
+        assert new[-1].json["rows_written"] == 1600
+    assert min(result.seconds for result in new) < 0.150
+
+
+def test_nothing_is_set_up_anew_for_each_object(tmp_path, in_memory):
+    """2,000 objects of a record each against one with all the records: what is left is opening, reading and the books."""
+    objects = 2000
+    for i in range(objects):
+        put(in_memory / "many", f"{i:04}", [i])
+    put(in_memory / "one", "0", range(objects))
+
+    def least(name):
+        results = [run(job(tmp_path), in_memory / name, in_memory / f"{name}-table-{i}") for i in range(3)]
+        assert all(result.json["rows_written"] == objects for result in results)
+        return min(result.cpu for result in results)
+
+    assert (least("many") - least("one")) / objects < 0.000_500
 
 
 def test_objects_that_are_processed_cost_no_memory(tmp_path, source, table):

@@ -3,10 +3,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones. */
+/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones, a sixteenth of that:
+ * the chunks of small objects are many, and more waste than contents would fill the memory that rows may wait in. */
 enum {
 	FIRST_CHUNK_BYTES = 160 * 1024,
-	OVERFLOW_BLOCK_BYTES = 8 * 1024,
+	OVERFLOW_SHARE = 16,
+	OVERFLOW_BYTES_MIN = 1024,
+	OVERFLOW_BYTES_MAX = 8 * 1024,
 	PASSING_BLOCK_BYTES = 64 * 1024,
 	PASSING_KEEP_BYTES = 512 * 1024,
 };
@@ -75,7 +78,7 @@ static struct gm_chunk *take_spare(struct gm_chunk_pool *pool, uint32_t rows, st
 	(void)pthread_mutex_lock(&pool->lock);
 	*block_bytes = pool->typical_bytes;
 	if (is_small(pool, rows)) {
-		*block_bytes = pool->typical_bytes / pool->typical_rows * rows + OVERFLOW_BLOCK_BYTES / 2;
+		*block_bytes = pool->typical_bytes / pool->typical_rows * rows + OVERFLOW_BYTES_MAX / 2;
 	} else if (pool->spare != NULL) {
 		chunk = pool->spare;
 		pool->spare = chunk->next;
@@ -86,6 +89,13 @@ static struct gm_chunk *take_spare(struct gm_chunk_pool *pool, uint32_t rows, st
 		gm_arena_init(passing, PASSING_BLOCK_BYTES);
 	(void)pthread_mutex_unlock(&pool->lock);
 	return chunk;
+}
+
+static size_t overflow_bytes(size_t block_bytes)
+{
+	size_t bytes = block_bytes / OVERFLOW_SHARE;
+	if (bytes < OVERFLOW_BYTES_MIN) return OVERFLOW_BYTES_MIN;
+	return bytes > OVERFLOW_BYTES_MAX ? OVERFLOW_BYTES_MAX : bytes;
 }
 
 struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots, uint32_t rows)
@@ -109,7 +119,7 @@ struct gm_chunk *gm_chunk_take(struct gm_chunk_pool *pool, uint32_t slots, uint3
 		chunk_free(chunk);
 		return NULL;
 	}
-	chunk->arena.block_bytes = OVERFLOW_BLOCK_BYTES;
+	chunk->arena.block_bytes = overflow_bytes(block_bytes);
 	return chunk;
 }
 

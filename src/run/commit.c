@@ -218,16 +218,21 @@ static json_t *books_json(const struct gm_commit *commit)
 	                 gm_balance_json(&total));
 }
 
+static const size_t max_books_bytes = (size_t)1 << 30;
+
+static void hash_text(const struct gm_buf *text, char hex[GM_HEX128_BYTES])
+{
+	XXH128_hash_t hash = XXH3_128bits(text->data, text->len);
+	const uint64_t halves[2] = {hash.low64, hash.high64};
+	gm_hex128(halves, hex);
+}
+
 enum gm_code gm_books_hash(const json_t *books, char hex[GM_HEX128_BYTES], struct gm_error *err)
 {
 	struct gm_buf text;
-	gm_buf_init(&text, (size_t)1 << 30);
+	gm_buf_init(&text, max_books_bytes);
 	enum gm_code rc = gm_json_text(books, &text, err);
-	if (rc == GM_OK) {
-		XXH128_hash_t hash = XXH3_128bits(text.data, text.len);
-		const uint64_t halves[2] = {hash.low64, hash.high64};
-		gm_hex128(halves, hex);
-	}
+	if (rc == GM_OK) hash_text(&text, hex);
 	gm_buf_release(&text);
 	return rc;
 }
@@ -253,14 +258,20 @@ static enum gm_code put_books(const struct gm_commit *commit, char hex[GM_HEX128
 	char key[GM_KEY_BYTES];
 	json_t *books = books_json(commit);
 	if (books == NULL) return out_of_memory(err);
+	struct gm_buf text;
+	gm_buf_init(&text, max_books_bytes);
 	gm_layout_key(commit->layout, key, "runs", commit->plan->number, ".json.zst");
-	enum gm_code rc = gm_books_hash(books, hex, err);
-	if (rc == GM_OK) rc = gm_json_write(commit->table, key, books, err);
+	enum gm_code rc = gm_json_text(books, &text, err);
+	json_decref(books);
+	if (rc == GM_OK) {
+		hash_text(&text, hex);
+		rc = gm_json_write_text(commit->table, key, text.data, text.len, err);
+	}
 	if (rc == GM_EXISTS) {
 		rc = replace_books(commit->table, key, hex, &same, err);
-		if (rc == GM_OK && !same) rc = gm_json_write(commit->table, key, books, err);
+		if (rc == GM_OK && !same) rc = gm_json_write_text(commit->table, key, text.data, text.len, err);
 	}
-	json_decref(books);
+	gm_buf_release(&text);
 	return rc == GM_EXISTS ? GM_OK : rc; /* put by another meanwhile: the same */
 }
 

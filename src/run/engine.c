@@ -126,6 +126,7 @@ static enum gm_code begin_unit(struct gm_engine *engine, const struct gm_unit_sp
 	engine->next_object = engine->next_ahead = engine->head = engine->queued_bytes = engine->groups =
 	    engine->group_bytes = engine->encoding_weight = 0;
 	engine->collecting = engine->flushed = engine->stopped = false;
+	engine->reading = 0;
 	engine->first_group = engine->last_group = NULL;
 	engine->code = GM_OK;
 	engine->ahead_limit = readers_ahead(engine);

@@ -6,10 +6,19 @@
  *   collect  take the finished chunks of the oldest object, drop duplicates, route rows, cut row groups
  *            (one worker at a time, in plan order: this alone decides what the files hold)
  *   shred    turn the next half megabyte of its object into a chunk    (any number at once)
+ *   inflate  the next half megabyte of another worker's object, which that one will shred (see shred/blocks.h)
  * Objects are shredded out of order and collected in order, so the bytes do not depend on the number of threads. A
  * worker whose object is not the oldest stops shredding while too much waits to be collected; the oldest never does, so
  * there is always progress. Where the source is far away, objects are opened before a worker is free for them: the
- * store fetches what comes next while this is worked. */
+ * store fetches what comes next while this is worked.
+ *
+ * While there are objects for all workers, each inflates its own. When there are fewer, at the end of a unit or because
+ * there is but one large object, reading the objects is what all wait for: a worker that has one goes on with it before
+ * all else, as long as the queue has room, and the others inflate for it first, then collect and encode. Inflated
+ * blocks wait in front of the shredder, chunks in the queue behind it, and both have an end, so that memory is
+ * bounded and a reader that is too far ahead turns to encoding. Who inflates a block decides nothing: blocks are cut
+ * by their number of bytes, a record that straddles two is read by the one shredder that has the object, and its
+ * rejects and their offsets come from there. */
 #ifndef GM_RUN_ENGINE_H
 #define GM_RUN_ENGINE_H
 

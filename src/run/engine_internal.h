@@ -83,6 +83,7 @@ struct gm_engine {
 	size_t next_object;     /* to be taken */
 	size_t next_ahead;      /* to be opened before it is taken */
 	size_t head;            /* the oldest not collected */
+	int reading;            /* workers that have an object in hand */
 	size_t queued_bytes;
 	bool collecting, flushed;
 	struct gm_row_group *first_group, *last_group; /* with leaves that no worker has taken */

@@ -209,14 +209,19 @@ static enum gm_code write_compressed(struct gm_store *store, const char *key, co
 	return rc;
 }
 
+enum gm_code gm_json_write_text(struct gm_store *store, const char *key, const void *text, size_t bytes,
+                                struct gm_error *err)
+{
+	return has_suffix(key, ".zst") ? write_compressed(store, key, text, bytes, err)
+	                               : gm_store_put(store, key, text, bytes, true, err);
+}
+
 enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err)
 {
 	struct gm_buf text;
 	gm_buf_init(&text, max_json_bytes);
 	enum gm_code rc = gm_json_text(value, &text, err);
-	if (rc == GM_OK)
-		rc = has_suffix(key, ".zst") ? write_compressed(store, key, text.data, text.len, err)
-		                             : gm_store_put(store, key, text.data, text.len, true, err);
+	if (rc == GM_OK) rc = gm_json_write_text(store, key, text.data, text.len, err);
 	gm_buf_release(&text);
 	return rc;
 }

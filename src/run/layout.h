@@ -70,6 +70,9 @@ bool gm_is_hidden_folder(void *context, const char *folder);
 enum gm_code gm_json_read(struct gm_store *store, const char *key, json_t **out, struct gm_error *err) GM_CHECK;
 /* Writes put-if-absent; the bytes depend on the value alone. EXISTS is passed on. */
 enum gm_code gm_json_write(struct gm_store *store, const char *key, const json_t *value, struct gm_error *err) GM_CHECK;
+/* The same of a text that gm_json_text has made. */
+enum gm_code gm_json_write_text(struct gm_store *store, const char *key, const void *text, size_t bytes,
+                                struct gm_error *err) GM_CHECK;
 /* Members that must be there: CORRUPT otherwise, naming the member. The string lives as long as object. */
 enum gm_code gm_member_string(const json_t *object, const char *member, const char **out,
                               struct gm_error *err) GM_CHECK;

@@ -29,6 +29,7 @@ struct task {
 	struct gm_row_group *group;
 	size_t leaf, leaves;
 	size_t object;
+	struct gm_shredder *reader; /* to be inflated for */
 };
 
 /* May the first group that waits be encoded? Columns that were spilled are read back in whole, and a column may be all
@@ -371,6 +372,7 @@ static enum gm_code end_object(struct gm_worker *worker, struct gm_error *err)
 	(void)pthread_mutex_lock(&engine->lock);
 	work->ended = true;
 	worker->object = (size_t)GM_NO_OBJECT;
+	engine->reading--;
 	(void)pthread_cond_broadcast(&engine->changed);
 	(void)pthread_mutex_unlock(&engine->lock);
 	return GM_OK;
@@ -425,7 +427,7 @@ static enum gm_code shred(struct gm_worker *worker, struct gm_error *err)
 
 /* --- Turns -------------------------------------------------------------------------------------------------------- */
 
-enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_AHEAD, TURN_OPEN, TURN_SHRED, TURN_LEAVE };
+enum turn { TURN_WAIT, TURN_ENCODE, TURN_COLLECT, TURN_AHEAD, TURN_OPEN, TURN_SHRED, TURN_INFLATE, TURN_LEAVE };
 
 /* Is an object to be opened that no worker is free for yet? With the lock. */
 static bool ahead_is_due(struct gm_engine *engine)
@@ -443,11 +445,59 @@ static bool may_open(const struct gm_engine *engine, bool room)
 	return next < engine->unit->input_count && !engine->objects[next].opening && (room || next == engine->head);
 }
 
+/* Takes the next object, if one may be taken. With the lock. */
+static bool take_object(struct gm_worker *worker, bool room, struct task *task)
+{
+	struct gm_engine *engine = worker->engine;
+	if (!may_open(engine, room)) return false;
+	task->object = engine->next_object++;
+	worker->object = task->object;
+	worker->reader = engine->objects[task->object].reader;
+	engine->objects[task->object].reader = NULL;
+	engine->reading++;
+	return true;
+}
+
+/* May the worker go on with its object? The oldest goes on whatever waits, unless somebody is about to make room: its
+ * chunks may be large. With the lock. */
+static bool may_shred(const struct gm_worker *worker, bool room)
+{
+	const struct gm_engine *engine = worker->engine;
+	bool needed = worker->object == engine->head && engine->groups == 0 && !engine->collecting;
+	return worker->object != (size_t)GM_NO_OBJECT && (room || needed) && !gm_shredder_busy(worker->shredder);
+}
+
+/* Are there fewer objects left than workers? Then the objects are what all wait for: whoever has one stays with it, and
+ * the others do everything else. With the lock. */
+static bool objects_are_scarce(const struct gm_engine *engine)
+{
+	return engine->next_object == engine->unit->input_count && engine->reading < engine->threads;
+}
+
+/* Claims a block to be inflated ahead, for the oldest object if that wants one. With the lock. */
+static bool claim_block(const struct gm_engine *engine, struct task *task)
+{
+	for (int any = 0; any < 2; any++) {
+		for (int i = 0; i < engine->threads; i++) {
+			const struct gm_worker *reader = &engine->workers[i];
+			if (reader->object == (size_t)GM_NO_OBJECT || (any == 0 && reader->object != engine->head)) continue;
+			task->reader = reader->shredder;
+			if (gm_shredder_claim_ahead(task->reader)) return true;
+		}
+	}
+	return false;
+}
+
 /* What to do next; with the lock. */
 static enum turn choose(struct gm_worker *worker, struct task *task)
 {
 	struct gm_engine *engine = worker->engine;
 	if (engine->stopped) return TURN_LEAVE;
+	bool room = engine->queued_bytes < engine->queue_limit;
+	if (room && objects_are_scarce(engine)) {
+		if (may_shred(worker, room)) return TURN_SHRED;
+		if (claim_block(engine, task)) return TURN_INFLATE;
+	}
 	if (may_encode(engine)) {
 		take_leaves(engine, task);
 		return TURN_ENCODE;
@@ -462,28 +512,29 @@ static enum turn choose(struct gm_worker *worker, struct task *task)
 		engine->objects[task->object].opening = true;
 		return TURN_AHEAD;
 	}
-	bool room = engine->queued_bytes < engine->queue_limit;
-	/* The oldest object goes on whatever waits, unless somebody is about to make room: its chunks may be large. */
-	bool needed = worker->object == engine->head && engine->groups == 0 && !engine->collecting;
-	if (worker->object != (size_t)GM_NO_OBJECT) return room || needed ? TURN_SHRED : TURN_WAIT;
-	if (may_open(engine, room)) {
-		task->object = engine->next_object++;
-		worker->object = task->object;
-		worker->reader = engine->objects[task->object].reader;
-		engine->objects[task->object].reader = NULL;
-		return TURN_OPEN;
-	}
-	return TURN_WAIT;
+	if (may_shred(worker, room)) return TURN_SHRED;
+	if (worker->object == (size_t)GM_NO_OBJECT && take_object(worker, room, task)) return TURN_OPEN;
+	return claim_block(engine, task) ? TURN_INFLATE : TURN_WAIT;
+}
+
+static void inflate_ahead(struct gm_engine *engine, struct gm_shredder *reader)
+{
+	gm_shredder_inflate_ahead(reader);
+	(void)pthread_mutex_lock(&engine->lock);
+	(void)pthread_cond_broadcast(&engine->changed); /* its reader may have waited for it */
+	(void)pthread_mutex_unlock(&engine->lock);
 }
 
 static enum gm_code carry_out(struct gm_worker *worker, enum turn turn, const struct task *task, struct gm_error *err)
 {
-	GM_TRY(check_stop(worker, err));
+	/* What is claimed is inflated, stopped or not: its reader waits for it. */
+	if (turn != TURN_INFLATE) GM_TRY(check_stop(worker, err));
 	switch (turn) {
 	case TURN_ENCODE: return encode(worker, task, err);
 	case TURN_COLLECT: return collect(worker, err);
 	case TURN_AHEAD: open_ahead(worker->engine, task->object); return GM_OK;
 	case TURN_OPEN: return open_object(worker, task->object, err);
+	case TURN_INFLATE: inflate_ahead(worker->engine, task->reader); return GM_OK;
 	default: return shred(worker, err);
 	}
 }
@@ -493,7 +544,8 @@ static enum gm_code do_turn(struct gm_worker *worker, enum turn turn, const stru
 {
 	static const enum gm_stage stages[] = {
 	    [TURN_ENCODE] = GM_STAGE_ENCODE, [TURN_COLLECT] = GM_STAGE_ROUTE, [TURN_AHEAD] = GM_STAGE_READ,
-	    [TURN_OPEN] = GM_STAGE_READ,     [TURN_SHRED] = GM_STAGE_SHRED,   [TURN_LEAVE] = GM_STAGE_REST};
+	    [TURN_OPEN] = GM_STAGE_READ,     [TURN_SHRED] = GM_STAGE_SHRED,   [TURN_INFLATE] = GM_STAGE_INFLATE,
+	    [TURN_LEAVE] = GM_STAGE_REST};
 	enum gm_stage outer = gm_stage_enter(stages[turn]);
 	enum gm_code rc = carry_out(worker, turn, task, err);
 	(void)gm_stage_enter(outer);

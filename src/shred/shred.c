@@ -36,7 +36,7 @@ enum place {
 struct gm_shredder {
 	struct gm_parser parser;
 	struct gm_window window;
-	struct gm_inflate *inflate;
+	struct gm_blocks *blocks;
 	struct gm_chunk_pool *pool;
 	gm_reject_fn *reject;
 	void *context;
@@ -97,9 +97,9 @@ enum gm_code gm_shredder_new(const struct gm_shred_leaf *leaves, size_t leaf_cou
 	shredder->window.room = options->room;
 	shredder->window.room_context = options->room_context;
 	GM_TRY_OUT(gm_parser_init(&shredder->parser, leaves, leaf_count, options->dict_bytes_max, err));
-	shredder->inflate = gm_inflate_new();
+	shredder->blocks = gm_blocks_new(window_bytes);
 	shredder->required = calloc(leaf_count + 1, sizeof *shredder->required);
-	if (shredder->inflate == NULL || shredder->required == NULL) {
+	if (shredder->blocks == NULL || shredder->required == NULL) {
 		rc = gm_error_set(err, GM_NOMEM, "out of memory for a shredder");
 		goto out;
 	}
@@ -117,7 +117,7 @@ void gm_shredder_free(struct gm_shredder *shredder)
 	gm_parser_release(&shredder->parser);
 	gm_window_release(&shredder->window);
 	gm_unclosed_release(&shredder->unclosed);
-	gm_inflate_free(shredder->inflate);
+	gm_blocks_free(shredder->blocks);
 	free(shredder->required);
 	free(shredder);
 }
@@ -136,14 +136,14 @@ static void begin(struct gm_shredder *shredder, uint64_t base, gm_reject_fn *rej
 
 void gm_shredder_begin(struct gm_shredder *shredder, gm_source_fn *source, gm_reject_fn *reject, void *context)
 {
-	gm_inflate_begin(shredder->inflate, source, context);
+	gm_blocks_begin(shredder->blocks, false, source, context);
 	begin(shredder, 0, reject, context);
 }
 
 void gm_shredder_begin_excerpt(struct gm_shredder *shredder, const struct gm_excerpt *excerpt, gm_source_fn *source,
                                gm_reject_fn *reject, void *context)
 {
-	gm_inflate_begin_plain(shredder->inflate, source, context);
+	gm_blocks_begin(shredder->blocks, true, source, context);
 	begin(shredder, excerpt->offset, reject, context);
 	shredder->place = PLACE_CUT;
 	shredder->excerpt = true;
@@ -158,6 +158,21 @@ const struct gm_shred_books *gm_shredder_books(const struct gm_shredder *shredde
 const uint8_t *gm_shredder_raw(const struct gm_shredder *shredder, const struct gm_chunk *chunk, uint32_t row)
 {
 	return shredder->window.data + (chunk->offset[row] - shredder->window.base);
+}
+
+bool gm_shredder_claim_ahead(struct gm_shredder *shredder)
+{
+	return gm_blocks_claim(shredder->blocks);
+}
+
+void gm_shredder_inflate_ahead(struct gm_shredder *shredder)
+{
+	gm_blocks_inflate(shredder->blocks);
+}
+
+bool gm_shredder_busy(const struct gm_shredder *shredder)
+{
+	return gm_blocks_busy(shredder->blocks);
 }
 
 static uint64_t offset_of(const struct gm_shredder *shredder, const uint8_t *p)
@@ -538,7 +553,7 @@ static enum gm_code finish_object(struct gm_shredder *shredder, struct gm_error 
 static enum gm_code refill(struct gm_shredder *shredder, struct gm_error *err)
 {
 	struct gm_window *window = &shredder->window;
-	GM_TRY(gm_window_refill(window, shredder->inflate, err));
+	GM_TRY(gm_window_refill(window, shredder->blocks, err));
 	gm_columns_begin(&shredder->parser.columns);
 	if (!shredder->begun && !shredder->excerpt && window->len >= 3 && memcmp(window->data, "\xEF\xBB\xBF", 3) == 0) {
 		window->pos = 3;
@@ -576,8 +591,8 @@ enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots
 		return GM_OK;
 	}
 	enum gm_code rc = read_rows(shredder, err);
-	shredder->books.bytes_in = gm_inflate_bytes_in(shredder->inflate);
-	shredder->books.bytes_raw = gm_inflate_bytes_out(shredder->inflate);
+	shredder->books.bytes_in = gm_blocks_bytes_in(shredder->blocks);
+	shredder->books.bytes_raw = gm_blocks_bytes_out(shredder->blocks);
 	struct gm_chunk *chunk = NULL;
 	if (rc == GM_OK && columns->rows > 0) {
 		chunk = gm_chunk_take(shredder->pool, (uint32_t)columns->count + extra_slots, columns->rows);

@@ -81,7 +81,7 @@ typedef enum gm_code gm_room_fn(void *context, size_t bytes, struct gm_error *er
 
 struct gm_shred_options {
 	size_t max_record_bytes; /* 32 MiB; at most 1 GiB */
-	size_t window_bytes;     /* 256 KiB .. 1 MiB: raw bytes a chunk is made of, when records are small */
+	size_t window_bytes;     /* 256 KiB .. 1 MiB: raw bytes a chunk is made of, when records are small; a block */
 	size_t dict_bytes_max;   /* of all dictionaries of this shredder together, before they are started afresh */
 	gm_room_fn *room;        /* asked before a large record grows the window; NULL: nobody is */
 	void *room_context;
@@ -113,6 +113,13 @@ void gm_shredder_begin_excerpt(struct gm_shredder *shredder, const struct gm_exc
  * reject function; VALUE with column and offset for on_error: fail; NOMEM. The object cannot be continued after one. */
 enum gm_code gm_shredder_next(struct gm_shredder *shredder, uint32_t extra_slots, struct gm_chunk **out,
                               struct gm_error *err) GM_CHECK;
+/* Inflating ahead, by other threads than the one that reads the object; see blocks.h. True: there is something to be
+ * inflated, and the caller must call gm_shredder_inflate_ahead, which calls the source; what fails, fails for the
+ * reader. Never of an excerpt. */
+bool gm_shredder_claim_ahead(struct gm_shredder *shredder);
+void gm_shredder_inflate_ahead(struct gm_shredder *shredder);
+/* Another thread is inflating what gm_shredder_next may have to wait for. */
+bool gm_shredder_busy(const struct gm_shredder *shredder);
 const uint8_t *gm_shredder_raw(const struct gm_shredder *shredder, const struct gm_chunk *chunk, uint32_t row);
 const struct gm_shred_books *gm_shredder_books(const struct gm_shredder *shredder);
 

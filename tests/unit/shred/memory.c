@@ -70,6 +70,8 @@ static enum gm_code ignore_reject(void *context, const struct gm_reject *reject,
 	return GM_OK;
 }
 
+static size_t ahead; /* blocks that are inflated before the next chunk is asked for */
+
 static enum gm_code read_all(struct gm_shredder *shredder, const struct text *object, uint64_t *rows,
                              struct gm_error *err)
 {
@@ -77,6 +79,7 @@ static enum gm_code read_all(struct gm_shredder *shredder, const struct text *ob
 	gm_shredder_begin(shredder, object_source, ignore_reject, &source);
 	for (;;) {
 		struct gm_chunk *chunk;
+		for (size_t i = 0; i < ahead && gm_shredder_claim_ahead(shredder); i++) gm_shredder_inflate_ahead(shredder);
 		GM_TRY(gm_shredder_next(shredder, 2, &chunk, err));
 		if (chunk == NULL) return GM_OK;
 		*rows += chunk->rows;
@@ -84,9 +87,9 @@ static enum gm_code read_all(struct gm_shredder *shredder, const struct text *ob
 	}
 }
 
-static void test_steady_state(void **state)
+static void steady_state(size_t blocks_ahead)
 {
-	(void)state;
+	ahead = blocks_ahead;
 	static struct leaves leaves;
 	struct gm_chunk_pool *pool = gm_chunk_pool_new();
 	struct gm_shred_options options = {
@@ -113,6 +116,13 @@ static void test_steady_state(void **state)
 	free(object.data);
 }
 
+static void test_steady_state(void **state)
+{
+	(void)state;
+	steady_state(0);
+	steady_state(3);
+}
+
 static enum gm_code run_once(const struct leaves *leaves, const struct text *object, uint64_t *rows)
 {
 	struct gm_shred_options options = {.max_record_bytes = 1 << 16, .window_bytes = 100, .dict_bytes_max = 1 << 20};
@@ -130,9 +140,9 @@ static enum gm_code run_once(const struct leaves *leaves, const struct text *obj
 
 /* Out of memory is an ordinary error, wherever it strikes (or a detour: a dictionary that cannot grow makes a plain
  * chunk). */
-static void test_every_allocation_fails_once(void **state)
+static void every_allocation_fails_once(size_t blocks_ahead)
 {
-	(void)state;
+	ahead = blocks_ahead;
 	static struct leaves leaves;
 	struct text object = {0};
 	leaves_init(&leaves, wanted, WANTED);
@@ -157,6 +167,13 @@ static void test_every_allocation_fails_once(void **state)
 	printf("%llu failures\n", (unsigned long long)failed);
 	assert_true(failed >= 30);
 	free(object.data);
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+	(void)state;
+	every_allocation_fails_once(0);
+	every_allocation_fails_once(2);
 }
 
 int main(void)
