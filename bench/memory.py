@@ -65,7 +65,7 @@ def generate(folder, records):
 
 def write_text(source, sizes, objects):
     rng = random.Random(1)
-    pieces = [base64.b64encode(rng.randbytes(MIB)).decode() for _ in range(8)]
+    pieces = [base64.b64encode(rng.randbytes(MIB * 3 // 4)).decode() for _ in range(8)]  # 1 MiB of text each
     source.mkdir()
     for name in range(objects):
         with (source / f"{name}.json").open("w") as stream:

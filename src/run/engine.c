@@ -11,6 +11,9 @@
 enum {
 	QUEUE_SHARE = 16,
 	PENDING_SHARE = 4,
+	MORE_PENDING_SHARE = 8,
+	LARGE_BUDGET_BYTES = 128 * 1024 * 1024,
+	THREAD_BYTES = 16 * 1024 * 1024,
 	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
 	LARGE_SHARE = 32,
 };
@@ -35,11 +38,20 @@ static enum gm_code init_slots(struct gm_engine *engine, struct gm_error *err)
 	return GM_OK;
 }
 
+/* The more may wait, the less is spilled. A large budget leaves more for that: encoding a row group takes the same of
+ * any, but each thread after the first has a window, blocks and an encoder of its own. */
+static size_t pending_limit(uint64_t memory, int threads)
+{
+	uint64_t limit = memory / PENDING_SHARE, more = memory / MORE_PENDING_SHARE;
+	uint64_t others = (uint64_t)(threads - 1) * THREAD_BYTES;
+	return (size_t)(memory < LARGE_BUDGET_BYTES || more < others ? limit : limit + more - others);
+}
+
 static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 {
 	uint64_t memory = engine->options.memory_bytes;
 	engine->queue_limit = (size_t)(memory / QUEUE_SHARE);
-	engine->pending_limit = (size_t)(memory / PENDING_SHARE);
+	engine->pending_limit = pending_limit(memory, engine->threads);
 	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
 	engine->large_limit = (size_t)(memory / LARGE_SHARE);
 	engine->pool = gm_chunk_pool_new();

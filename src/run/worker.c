@@ -10,6 +10,8 @@ enum { DICTIONARIES_SHARE = 10, DERIVED_SHARE = 16 };
 
 /* A row group below this is encoded by one worker in one go. */
 static const uint64_t small_group_rows = 16 * 1024;
+/* Of the budget for each thread, to inflate ahead. */
+static const uint64_t ahead_bytes_min = 64 * 1024 * 1024;
 
 void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm_error *err)
 {
@@ -474,9 +476,11 @@ static bool objects_are_scarce(const struct gm_engine *engine)
 	return engine->next_object == engine->unit->input_count && engine->reading < engine->threads;
 }
 
-/* Claims a block to be inflated ahead, for the oldest object if that wants one. With the lock. */
+/* Claims a block to be inflated ahead, for the oldest object if that wants one. A small budget has no room for blocks
+ * that wait. With the lock. */
 static bool claim_block(const struct gm_engine *engine, struct task *task)
 {
+	if (engine->options.memory_bytes / (unsigned)engine->threads < ahead_bytes_min) return false;
 	for (int any = 0; any < 2; any++) {
 		for (int i = 0; i < engine->threads; i++) {
 			const struct gm_worker *reader = &engine->workers[i];
