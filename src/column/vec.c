@@ -3,8 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones, a sixteenth of that:
- * the chunks of small objects are many, and more waste than contents would fill the memory that rows may wait in. */
+/* A chunk is one block as large as chunks have been lately; what does not fit goes into small ones, a sixteenth of
+ * that: the chunks of small objects are many, and more waste than contents would fill the memory that rows may wait in.
+ */
 enum {
 	FIRST_CHUNK_BYTES = 160 * 1024,
 	OVERFLOW_SHARE = 16,
