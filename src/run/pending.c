@@ -226,8 +226,9 @@ static enum gm_code keep_list(struct gm_partition *partition, struct gm_chunk *c
 	return GM_OK;
 }
 
-static enum gm_code push_segment(struct gm_partition *partition, struct gm_chunk *chunk, const uint32_t *rows,
-                                 uint32_t count, struct gm_error *err)
+/* A chunk waits as often as segments hold it: see stop_waiting. */
+static enum gm_code push_segment(struct gm_pending *pending, struct gm_partition *partition, struct gm_chunk *chunk,
+                                 const uint32_t *rows, uint32_t count, struct gm_error *err)
 {
 	struct gm_segment *grown =
 	    gm_grow(partition->segments, partition->segment_count, &partition->segment_room, sizeof *grown);
@@ -235,19 +236,20 @@ static enum gm_code push_segment(struct gm_partition *partition, struct gm_chunk
 	partition->segments = grown;
 	partition->segments[partition->segment_count++] = (struct gm_segment){
 	    .chunk = gm_chunk_ref(chunk), .rows = is_run(rows, count) ? NULL : rows, .first = rows[0], .count = count};
+	if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_lasting_bytes(chunk);
 	return GM_OK;
 }
 
-static enum gm_code push_segments(struct gm_partition *partition, struct gm_chunk *chunk, const uint32_t *rows,
-                                  uint32_t count, struct gm_error *err)
+static enum gm_code push_segments(struct gm_pending *pending, struct gm_partition *partition, struct gm_chunk *chunk,
+                                  const uint32_t *rows, uint32_t count, struct gm_error *err)
 {
 	uint32_t from = 0;
 	for (uint32_t i = 1; partition->by_runs && i < count; i++) {
 		if (rows[i] == rows[i - 1] + 1) continue;
-		GM_TRY(push_segment(partition, chunk, rows + from, i - from, err));
+		GM_TRY(push_segment(pending, partition, chunk, rows + from, i - from, err));
 		from = i;
 	}
-	return push_segment(partition, chunk, rows + from, count - from, err);
+	return push_segment(pending, partition, chunk, rows + from, count - from, err);
 }
 
 static void stop_waiting(struct gm_pending *pending, const struct gm_segment *segments, size_t count)
@@ -299,8 +301,7 @@ static enum gm_code append_rows(struct gm_pending *pending, struct gm_partition 
 			n++;
 		}
 		if (n > 0) {
-			GM_TRY(push_segments(partition, chunk, rows, n, err));
-			if (chunk->waiting++ == 0) pending->memory_bytes += gm_chunk_lasting_bytes(chunk);
+			GM_TRY(push_segments(pending, partition, chunk, rows, n, err));
 			partition->rows += n;
 			partition->weight = weight;
 			rows += n;

@@ -211,11 +211,67 @@ static void so_they_do_through_the_spill_file(void **state)
 	for (uint64_t seed = 1; seed <= 20; seed++) run_with(seed, 500000, true);
 }
 
+static enum gm_code drop_group(void *context, struct gm_row_group *group, struct gm_error *err)
+{
+	(void)context, (void)err;
+	gm_row_group_free(group);
+	return GM_OK;
+}
+
+/* In a log whose rows are nearly all of one partition, but for one in the middle of each chunk. */
+static struct gm_chunk *make_late_chunk(struct gm_chunk_pool *pool, struct gm_dict *paths, uint32_t rows)
+{
+	struct gm_chunk *chunk = gm_chunk_take(pool, 0, rows);
+	assert_non_null(chunk);
+	chunk->rows = rows;
+	chunk->fate = gm_arena_zalloc(&chunk->passing, rows);
+	chunk->weight = gm_arena_zalloc(&chunk->passing, rows * sizeof *chunk->weight);
+	chunk->partition = (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_DICT, .dict = gm_dict_ref(paths)};
+	chunk->partition.codes = gm_arena_alloc(&chunk->arena, rows * sizeof(uint32_t));
+	for (uint32_t row = 0; row < rows; row++) {
+		const uint8_t *path = (const uint8_t *)(row == rows / 2 ? "p=1" : "p=0");
+		chunk->partition.codes[row] = gm_dict_put(paths, path, 3, gm_dict_hash(path, 3));
+	}
+	return chunk;
+}
+
+/* A chunk waits until the last of its rows has left, in however many pieces the others did. */
+static void a_late_row_keeps_its_chunk_in_the_books(void **state)
+{
+	enum { CHUNKS = 8, ROWS = 100 };
+	(void)state;
+	struct gm_error err;
+	struct gm_spill *spill;
+	struct gm_pending *pending;
+	struct gm_pending_limits limits = {ROWS - 1, UINT64_MAX, SIZE_MAX, 2};
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_dict *paths = gm_dict_new();
+	size_t waiting = 0;
+	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
+	assert_int_equal(gm_pending_new(&limits, spill, drop_group, NULL, &pending, &err), GM_OK);
+	for (int i = 0; i < CHUNKS; i++) {
+		uint64_t kept;
+		struct gm_chunk *chunk = make_late_chunk(pool, paths, ROWS);
+		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
+		/* The group of the chunk before has been cut; of this one, both partitions' rows wait. */
+		waiting += gm_chunk_lasting_bytes(chunk);
+		assert_int_equal(gm_pending_memory_bytes(pending), waiting);
+		gm_chunk_unref(chunk);
+	}
+	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
+	assert_int_equal(gm_pending_memory_bytes(pending), 0);
+	gm_pending_free(pending);
+	gm_spill_free(spill);
+	gm_dict_unref(paths);
+	gm_chunk_pool_free(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_arrive_once_and_in_order),
 	    cmocka_unit_test(so_they_do_through_the_spill_file),
+	    cmocka_unit_test(a_late_row_keeps_its_chunk_in_the_books),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
