@@ -25,6 +25,18 @@ void gm_engine_fail(struct gm_engine *engine, enum gm_code code, const struct gm
 	(void)pthread_mutex_unlock(&engine->lock);
 }
 
+/* A signal, or a failure elsewhere: whoever asks gives up, and the first failure is what is told. */
+static enum gm_code check_stop(const struct gm_worker *worker, struct gm_error *err)
+{
+	struct gm_engine *engine = worker->engine;
+	(void)pthread_mutex_lock(&engine->lock);
+	bool stopped = engine->stopped;
+	(void)pthread_mutex_unlock(&engine->lock);
+	if (stopped || gm_flag_is_set(engine->options.stop))
+		GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
+	return GM_OK;
+}
+
 /* --- Encoding and collecting -------------------------------------------------------------------------------------- */
 
 struct task {
@@ -143,7 +155,10 @@ static enum gm_code large_record(void *context, size_t bytes, struct gm_error *e
 {
 	struct gm_worker *worker = context;
 	struct gm_engine *engine = worker->engine;
-	if (bytes > 0) GM_TRY(work_until(worker, large_has_room, bytes, err));
+	if (bytes > 0) {
+		GM_TRY(work_until(worker, large_has_room, bytes, err));
+		GM_TRY(check_stop(worker, err)); /* which ends the waiting, too */
+	}
 	(void)pthread_mutex_lock(&engine->lock);
 	engine->large_bytes += bytes - worker->large_bytes;
 	worker->large_bytes = bytes;
@@ -223,6 +238,7 @@ static bool is_another(enum gm_code rc)
 static enum gm_code read_source(void *context, void *into, size_t bytes, size_t *got, struct gm_error *err)
 {
 	struct gm_worker *worker = context;
+	GM_TRY(check_stop(worker, err)); /* an object that gives no row, whatever its size, is one turn */
 	enum gm_stage outer = gm_stage_enter(GM_STAGE_READ);
 	enum gm_code rc = gm_store_reader_read(worker->reader, into, bytes, got, err);
 	gm_stage_bytes(GM_STAGE_READ, *got);
@@ -238,13 +254,6 @@ static void copy_text(char *to, size_t room, const char *from)
 	size_t n = from != NULL ? strnlen(from, room - 1) : 0;
 	if (n > 0) memcpy(to, from, n);
 	to[n] = '\0';
-}
-
-static enum gm_code check_stop(const struct gm_worker *worker, struct gm_error *err)
-{
-	if (gm_flag_is_set(worker->engine->options.stop))
-		GM_FAIL(err, GM_INTERRUPTED, "stopped before the run was complete");
-	return GM_OK;
 }
 
 static enum gm_code reject_span(void *context, const struct gm_reject *reject, const void *data, size_t bytes,
@@ -284,6 +293,7 @@ static enum gm_code reject_row(void *context, struct gm_chunk *chunk, uint32_t r
 /* What a message about the object in hand names. */
 static enum gm_code name_object(const struct gm_worker *worker, enum gm_code rc, struct gm_error *err)
 {
+	if (rc == GM_INTERRUPTED) return rc; /* it has no part in that */
 	const char *key = worker->engine->unit->inputs[worker->object].key, *file = gm_replay_key(key);
 	const char *object = worker->replaying ? gm_replay_object(worker->replay) : NULL;
 	if (file != NULL) key = rc == GM_VALUE && object != NULL ? object : file;
