@@ -96,7 +96,9 @@ struct gm_chunk {
 	size_t dictionary_bytes; /* what its rows added to dictionaries, which live as long as a chunk refers to them */
 	struct gm_chunk_pool *pool;
 	struct gm_chunk *next; /* for whoever holds it in a list */
-	uint32_t waiting;      /* of the collecting thread: how many segments of partitions hold rows of this chunk */
+	/* Of the collecting thread: */
+	uint32_t waiting; /* segments of partitions that hold rows of this chunk */
+	uint32_t kept;    /* its rows that went to partitions */
 };
 
 /* Recycles chunks, so that a steady state allocates nothing. Thread-safe. */

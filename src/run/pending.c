@@ -260,10 +260,11 @@ static void stop_waiting(struct gm_pending *pending, const struct gm_segment *se
 	}
 }
 
+/* A segment's share of its chunk: of a chunk, only what was kept keeps it in memory. */
 static size_t segment_bytes(const struct gm_segment *segment)
 {
 	if (segment->chunk == NULL) return 0;
-	return (size_t)((uint64_t)gm_chunk_lasting_bytes(segment->chunk) * segment->count / segment->chunk->rows);
+	return (size_t)((uint64_t)gm_chunk_lasting_bytes(segment->chunk) * segment->count / segment->chunk->kept);
 }
 
 /* Hands the partition's waiting rows on as a row group. */
@@ -375,6 +376,19 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 	return rc == GM_OK ? gm_spill_flush(pending->spill, err) : rc;
 }
 
+/* Spills what waits of the chunk in hand, with all that stands before it: it has a huge record, and what is encoded next
+ * will need the memory. */
+static enum gm_code spill_chunk(struct gm_pending *pending, const struct gm_chunk *chunk, uint32_t touched_count,
+                                struct gm_error *err)
+{
+	for (uint32_t i = 0; i < touched_count; i++) {
+		struct gm_partition *partition = pending->touched[i];
+		while (partition->segment_count > 0 && partition->segments[partition->segment_count - 1].chunk == chunk)
+			GM_TRY(spill_partition(pending, partition, err));
+	}
+	return gm_spill_flush(pending->spill, err);
+}
+
 /* Lists each touched partition's rows. */
 static enum gm_code list_rows(struct gm_pending *pending, const struct path_map *map, struct gm_chunk *chunk,
                               uint32_t touched_count, struct gm_error *err)
@@ -386,6 +400,7 @@ static enum gm_code list_rows(struct gm_pending *pending, const struct path_map 
 		list += partition->in_chunk;
 		partition->in_chunk = 0;
 	}
+	chunk->kept = (uint32_t)(list - pending->lists);
 	for (uint32_t row = 0; row < chunk->rows; row++) {
 		if (pending->target[row] == nowhere) continue;
 		struct gm_partition *partition = map->partition[pending->target[row]];
@@ -409,11 +424,9 @@ enum gm_code gm_pending_add(struct gm_pending *pending, struct gm_chunk *chunk, 
 		*kept += partition->in_chunk;
 		GM_TRY(append_rows(pending, partition, chunk, partition->fill, partition->in_chunk, err));
 	}
-	if (pending->memory_bytes > pending->limits.memory_bytes) return spill_waiting(pending, err);
-	if (gm_chunk_memory_bytes(chunk) <= pending->limits.memory_bytes / LARGE_CHUNK_SHARE) return GM_OK;
-	/* A huge record: what is encoded next will need the memory. */
-	for (uint32_t i = 0; i < touched_count; i++) GM_TRY(spill_partition(pending, pending->touched[i], err));
-	return gm_spill_flush(pending->spill, err);
+	if (gm_chunk_memory_bytes(chunk) > pending->limits.memory_bytes / LARGE_CHUNK_SHARE)
+		GM_TRY(spill_chunk(pending, chunk, touched_count, err));
+	return pending->memory_bytes > pending->limits.memory_bytes ? spill_waiting(pending, err) : GM_OK;
 }
 
 static int compare_paths(const void *a, const void *b)
