@@ -1,6 +1,7 @@
 """Memory stays inside --memory, under a limit that the kernel enforces: the process may not map more, and its largest
 resident set is measured. bench/memory.py does the same with ten million records."""
 import base64
+import gzip
 import hashlib
 import json
 import random
@@ -119,3 +120,28 @@ def test_hundreds_of_columns(tmp_path, source, table):
                 values = {f"c{c}": f"v{rng.getrandbits(40):x}" if c % 2 else rng.getrandbits(40) for c in range(400)}
                 stream.write(json.dumps({"id": name * 10_000 + i, "t": harness.T0 + i, "s": "x", **values}) + "\n")
     assert run_within(256, 6, job, source, table).json["rows_written"] == 6_000
+
+
+def test_late_records(job, source, table):
+    """A record in a hundred is of an earlier day: none of them may hold the half megabyte around it until the run ends."""
+    rng = random.Random(6)
+    texts = [rng.randbytes(120).hex() for _ in range(1000)]
+    late = [24 * 3_600_000 * (1 + i % 20) if i % 100 == 0 else 0 for i in range(2000)]
+    with (source / "0.json").open("w") as stream:
+        for i in range(700_000):
+            stream.write(f'{{"id":{i},"t":{harness.T0 - late[i % 2000]},"s":"{i}{texts[i % 1000]}"}}\n')
+    job.write_text(job.read_text().replace("  unique_by: [id]\n", "  file_size: 4MiB\n"))  # row groups of a few chunks each
+    assert run_within(128, 1, job, source, table).json["rows_written"] == 700_000
+
+
+def test_failure_beside_a_rejected_span(job, source, table):
+    """When one object fails the run, what others reject goes nowhere, and so must not be read on into memory."""
+    with gzip.open(source / "0.json.gz", "wb", compresslevel=1) as stream:
+        for _ in range(400):
+            stream.write(b"x" * MIB)
+    (source / "1.json").write_text(f'{{"id":"no","t":{harness.T0}}}\n')
+    job.write_text(job.read_text().replace("from: id}", "from: id, on_error: fail}"))
+    result = harness.run(job, source, table, "--memory", "256M", "--threads", 2, measure=True, status=None)
+    assert result.status != 0 and "the value cannot be converted" in result.err
+    if not harness.SANITIZED:
+        assert result.peak <= 256 * MIB
