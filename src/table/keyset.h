@@ -15,7 +15,7 @@ enum { GM_KEY_SECRET_BYTES = 192 };
 uint64_t gm_key_secret_tag(const uint8_t secret[GM_KEY_SECRET_BYTES]);
 
 /* Hashes partition path and key columns to chunk->key; sets chunk->no_key for rows with a null or empty key, and for
- * those that are not to be kept: it can be the `skip` of gm_keyset_add. Both arrays are made in chunk->arena. One
+ * those that are not to be kept: it can be the `skip` of gm_keyset_add. Both arrays are made in chunk->passing. One
  * thread. slots NULL: it never sees a chunk. */
 struct gm_key_hasher;
 enum gm_code gm_key_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], const uint32_t *slots, size_t slot_count,
