@@ -376,8 +376,8 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 	return rc == GM_OK ? gm_spill_flush(pending->spill, err) : rc;
 }
 
-/* Spills what waits of the chunk in hand, with all that stands before it: it has a huge record, and what is encoded next
- * will need the memory. */
+/* Spills what waits of the chunk in hand, with all that stands before it: it has a huge record, and what is encoded
+ * next will need the memory. */
 static enum gm_code spill_chunk(struct gm_pending *pending, const struct gm_chunk *chunk, uint32_t touched_count,
                                 struct gm_error *err)
 {
