@@ -131,7 +131,9 @@ static enum gm_code work_until(struct gm_worker *worker, enough_fn *enough, size
 		(void)pthread_mutex_lock(&engine->lock);
 	}
 	(void)pthread_mutex_unlock(&engine->lock);
-	return rc;
+	if (rc == GM_OK) return GM_OK;
+	gm_engine_fail(engine, rc, err); /* told here, for it must not be named after the object in hand */
+	return gm_error_set(err, GM_INTERRUPTED, "stopped before the run was complete");
 }
 
 /* Is the queue short enough for a span that may be larger than memory? The oldest object's worker only waits while
