@@ -101,6 +101,16 @@ def test_records_of_an_eighth_of_the_budget(threads, job, source, table):
     assert_holds(table, hashes)
 
 
+def test_large_records_are_not_tried(job, source, table):
+    """In the compact profile nothing that fills a page by itself is encoded in several ways: there is no room for these."""
+    rng, hashes = random.Random(6), {}
+    job.write_text(JOB.replace("\ntable:\n", "\ntable:\n  encoding: compact\n"))
+    for name in range(2):
+        hashes |= write_records(source / f"{name}.json", rng, [31 * MIB, 31 * MIB, 10], name * 10_000)
+    run_within(256, 6, job, source, table)
+    assert_holds(table, hashes)
+
+
 def test_long_messages(job, source, table):
     """A row group's weight lies in one column, and six workers could each read back a group of their own."""
     rng, hashes = random.Random(4), {}

@@ -9,8 +9,8 @@ static const char *const names[GM_CPU_COUNT] = {
 #undef NAME
 };
 
-/* The one variable of the library: what it says is a fact about the machine, found out at the first look (by several
- * threads at once, if it comes to that, with the same answer), and no result depends on it. */
+/* A fact about the machine, found out at the first look (by several threads at once, if it comes to that, with the same
+ * answer); no result depends on it. */
 static int level_in_use = -1;
 
 bool gm_cpu_supports(enum gm_cpu_level level)

@@ -5,8 +5,9 @@
  * every page has at least one. Values are gathered behind a gap in `page`, which the levels fill once it is known where
  * the page ends.
  *
- * In the compact profile the dictionary is arranged (arrange.h) before it is written, and compared with the values
- * without one; those are put into the encoding that is smallest for the first of them (compact.h), page by page. */
+ * A dictionary of which it is in doubt whether it pays is compared with the values without one (compact.h); in the
+ * compact profile any is, and it is arranged (arrange.h) before. Values without a dictionary are put into the encoding
+ * that is smallest for the first of them, page by page: in the standard profile that is PLAIN. */
 #include "base/stopwatch.h"
 #include "parquet/compact.h"
 #include "parquet/encode.h"
@@ -596,6 +597,19 @@ static enum gm_code try_dictionary(struct task *task, struct gm_compact_verdict 
 	return compact || task->encoder->distinct.contested ? write_contested(task, verdict) : write_dictionary(task);
 }
 
+/* Is there a string that fills a page by itself? It is as large as the input allows, and to recode it takes its size
+ * once more, to try that twice: there is no memory for these, nor anything to gain. */
+static bool has_large_value(struct task *task)
+{
+	struct gm_string *strings = task->encoder->batch.strings;
+	size_t n;
+	gm_cursor_init(&task->cursor, task->data->slices, task->data->slice_count);
+	while ((n = gm_cursor_strings(&task->cursor, strings, BATCH)) > 0)
+		for (size_t i = 0; i < n; i++)
+			if (strings[i].len > task->options->page_bytes) return true;
+	return false;
+}
+
 static enum gm_code encode_values(struct task *task)
 {
 	const struct gm_parquet_column_data *data = task->data;
@@ -615,6 +629,10 @@ static enum gm_code encode_values(struct task *task)
 			gm_bloom_add_plain(&chunk->bloom, task->type, distinct->plain.data, distinct->entries);
 		chunk->encoding = GM_FORMAT_RLE_DICTIONARY;
 		return write_indices(task, verdict.whole_bytes);
+	}
+	if (task->encoder->compact.profile == GM_PROFILE_COMPACT && task->type == GM_TYPE_STRING && has_large_value(task)) {
+		task->undecided = false;
+		chunk->encoding = GM_FORMAT_PLAIN;
 	}
 	gm_cursor_init(&task->cursor, data->slices, data->slice_count);
 	return task->type == GM_TYPE_STRING ? write_strings(task) : write_fixed(task);

@@ -352,7 +352,9 @@ static enum gm_code inflate_column(struct gm_spill_reader *reader, const struct 
 				GM_FAIL(err, GM_CORRUPT, "spilled rows came back damaged from the disk");
 		}
 	}
-	if (rc != 0 || out.pos != out.size) GM_FAIL(err, GM_CORRUPT, "spilled rows came back damaged from the disk");
+	/* There is one byte at least: what view_column looks at. */
+	if (rc != 0 || out.pos != out.size || out.pos == 0)
+		GM_FAIL(err, GM_CORRUPT, "spilled rows came back damaged from the disk");
 	return GM_OK;
 }
 

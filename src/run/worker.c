@@ -489,10 +489,11 @@ static bool objects_are_scarce(const struct gm_engine *engine)
 }
 
 /* Claims a block to be inflated ahead, for the oldest object if that wants one. A small budget has no room for blocks
- * that wait. With the lock. */
+ * that wait, and none has it beside a large record. With the lock. */
 static bool claim_block(const struct gm_engine *engine, struct task *task)
 {
-	if (engine->options.memory_bytes / (unsigned)engine->threads < ahead_bytes_min) return false;
+	if (engine->options.memory_bytes / (unsigned)engine->threads < ahead_bytes_min || engine->large_bytes > 0)
+		return false;
 	for (int any = 0; any < 2; any++) {
 		for (int i = 0; i < engine->threads; i++) {
 			const struct gm_worker *reader = &engine->workers[i];

@@ -20,6 +20,7 @@ static struct gm_chunk *make_chunk(uint32_t slots, uint32_t rows)
 	struct gm_chunk *chunk = calloc(1, sizeof *chunk);
 	assert_non_null(chunk);
 	gm_arena_init(&chunk->arena, 4096);
+	gm_arena_init(&chunk->passing, 4096);
 	chunk->rows = rows;
 	chunk->slots = slots;
 	chunk->vec = gm_arena_zalloc(&chunk->arena, slots * sizeof *chunk->vec);
@@ -35,6 +36,7 @@ static void free_chunk(struct gm_chunk *chunk)
 	}
 	if (chunk->partition.repr == GM_REPR_DICT) gm_dict_unref(chunk->partition.dict);
 	gm_arena_release(&chunk->arena);
+	gm_arena_release(&chunk->passing);
 	free(chunk);
 }
 

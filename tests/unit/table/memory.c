@@ -253,6 +253,7 @@ static enum gm_code use_hasher(struct gm_error *err)
 	chunk.partition.dict = dict;
 	chunk.partition.codes = codes;
 	gm_arena_init(&chunk.arena, 100);
+	gm_arena_init(&chunk.passing, 100);
 	if (code == GM_OK) code = gm_key_hasher_new(secret, slots, 2, &hasher, err);
 	if (code == GM_OK) {
 		code = gm_key_hasher_run(hasher, &chunk, err);
@@ -260,6 +261,7 @@ static enum gm_code use_hasher(struct gm_error *err)
 		gm_key_hasher_free(hasher);
 	}
 	gm_arena_release(&chunk.arena);
+	gm_arena_release(&chunk.passing);
 	gm_dict_unref(dict);
 	return code;
 }

@@ -150,6 +150,7 @@ static inline void make_chunk(struct gm_chunk *chunk, const struct row *rows, co
 {
 	*chunk = (struct gm_chunk){.rows = count, .slots = FIELDS};
 	gm_arena_init(&chunk->arena, 1 << 16);
+	gm_arena_init(&chunk->passing, 1 << 16);
 	chunk->vec = gm_arena_zalloc(&chunk->arena, FIELDS * sizeof *chunk->vec);
 	chunk->fate = gm_arena_zalloc(&chunk->arena, count + 1);
 	assert_true(chunk->vec != NULL && chunk->fate != NULL);
@@ -170,6 +171,7 @@ static inline void free_chunk(struct gm_chunk *chunk)
 {
 	gm_dict_unref(chunk->partition.dict);
 	gm_arena_release(&chunk->arena);
+	gm_arena_release(&chunk->passing);
 }
 
 /* The unique key of a scenario, and the columns to read: key first, then those to compare. */
