@@ -11,7 +11,7 @@
 enum {
 	QUEUE_SHARE = 16,
 	PENDING_SHARE = 4,
-	MORE_PENDING_SHARE = 8,
+	MORE_PENDING_SHARE = 6,
 	LARGE_BUDGET_BYTES = 128 * 1024 * 1024,
 	THREAD_BYTES = 16 * 1024 * 1024,
 	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
