@@ -9,7 +9,6 @@ with one thread and with two take turns, BENCH_RUNS times (default 5); the least
 else the machine does only adds to it. Two processes of one thread each, side by side, show what the machine itself gives: where
 they take longer than one does alone, no program could reach twice. Inputs and tables lie in memory if there is a place for it."""
 import argparse
-import datetime
 import gzip
 import hashlib
 import os
@@ -106,13 +105,6 @@ def row(label, best):
             f"| {2 * one.wall / beside.wall:.2f} |")
 
 
-def write(text):
-    page = bench.ROOT / "docs" / "benchmarks.md"
-    head, _, rest = page.read_text().partition("<!-- begin: threads -->")
-    _, _, tail = rest.partition("<!-- end: threads -->")
-    page.write_text(f"{head}<!-- begin: threads -->\n{text}\n<!-- end: threads -->{tail}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=int(os.environ.get("BENCH_RECORDS", 1_000_000)))
@@ -124,17 +116,17 @@ def main():
     if arguments.records < SMALL_OBJECTS * SMALL_RECORDS:
         sys.exit("threads: too few records for the shapes")
     binary = bench.ROOT / "build" / "gristmill"
-    source = bench.make_input(binary, arguments.records, arguments.seed)
+    source = bench.make_input(binary, bench.SHAPES["access"], arguments.records, arguments.seed)
     shapes = {f"{arguments.records:,} records in 192 objects": source,
               "one object of 64 MB": made(source, "one", make_one),
               f"{SMALL_OBJECTS:,} objects of {SMALL_RECORDS} records": made(source, "small", make_small)}
     lines = ["| input | one thread, s | two threads, s | times as fast | CPU | two processes at once |", "|---|---:|---:|---:|---:|---:|"]
     lines += [row(label, measure(binary, shape, arguments)) for label, shape in shapes.items()]
     text = "\n".join([*lines, "", f"Wall clock, the least of {arguments.runs} interleaved runs{', with priority' if arguments.urgent else ''}; "
-                      f"the same bytes each time. {bench.machine()}.", f"Measured {datetime.date.today().isoformat()}."])
+                      f"the same bytes each time. {bench.machine()}."])
     print(text)
     if arguments.write:
-        write(text)
+        bench.write("threads", text)
 
 
 if __name__ == "__main__":
