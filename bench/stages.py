@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from bench import CACHE, ROOT, machine, make_floor
+from bench import CACHE, ROOT, SHAPES, machine, make_floor, make_input
 
 PAGE = ROOT / "docs" / "performance.md"
 FLOORS = {"inflate": "inflate", "scan": "shred", "zstd": "compress"}  # what floor.cc measures, and of which stage it is the floor
@@ -30,18 +30,6 @@ def run(command, cpu):
     if done.returncode != 0:
         sys.exit(f"stages: {command} ended with {done.returncode}:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout)
-
-
-def make_input(binary, records):
-    """The one of bench.py, if it is there."""
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    folder = CACHE / f"input-{version}-{records}-1"
-    if not (folder / "done").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        subprocess.run([binary, "generate", folder / "in", "--records", str(records), "--seed", "1", "--bad", "0", "--quiet"], check=True)
-        (folder / "done").touch()
-    return folder / "in"
 
 
 def make_stage_floors():
@@ -113,7 +101,7 @@ def main():
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     binary = ROOT / "build" / "gristmill"
-    text = text_of(*measure(binary, make_input(binary, arguments.records), arguments))
+    text = text_of(*measure(binary, make_input(binary, SHAPES["access"], arguments.records, 1), arguments))
     print(text)
     if arguments.write:
         write("stages", f"{text}\nMeasured {datetime.date.today().isoformat()}.")

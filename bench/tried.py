@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass, field
 
 import stages
-from bench import CACHE, ROOT, machine
+from bench import CACHE, ROOT, SHAPES, machine, make_input
 
 JOB = ROOT / "jobs" / "access-record.yaml"
 TREE = ["src", "include", "docs", "jobs", "queries", "scripts", "meson.build", "meson_options.txt"]
@@ -130,7 +130,7 @@ def main():
     arguments = parser.parse_args()
     wanted = [c for c in CHANGES if not arguments.names or any(name in c.name for name in arguments.names)]
     CACHE.mkdir(parents=True, exist_ok=True)
-    source = stages.make_input(ROOT / "build" / "gristmill", 1_000_000)
+    source = make_input(ROOT / "build" / "gristmill", SHAPES["access"], 1_000_000, 1)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="tried-") as folder:
         scratch, tree = pathlib.Path(folder), pathlib.Path(folder, "tree")
         tree.mkdir()

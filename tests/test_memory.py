@@ -6,25 +6,16 @@ import hashlib
 import json
 import random
 import resource
+import sys
 
 import pytest
 
 import harness
 from harness import MIB
 
-JOB = """\
-job: memory
-source: {location: ./source, max_record: 32MiB}
-table:
-  location: ./table
-  unique_by: [id]
-  partition_by:
-    - {name: day, type: string, expr: "date_format(t, '%Y-%m-%d')"}
-columns:
-  - {name: id, type: bigint, from: id}
-  - {name: t, type: timestamp, from: t, required: true}
-  - {name: s, type: string, from: s}
-"""
+sys.path.insert(0, str(harness.ROOT / "bench"))
+from memory import TEXT_JOB as JOB  # noqa: E402
+
 # What is mapped and never touched: stacks of threads (8 MiB each), and room for the worst case of compression.
 STACK = 8 * MIB
 UNTOUCHED = 96 * MIB
