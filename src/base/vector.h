@@ -70,19 +70,10 @@ static inline uint64_t gm_v_hits(gm_v equal)
 {
 	return (uint32_t)_mm256_movemask_epi8(equal);
 }
-/* The number of the first byte with a hit. */
-static inline uint32_t gm_v_first(uint64_t hits)
-{
-	return (uint32_t)__builtin_ctzll(hits);
-}
-/* Whether a byte of a has its top bit, and which. */
+/* Whether a byte of a has its top bit. */
 static inline bool gm_v_any_high(gm_v a)
 {
 	return _mm256_movemask_epi8(a) != 0;
-}
-static inline uint64_t gm_v_high_hits(gm_v a)
-{
-	return gm_v_hits(a);
 }
 static inline bool gm_v_is_zero(gm_v a)
 {
@@ -141,17 +132,9 @@ static inline uint64_t gm_v_hits(gm_v equal)
 {
 	return (uint32_t)_mm_movemask_epi8(equal);
 }
-static inline uint32_t gm_v_first(uint64_t hits)
-{
-	return (uint32_t)__builtin_ctzll(hits);
-}
 static inline bool gm_v_any_high(gm_v a)
 {
 	return _mm_movemask_epi8(a) != 0;
-}
-static inline uint64_t gm_v_high_hits(gm_v a)
-{
-	return gm_v_hits(a);
 }
 static inline bool gm_v_is_zero(gm_v a)
 {
@@ -248,6 +231,19 @@ static inline gm_v gm_v_lookup(const uint8_t table[16], gm_v at)
 }
 #define gm_v_before(a, last, n) vextq_u8(last, a, 16 - (n))
 
+#endif
+
+#if GM_VECTOR_BITS
+/* The number of the first byte with a hit. */
+static inline uint32_t gm_v_first(uint64_t hits)
+{
+	return (uint32_t)__builtin_ctzll(hits);
+}
+/* Which bytes of a have their top bit. */
+static inline uint64_t gm_v_high_hits(gm_v a)
+{
+	return gm_v_hits(a);
+}
 #endif
 
 #endif
