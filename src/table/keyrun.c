@@ -186,10 +186,7 @@ enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *pa
 static enum gm_code refill(struct gm_keysource *source, struct gm_error *err)
 {
 	source->next = source->have = 0;
-	if (source->run == NULL) {
-		source->have = gm_keytable_read(source->table, &source->group, source->buffer, source->capacity);
-		return GM_OK;
-	}
+	if (source->run == NULL) return GM_OK;
 	uint64_t left = source->run->count - source->position;
 	size_t count = left < source->capacity ? (size_t)left : source->capacity;
 	GM_TRY(read_entries(source->run, source->position, count, source->buffer, err));
@@ -214,7 +211,7 @@ enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_coun
 	size_t filled = 0, live = 0;
 	for (size_t i = 0; i < source_count; i++) {
 		sources[live] = sources[i];
-		GM_TRY(refill(&sources[live], err));
+		if (sources[live].run != NULL) GM_TRY(refill(&sources[live], err));
 		if (sources[live].have > 0) live++;
 	}
 	while (live > 0) {

@@ -37,14 +37,12 @@ void gm_keyrun_release(struct gm_keyrun *run);
 enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,
                             struct gm_error *err) GM_CHECK;
 
-/* Sorted keys one after the other, out of a run or of a table. */
+/* Sorted keys one after the other, out of a run or out of memory. */
 struct gm_keysource {
-	const struct gm_keyrun *run; /* or NULL: table */
-	const struct gm_keytable *table;
-	uint64_t position; /* how far it has been read: keys of the run */
-	size_t group;      /* or groups of the table */
+	const struct gm_keyrun *run; /* NULL: all keys are in the buffer, `have` of them */
+	uint64_t position;           /* how far the run has been read */
 	struct gm_key_entry *buffer;
-	size_t capacity, have, next; /* capacity: at least GM_KEYGROUP_KEYS */
+	size_t capacity, have, next;
 };
 /* Merges sources, whose keys are all different, and hands them out in ascending order in batches of at most batch_keys.
  */

@@ -1,14 +1,13 @@
 /* keyset.c - see keyset.h.
  *
- * The newest keys are in a table (keytable.h), older ones in runs (keyrun.h), which hold disjoint keys. When the table is
- * spilled, the next older run joins it if it is no larger, the next older again if it is no larger than what has come
- * together, and so on; then each run is larger than all newer ones together: their number is logarithmic, and so is how
- * often a key is rewritten.
+ * The newest keys are in a table (keytable.h), older ones in runs (keyrun.h), which hold disjoint keys. When the
+ * table is spilled, the next older run joins it if it is no larger, the next older again if it is no larger than what
+ * has come together, and so on; then each run is larger than all newer ones together: their number is logarithmic, and
+ * so is how often a key is rewritten.
  *
- * The budget: 1/16 each for fences and for buffers while runs are merged; of the rest up to 4/16 for bloom filters, which
- * begin with the first run, and the table has what they leave. A filter that grows by a spill takes little while the old
- * table is still there: of the 30 bytes that a key has in it, not one and a half.
- */
+ * The budget: 1/16 each for fences and for buffers while runs are merged; of the rest up to 4/16 for bloom filters,
+ * which begin with the first run, and the table has what they leave. While the table is spilled there is the filter
+ * for its keys, too: not one and a half bytes for the 30 that a key has in the table. */
 #include "table/keyset.h"
 
 #include "table/keyrun.h"
@@ -45,9 +44,9 @@ static size_t blooms_bytes(const struct gm_keyset *set, size_t runs)
 }
 
 /* How large the table may be beside the runs there are. */
-static size_t homes_allowed(const struct gm_keyset *set)
+static size_t table_bytes(const struct gm_keyset *set)
 {
-	return gm_keytable_homes(set->memory_bytes / 16 * 14 - blooms_bytes(set, set->run_count));
+	return set->memory_bytes / 16 * 14 - blooms_bytes(set, set->run_count);
 }
 
 /* What a filter for a run of `count` keys may take: up to BLOOM_BITS a key, and of a short budget its share, for which
@@ -66,7 +65,7 @@ static size_t bloom_allowance(struct gm_keyset *set, uint64_t count, size_t kept
 	return (size_t)want;
 }
 
-/* Merges the table and the runs from `first` on, in order. */
+/* Merges the table, which is sorted, and the runs from `first` on, in order. */
 static enum gm_code merge_from(const struct gm_keyset *set, size_t first, gm_keyset_fn *each, void *context,
                                struct gm_error *err)
 {
@@ -75,22 +74,17 @@ static enum gm_code merge_from(const struct gm_keyset *set, size_t first, gm_key
 	if (capacity > MERGE_BUFFER_MAX) capacity = MERGE_BUFFER_MAX;
 	if (capacity < GM_KEYRUN_PAGE_KEYS) capacity = GM_KEYRUN_PAGE_KEYS;
 	struct gm_keysource *sources = calloc(count, sizeof *sources);
-	struct gm_key_entry *buffers = malloc((capacity * count + MERGE_BATCH) * sizeof *buffers);
+	struct gm_key_entry *buffers = malloc((capacity * (count - 1) + MERGE_BATCH) * sizeof *buffers);
 	enum gm_code rc = GM_NOMEM;
 	if (sources == NULL || buffers == NULL) {
 		(void)gm_error_set(err, GM_NOMEM, "out of memory for merging keys");
 		goto out;
 	}
-	for (size_t i = 0; i < count; i++) {
-		const struct gm_keyrun *run = i + 1 < count ? &set->runs[first + i] : NULL;
-		sources[i] = (struct gm_keysource){
-		    .run = run,
-		    .table = &set->table,
-		    .buffer = buffers + i * capacity,
-		    .capacity = capacity,
-		};
-	}
-	rc = gm_keysource_merge(sources, count, buffers + count * capacity, MERGE_BATCH, each, context, err);
+	for (size_t i = 0; i + 1 < count; i++)
+		sources[i] =
+		    (struct gm_keysource){.run = &set->runs[first + i], .buffer = buffers + i * capacity, .capacity = capacity};
+	sources[count - 1] = (struct gm_keysource){.buffer = set->table.entries, .have = set->table.used};
+	rc = gm_keysource_merge(sources, count, buffers + (count - 1) * capacity, MERGE_BATCH, each, context, err);
 out:
 	free(sources);
 	free(buffers);
@@ -121,27 +115,24 @@ static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
 	for (size_t i = first; i < set->run_count; i++) gm_keyrun_drop_bloom(&set->runs[i]);
 	size_t bloom_bytes = bloom_allowance(set, count, first);
 	GM_TRY(gm_keyrun_init(&run, set->spill_directory, count, set->memory_bytes / 32, bloom_bytes, err));
+	gm_keytable_sort(&set->table);
 	enum gm_code code = merge_from(set, first, append_to_run, &run, err);
 	if (code == GM_OK && run.filled != count)
 		code = gm_error_set(err, GM_BUG, "a run of keys is shorter than announced");
 	if (code != GM_OK) {
 		gm_keyrun_release(&run);
+		gm_keytable_index(&set->table);
 		return code;
 	}
 	for (size_t i = first; i < set->run_count; i++) gm_keyrun_release(&set->runs[i]);
 	set->runs[first] = run;
 	set->run_count = first + 1;
 	set->spilled += set->table.used;
-	gm_keytable_clear(&set->table, homes_allowed(set));
+	gm_keytable_clear(&set->table, table_bytes(set));
 	return GM_OK;
 }
 
 /* --- adding ------------------------------------------------------------------------------------------------------- */
-
-static enum gm_code make_room(struct gm_keyset *set, struct gm_error *err)
-{
-	return set->run_count == 0 && gm_keytable_grow(&set->table) ? GM_OK : spill(set, err);
-}
 
 /* What is in a run is a duplicate, and of no concern to the table. */
 static enum gm_code ask_runs(struct gm_keyset *set, const struct gm_key_batch *batch, struct gm_error *err)
@@ -150,23 +141,19 @@ static enum gm_code ask_runs(struct gm_keyset *set, const struct gm_key_batch *b
 	return GM_OK;
 }
 
-static enum gm_code add_all(struct gm_keyset *set, struct gm_key_batch all, struct gm_error *err)
+static enum gm_code add_all(struct gm_keyset *set, const struct gm_key_batch *all, struct gm_error *err)
 {
-	size_t done;
-	for (size_t at = 0; at < all.count; at += done) {
-		struct gm_key_batch batch = all;
-		batch.count = all.count - at < BATCH ? all.count - at : BATCH;
+	for (size_t at = 0; at < all->count; at += BATCH) {
+		struct gm_key_batch batch = *all;
+		batch.count = all->count - at < BATCH ? all->count - at : BATCH;
 		batch.keys += at;
 		batch.duplicate += at;
-		if (all.values != NULL) batch.values += at;
-		if (all.skip != NULL) batch.skip += at;
-		if (all.found != NULL) batch.found += at;
-		while (!gm_keytable_has_room(&set->table, batch.count)) GM_TRY(make_room(set, err));
+		if (all->values != NULL) batch.values += at;
+		if (all->skip != NULL) batch.skip += at;
+		if (all->found != NULL) batch.found += at;
+		if (!gm_keytable_reserve(&set->table, batch.count)) GM_TRY(spill(set, err));
 		GM_TRY(ask_runs(set, &batch, err));
-		done = gm_keytable_add(&set->table, &batch);
-		/* Keys that are not random may crowd at the end. Those not added are asked again: the table may be a run now.
-		 */
-		if (done < batch.count) GM_TRY(make_room(set, err));
+		gm_keytable_add(&set->table, &batch);
 	}
 	return GM_OK;
 }
@@ -179,7 +166,7 @@ enum gm_code gm_keyset_add(struct gm_keyset *set, const struct gm_hash128 *keys,
 	    .keys = keys, .values = values, .skip = skip, .count = count, .duplicate = duplicate, .found = found};
 	if (count == 0) return GM_OK; /* then there may be no arrays */
 	memset(duplicate, 0, count);
-	return add_all(set, batch, err);
+	return add_all(set, &batch, err);
 }
 
 enum gm_code gm_keyset_put(struct gm_keyset *set, const struct gm_hash128 *keys, const uint8_t *skip, uint32_t count,
@@ -195,7 +182,7 @@ enum gm_code gm_keyset_put(struct gm_keyset *set, const struct gm_hash128 *keys,
 		                             .duplicate = duplicate,
 		                             .value = value,
 		                             .lower = true};
-		GM_TRY(add_all(set, batch, err));
+		GM_TRY(add_all(set, &batch, err));
 	}
 	return GM_OK;
 }
@@ -207,7 +194,10 @@ uint64_t gm_keyset_count(const struct gm_keyset *set)
 
 enum gm_code gm_keyset_each(struct gm_keyset *set, gm_keyset_fn *each, void *context, struct gm_error *err)
 {
-	return merge_from(set, 0, each, context, err);
+	gm_keytable_sort(&set->table);
+	enum gm_code rc = merge_from(set, 0, each, context, err);
+	gm_keytable_index(&set->table);
+	return rc;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
@@ -221,7 +211,7 @@ enum gm_code gm_keyset_new(size_t memory_bytes, const char *spill_directory, str
 	set->memory_bytes = memory_bytes < MEMORY_MIN ? MEMORY_MIN : memory_bytes;
 	set->page = malloc(GM_KEYRUN_PAGE_KEYS_MAX * sizeof *set->page);
 	set->spill_directory = strdup(spill_directory);
-	if (!gm_keytable_init(&set->table, homes_allowed(set)) || set->page == NULL || set->spill_directory == NULL) {
+	if (!gm_keytable_init(&set->table, table_bytes(set)) || set->page == NULL || set->spill_directory == NULL) {
 		gm_keyset_free(set);
 		GM_FAIL(err, GM_NOMEM, "out of memory for a set of keys");
 	}

@@ -7,25 +7,25 @@
 #include <unistd.h>
 
 enum {
-	HOMES_MIN = 128, /* at least, of a new table, if there is room: small sets stay small */
-	GROWTH = 4,      /* a table that grows is read and written as a whole: rarely */
-	SLACK = 16,      /* groups behind the last home; random keys crowd at the end by far less than these hold */
-	FIRST = 64,      /* groups that wait while a table grows */
-	/* Keys a group, on average: when the table grows, if it can, and when it is full. */
-	GROWN = 11,
-	FULL = 13,
-	PREFETCH = 24,       /* keys ahead: the tags */
-	PREFETCH_ENTRY = 10, /* and the entry that these point to */
+	GROUPS_MIN = 128, /* at least, of a new index, if there is room: small sets stay small */
+	GROWTH = 4,
+	/* Keys of two groups, on average: when the index grows, if it can, and when it is full. */
+	GROWN = 18,
+	FULL = 21,
+	PREFETCH = 24,      /* keys ahead: the group */
+	PREFETCH_ENTRY = 8, /* and an entry that has the tag */
 	HUGE_PAGE = 2 << 20,
-	ENTRIES_BYTES = GM_KEYGROUP_KEYS * sizeof(struct gm_key_entry), /* of a group */
+	SORT_MIN = 24, /* fewer entries are sorted by insertion */
+	KEY_BYTES = sizeof(struct gm_hash128),
 };
 
-static inline size_t home_of(struct gm_hash128 key, size_t homes)
+/* Keys are hashes, and could be taken as they are. Multiplied those that are none are only a little slower. */
+static inline size_t home_of(const struct gm_keytable *table, struct gm_hash128 key)
 {
-	return (size_t)(((unsigned __int128)key.high * homes) >> 64);
+	uint64_t hash = (key.high ^ key.low) * UINT64_C(0x9E3779B97F4A7C15);
+	return (size_t)(((unsigned __int128)hash * table->group_count) >> 64);
 }
 
-/* The order takes the top of `high`, so a tag is what has least to do with it. */
 static inline uint8_t tag_of(struct gm_hash128 key)
 {
 	return (uint8_t)key.low;
@@ -37,18 +37,18 @@ static inline uint8_t tag_of(struct gm_hash128 key)
 enum { HIT_BITS = GM_VECTOR_BITS ? 1 : 4 }; /* a tag */
 
 /* Which of a group's keys have the tag. What is read behind the tags is masked. */
-static inline uint64_t hits_of(const struct gm_keytags *tags, uint8_t tag)
+static inline uint64_t hits_of(const struct gm_keygroup *group, uint8_t tag)
 {
-	uint64_t hits = gm_v_hits(gm_v_equal(gm_v_load((const uint8_t *)tags), gm_v_splat(tag)));
-	return hits & ((UINT64_C(1) << tags->used * HIT_BITS) - 1);
+	uint64_t hits = gm_v_hits(gm_v_equal(gm_v_load((const uint8_t *)group), gm_v_splat(tag)));
+	return hits & ((UINT64_C(1) << group->used * HIT_BITS) - 1);
 }
 #else
 enum { HIT_BITS = 1 };
 
-static inline uint64_t hits_of(const struct gm_keytags *tags, uint8_t tag)
+static inline uint64_t hits_of(const struct gm_keygroup *group, uint8_t tag)
 {
 	uint64_t hits = 0;
-	for (unsigned i = 0; i < tags->used; i++) hits |= (uint64_t)(tags->tag[i] == tag) << i;
+	for (unsigned i = 0; i < group->used; i++) hits |= (uint64_t)(group->tag[i] == tag) << i;
 	return hits;
 }
 #endif
@@ -58,58 +58,31 @@ static inline size_t first_hit(uint64_t hits)
 	return (size_t)__builtin_ctzll(hits) / HIT_BITS;
 }
 
-static inline struct gm_key_entry *entries_of(const struct gm_keytable *table, size_t group)
+static inline size_t next_group(const struct gm_keytable *table, size_t group)
 {
-	return table->entries + group * GM_KEYGROUP_KEYS;
+	return group + 1 < table->group_count ? group + 1 : 0;
 }
 
 /* NULL: not there. */
-static inline struct gm_key_entry *find_in_group(const struct gm_keytable *table, size_t group, struct gm_hash128 key)
+static inline struct gm_key_entry *find_in_group(const struct gm_keytable *table, const struct gm_keygroup *group,
+                                                 struct gm_hash128 key)
 {
-	for (uint64_t hits = hits_of(&table->tags[group], tag_of(key)); hits != 0;) {
+	for (uint64_t hits = hits_of(group, tag_of(key)); hits != 0;) {
 		size_t i = first_hit(hits);
-		struct gm_key_entry *entry = entries_of(table, group) + i;
+		struct gm_key_entry *entry = &table->entries[group->place[i]];
 		if (gm_key_equal(entry->key, key)) return entry;
 		hits &= ~(((UINT64_C(1) << HIT_BITS) - 1) << i * HIT_BITS);
 	}
 	return NULL;
 }
 
-static inline void append(struct gm_keytable *table, size_t group, struct gm_key_entry entry)
+static inline void append(struct gm_keygroup *group, uint8_t tag, size_t place)
 {
-	struct gm_keytags *tags = &table->tags[group];
-	entries_of(table, group)[tags->used] = entry;
-	tags->tag[tags->used++] = tag_of(entry.key);
-}
-
-/* Makes the entry one of a full group's; returns what was the largest of both. */
-static struct gm_key_entry displace(struct gm_keytable *table, size_t group, struct gm_key_entry entry)
-{
-	struct gm_key_entry *entries = entries_of(table, group);
-	size_t largest = 0;
-	for (size_t i = 1; i < GM_KEYGROUP_KEYS; i++)
-		if (gm_key_less(entries[largest].key, entries[i].key)) largest = i;
-	struct gm_key_entry out = entries[largest];
-	if (!gm_key_less(entry.key, out.key)) return entry;
-	entries[largest] = entry;
-	table->tags[group].tag[largest] = tag_of(entry.key);
-	return out;
-}
-
-/* Puts the entry where it belongs: all groups from its home to before `last` are full, and `last` has room. */
-static inline void insert(struct gm_keytable *table, size_t home, size_t last, struct gm_key_entry entry)
-{
-	for (size_t group = home; group < last; group++) entry = displace(table, group, entry);
-	append(table, last, entry);
+	group->tag[group->used] = tag;
+	group->place[group->used++] = (uint32_t)place;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
-
-size_t gm_keytable_homes(size_t bytes)
-{
-	size_t groups = bytes / (sizeof(struct gm_keytags) + ENTRIES_BYTES);
-	return groups > SLACK ? groups - SLACK : 0;
-}
 
 static size_t whole_pages(size_t bytes)
 {
@@ -117,19 +90,26 @@ static size_t whole_pages(size_t bytes)
 	return (bytes + page - 1) / page * page;
 }
 
-/* Addresses for the largest table this may be. They cost nothing before they are touched, and a table that grows stays
- * where it is: no page is ever cleared twice. */
-bool gm_keytable_init(struct gm_keytable *table, size_t homes_max)
+/* How many entries have room in so many bytes, with their index. */
+static size_t most_entries(size_t bytes)
 {
-	const size_t tag_bytes = whole_pages((homes_max + SLACK) * sizeof *table->tags);
-	const size_t bytes = tag_bytes + whole_pages((homes_max + SLACK) * ENTRIES_BYTES);
-	*table = (struct gm_keytable){.homes = homes_max, .homes_max = homes_max, .memory_bytes = bytes};
-	while (table->homes / GROWTH >= HOMES_MIN) table->homes /= GROWTH;
+	size_t most = bytes / (2 * sizeof(struct gm_keygroup) + FULL * sizeof(struct gm_key_entry)) * FULL;
+	return most < UINT32_MAX ? most : UINT32_MAX;
+}
+
+/* Addresses for the largest table this may be. They cost nothing before they are touched. */
+bool gm_keytable_init(struct gm_keytable *table, size_t bytes)
+{
+	const size_t most = most_entries(bytes), groups = most / FULL * 2;
+	const size_t group_bytes = whole_pages(groups * sizeof *table->groups);
+	bytes = group_bytes + whole_pages(most * sizeof *table->entries);
+	*table = (struct gm_keytable){.group_count = groups, .group_max = groups, .used_max = most, .memory_bytes = bytes};
+	while (table->group_count / GROWTH >= GROUPS_MIN) table->group_count /= GROWTH;
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) return false;
 	table->memory = memory;
-	table->tags = memory;
-	table->entries = (struct gm_key_entry *)((char *)memory + tag_bytes);
+	table->groups = memory;
+	table->entries = (struct gm_key_entry *)((char *)memory + group_bytes);
 	return true;
 }
 
@@ -139,136 +119,107 @@ void gm_keytable_release(struct gm_keytable *table)
 	*table = (struct gm_keytable){0};
 }
 
+void gm_keytable_clear(struct gm_keytable *table, size_t bytes)
+{
+	size_t most = (bytes - table->group_max * sizeof *table->groups) / sizeof *table->entries;
+	if (most < table->used_max) table->used_max = most;
+	size_t kept = whole_pages(table->used_max * sizeof *table->entries);
+	size_t old = whole_pages(table->used * sizeof *table->entries);
+	if (kept < old) (void)madvise((char *)table->entries + kept, old - kept, MADV_DONTNEED);
+	table->used = 0;
+	gm_keytable_index(table);
+}
+
+/* --- the index ---------------------------------------------------------------------------------------------------- */
+
+void gm_keytable_index(struct gm_keytable *table)
+{
+	memset(table->groups, 0, table->group_count * sizeof *table->groups);
+	for (size_t i = 0; i < table->used; i++) {
+		if (i + PREFETCH < table->used)
+			__builtin_prefetch(&table->groups[home_of(table, table->entries[i + PREFETCH].key)], 1);
+		struct gm_hash128 key = table->entries[i].key;
+		size_t group = home_of(table, key);
+		while (table->groups[group].used == GM_KEYGROUP_KEYS) group = next_group(table, group);
+		append(&table->groups[group], tag_of(key), i);
+	}
+}
+
 /* Nearly every access to a large table misses the TLB with 4 KiB pages, and hits with huge ones. */
 static void ask_for_huge_pages(struct gm_keytable *table)
 {
-	size_t bytes = whole_pages((table->homes + SLACK) * ENTRIES_BYTES);
-	if (bytes >= 2 * HUGE_PAGE) (void)madvise(table->entries, bytes, MADV_HUGEPAGE);
+	size_t groups = table->group_count * sizeof *table->groups;
+	size_t entries = table->group_count / 2 * FULL * sizeof *table->entries;
+	if (groups >= HUGE_PAGE) (void)madvise(table->groups, whole_pages(groups), MADV_HUGEPAGE);
+	if (entries >= 2 * HUGE_PAGE) (void)madvise(table->entries, whole_pages(entries), MADV_HUGEPAGE);
 }
 
-void gm_keytable_clear(struct gm_keytable *table, size_t homes)
+bool gm_keytable_reserve(struct gm_keytable *table, size_t more)
 {
-	size_t kept = whole_pages((homes + SLACK) * ENTRIES_BYTES),
-	       old = whole_pages((table->homes + SLACK) * ENTRIES_BYTES);
-	if (kept < old) (void)madvise((char *)table->entries + kept, old - kept, MADV_DONTNEED);
-	table->homes = table->homes_max = homes;
-	table->used = 0;
-	ask_for_huge_pages(table);
-	memset(table->tags, 0, (homes + SLACK) * sizeof *table->tags);
-}
-
-/* --- growing ------------------------------------------------------------------------------------------------------ */
-
-/* A group on its way out of a smaller table. */
-struct group {
-	size_t used;
-	struct gm_key_entry entry[GM_KEYGROUP_KEYS];
-};
-
-static void take_out(struct gm_keytable *table, size_t group, struct group *out)
-{
-	out->used = table->tags[group].used;
-	memcpy(out->entry, entries_of(table, group), sizeof out->entry);
-	table->tags[group].used = 0;
-}
-
-static void put_back(struct gm_keytable *table, const struct group *group)
-{
-	for (size_t i = 0; i < group->used; i++) {
-		size_t home = home_of(group->entry[i].key, table->homes), last = home;
-		while (table->tags[last].used == GM_KEYGROUP_KEYS) last++;
-		insert(table, home, last, group->entry[i]);
+	const size_t wanted = table->used + more, old = table->group_count;
+	if (wanted > table->used_max) return false;
+	while (wanted > table->group_count / 2 * GROWN && table->group_count <= table->group_max / GROWTH)
+		table->group_count *= GROWTH;
+	if (table->group_count != old) {
+		ask_for_huge_pages(table);
+		gm_keytable_index(table);
 	}
-}
-
-/* A key is at most as far from its home as there are full groups before it. From FIRST on, are all so near that their
- * new homes are not before their old places? */
-static bool can_grow(const struct gm_keytable *table)
-{
-	if (table->homes > table->homes_max / GROWTH) return false;
-	for (size_t i = 0, full = 0; i < table->homes + SLACK; i++) {
-		if (i >= FIRST && full > FIRST / GROWTH * (GROWTH - 1)) return false;
-		full = table->tags[i].used == GM_KEYGROUP_KEYS ? full + 1 : 0;
-	}
-	return true;
-}
-
-/* In place, from back to front, so that no key comes to a group that still waits; but for the first groups, which are
- * kept aside. What is behind the old table has never been written to. */
-bool gm_keytable_grow(struct gm_keytable *table)
-{
-	struct group first[FIRST], group;
-	const size_t old = table->homes + SLACK;
-	if (!can_grow(table)) return false;
-	table->homes *= GROWTH;
-	ask_for_huge_pages(table);
-	for (size_t i = 0; i < FIRST; i++) take_out(table, i, &first[i]);
-	for (size_t i = old; i-- > FIRST;) {
-		take_out(table, i, &group);
-		put_back(table, &group);
-	}
-	for (size_t i = 0; i < FIRST; i++) put_back(table, &first[i]);
-	return true;
+	return wanted <= table->group_count / 2 * FULL;
 }
 
 /* --- adding ------------------------------------------------------------------------------------------------------- */
 
-bool gm_keytable_has_room(const struct gm_keytable *table, size_t more)
+/* The key's entry, or NULL if it was added. */
+static inline struct gm_key_entry *add_one(struct gm_keytable *table, struct gm_hash128 key, uint64_t value)
 {
-	bool grows = table->homes <= table->homes_max / GROWTH;
-	return table->used + more <= table->homes * (grows ? GROWN : FULL);
-}
-
-/* False: there is no room. *there is the key's entry, or NULL if it was added. */
-static inline bool add_one(struct gm_keytable *table, struct gm_hash128 key, uint64_t value,
-                           struct gm_key_entry **there)
-{
-	size_t home = home_of(key, table->homes), last = home;
-	for (;; last++) {
-		*there = find_in_group(table, last, key);
-		if (*there != NULL) return true;
-		if (table->tags[last].used < GM_KEYGROUP_KEYS) break;
+	for (size_t at = home_of(table, key);; at = next_group(table, at)) {
+		struct gm_keygroup *group = &table->groups[at];
+		struct gm_key_entry *entry = find_in_group(table, group, key);
+		if (entry != NULL) return entry;
+		if (group->used == GM_KEYGROUP_KEYS) continue;
+		append(group, tag_of(key), table->used);
+		table->entries[table->used++] = (struct gm_key_entry){.key = key, .value = value};
+		return NULL;
 	}
-	if (last == table->homes + SLACK - 1) return false;
-	insert(table, home, last, (struct gm_key_entry){.key = key, .value = value});
-	table->used++;
-	return true;
 }
 
-/* What a key that comes soon will touch: first its group's tags, then the entry that these point to. (A function that
- * does nothing but prefetch is taken for one without effect, unless it is inlined early.) */
+/* What a key that comes soon will touch: first its group, then an entry that has its tag. (A function that does nothing
+ * but prefetch is taken for one without effect, unless it is inlined early.) */
 __attribute__((always_inline)) static inline void ask_ahead(const struct gm_keytable *table,
                                                             const struct gm_key_batch *batch, size_t i)
 {
-	if (i + PREFETCH < batch->count)
-		__builtin_prefetch(&table->tags[home_of(batch->keys[i + PREFETCH], table->homes)], 1);
+	if (i + PREFETCH < batch->count) __builtin_prefetch(&table->groups[home_of(table, batch->keys[i + PREFETCH])], 1);
 	if (i + PREFETCH_ENTRY >= batch->count) return;
 	struct gm_hash128 key = batch->keys[i + PREFETCH_ENTRY];
-	size_t group = home_of(key, table->homes);
-	uint64_t hits = hits_of(&table->tags[group], tag_of(key));
-	__builtin_prefetch(entries_of(table, group) + (hits != 0 ? first_hit(hits) : table->tags[group].used), 1);
+	const struct gm_keygroup *group = &table->groups[home_of(table, key)];
+	uint64_t hits = hits_of(group, tag_of(key));
+	if (hits != 0) __builtin_prefetch(&table->entries[group->place[first_hit(hits)]]);
 }
 
-size_t gm_keytable_add(struct gm_keytable *table, const struct gm_key_batch *batch)
+void gm_keytable_add(struct gm_keytable *table, const struct gm_key_batch *batch)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		ask_ahead(table, batch, i);
 		if (batch->duplicate[i] != 0 || (batch->skip != NULL && batch->skip[i] != 0)) continue;
 		uint64_t value = batch->values != NULL ? batch->values[i] : batch->value;
-		struct gm_key_entry *there;
-		if (!add_one(table, batch->keys[i], value, &there)) return i;
+		struct gm_key_entry *there = add_one(table, batch->keys[i], value);
 		if (there == NULL) continue;
 		batch->duplicate[i] = 1;
 		if (batch->lower && value < there->value) there->value = value;
 		if (batch->found != NULL) batch->found[i] = there->value;
 	}
-	return batch->count;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
+/* --- sorting ------------------------------------------------------------------------------------------------------ */
 
-/* A handful of entries: insertion sort. */
-static void sort(struct gm_key_entry *entries, size_t count)
+/* Of (high, low) the byte number 0 .. KEY_BYTES-1, the most significant first. */
+static inline uint8_t byte_of(struct gm_hash128 key, unsigned number)
+{
+	uint64_t half = number < 8 ? key.high : key.low;
+	return (uint8_t)(half >> (56 - number % 8 * 8));
+}
+
+static void insertion_sort(struct gm_key_entry *entries, size_t count)
 {
 	for (size_t i = 1; i < count; i++) {
 		struct gm_key_entry entry = entries[i];
@@ -278,14 +229,34 @@ static void sort(struct gm_key_entry *entries, size_t count)
 	}
 }
 
-size_t gm_keytable_read(const struct gm_keytable *table, size_t *group, struct gm_key_entry *into, size_t room)
+/* By the byte first, in place: each entry goes to the next place of its byte, whose entry goes on. Then what is equal
+ * so far, by the bytes that follow. As deep as a key has bytes. */
+static void sort_by(struct gm_key_entry *entries, size_t count, unsigned byte)
 {
-	size_t have = 0;
-	for (; *group < table->homes + SLACK && room - have >= GM_KEYGROUP_KEYS; ++*group) {
-		size_t used = table->tags[*group].used;
-		memcpy(into + have, entries_of(table, *group), used * sizeof *into);
-		sort(into + have, used);
-		have += used;
+	if (count < SORT_MIN || byte == KEY_BYTES) {
+		insertion_sort(entries, count);
+		return;
 	}
-	return have;
+	size_t next[256], end[256] = {0}, sum = 0;
+	for (size_t i = 0; i < count; i++) end[byte_of(entries[i].key, byte)]++;
+	for (size_t b = 0; b < 256; b++) {
+		next[b] = sum;
+		end[b] = sum += end[b];
+	}
+	for (size_t b = 0; b < 256; b++) {
+		while (next[b] < end[b]) {
+			struct gm_key_entry entry = entries[next[b]];
+			uint8_t to = byte_of(entry.key, byte);
+			struct gm_key_entry *place = &entries[next[to]++];
+			if (to == b) continue;
+			entries[next[b]] = *place;
+			*place = entry;
+		}
+	}
+	for (size_t b = 0, from = 0; b < 256; from = end[b++]) sort_by(entries + from, end[b] - from, byte + 1);
+}
+
+void gm_keytable_sort(struct gm_keytable *table)
+{
+	sort_by(table->entries, table->used, 0);
 }
