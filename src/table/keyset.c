@@ -111,7 +111,7 @@ static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
 	uint64_t count = set->table.used;
 	struct gm_keyrun run;
 	GM_TRY(room_for_run(set, err));
-	while (first > 0 && set->runs[first - 1].count <= count) count += set->runs[--first].count;
+	while (first > 0 && set->runs[first - 1].count <= count + count / 2) count += set->runs[--first].count;
 	for (size_t i = first; i < set->run_count; i++) gm_keyrun_drop_bloom(&set->runs[i]);
 	size_t bloom_bytes = bloom_allowance(set, count, first);
 	GM_TRY(gm_keyrun_init(&run, set->spill_directory, count, set->memory_bytes / 32, bloom_bytes, err));
