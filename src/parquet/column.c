@@ -274,6 +274,9 @@ static enum gm_code end_page(struct task *task, const struct span *span, uint8_t
 	GM_TRY(add_page_bounds(task, page, bounds));
 	const uint8_t *body = place_levels(task, span, values);
 	size_t body_bytes = (size_t)(values - body) + value_bytes, header_bytes;
+	if (chunk->page_count == 0 && chunk->encoding != GM_FORMAT_RLE_DICTIONARY)
+		GM_TRY(gm_page_search(&task->encoder->packer, task->type == GM_TYPE_STRING, body, body_bytes,
+		                      &task->encoder->compact.packed, task->err));
 	struct gm_page_header header = {GM_FORMAT_DATA_PAGE, chunk->encoding, (uint32_t)slots};
 	GM_TRY(gm_page_pack(&task->encoder->packer, &header, body, body_bytes, &chunk->data, &header_bytes, task->err));
 	chunk->uncompressed_bytes += header_bytes + body_bytes;

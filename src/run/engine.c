@@ -39,11 +39,12 @@ static enum gm_code init_slots(struct gm_engine *engine, struct gm_error *err)
 }
 
 /* The more may wait, the less is spilled. A large budget leaves more for that: encoding a row group takes the same of
- * any, but each thread after the first has a window, blocks and an encoder of its own. */
+ * any, but each thread after the first has a window, blocks and an encoder of its own; of 256 MiB one such is left. */
 static size_t pending_limit(uint64_t memory, int threads)
 {
 	uint64_t limit = memory / PENDING_SHARE, more = memory / MORE_PENDING_SHARE;
 	uint64_t others = (uint64_t)(threads - 1) * THREAD_BYTES;
+	if (memory >= 2 * (uint64_t)LARGE_BUDGET_BYTES && others > 0) others -= THREAD_BYTES;
 	return (size_t)(memory < LARGE_BUDGET_BYTES || more < others ? limit : limit + more - others);
 }
 
