@@ -10,6 +10,7 @@
  * that is smallest for the first of them, page by page: in the standard profile that is PLAIN. */
 #include "base/stopwatch.h"
 #include "parquet/compact.h"
+#include "parquet/copy.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
 #include "parquet/page.h"
@@ -21,6 +22,7 @@ enum {
 	FIRST_GAP = 8192,
 	SLACK = 32,                /* bytes behind the values that may be touched */
 	BATCH = 256,               /* values fetched from slices at a time */
+	FEW_ENTRIES = 256,         /* of a dictionary whose indices are bytes on their way to the page */
 	KEPT_PAGE_BYTES = 8 << 20, /* a page buffer that a huge value made larger is given back */
 };
 
@@ -32,6 +34,8 @@ struct gm_parquet_encoder {
 	size_t defined_cap;
 	uint8_t *used; /* per entry of the dictionary: is it on this page? */
 	size_t used_cap;
+	uint8_t *narrow; /* the page's indices, if a byte can hold any */
+	size_t narrow_cap;
 	struct gm_buf page; /* gap, then values */
 	size_t gap;
 	union {
@@ -83,6 +87,7 @@ void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder)
 	gm_buf_release(&encoder->page);
 	free(encoder->defined);
 	free(encoder->used);
+	free(encoder->narrow);
 	free(encoder);
 }
 
@@ -102,15 +107,17 @@ static enum gm_code flat_levels(struct task *task)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct gm_parquet_column_chunk *chunk = task->chunk;
-	chunk->rows = chunk->slots = gm_slices_rows(task->data->slices, task->data->slice_count);
-	chunk->nulls = gm_slices_nulls(task->data->slices, task->data->slice_count);
-	if (chunk->nulls == 0) return GM_OK;
-	if (task->leaf->max_definition == 0)
-		GM_FAIL(task->err, GM_BUG, "the required column %s has a null", task->leaf->node->name);
-	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows))
+	const struct gm_parquet_column_data *data = task->data;
+	chunk->rows = chunk->slots = gm_slices_rows(data->slices, data->slice_count);
+	if (task->leaf->max_definition == 0) {
+		if (gm_slices_nulls(data->slices, data->slice_count) > 0)
+			GM_FAIL(task->err, GM_BUG, "the required column %s has a null", task->leaf->node->name);
+		return GM_OK;
+	}
+	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows + 1))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for definition levels");
-	gm_slices_defined(task->data->slices, task->data->slice_count, encoder->defined);
-	task->definition = encoder->defined;
+	chunk->nulls = gm_slices_defined(data->slices, data->slice_count, encoder->defined);
+	if (chunk->nulls > 0) task->definition = encoder->defined;
 	return GM_OK;
 }
 
@@ -150,10 +157,7 @@ static enum gm_code nested_levels(struct task *task)
 static size_t defined_slots(const struct task *task, uint64_t from, uint64_t to)
 {
 	if (task->chunk->nulls == 0) return to - from;
-	uint8_t max = task->leaf->max_definition;
-	size_t count = 0;
-	for (uint64_t i = from; i < to; i++) count += task->definition[i] == max;
-	return count;
+	return gm_count_byte(task->definition + from, to - from, task->leaf->max_definition);
 }
 
 /* The first slot of the next row. */
@@ -178,9 +182,9 @@ static size_t levels_bound(const struct task *task, const struct span *span)
 
 static uint8_t *put_levels(uint8_t *out, const uint8_t *levels, const struct span *span, uint8_t max)
 {
-	uint8_t *end = levels == NULL ? gm_hybrid_encode_run(out + 4, max, span->to - span->from, gm_bit_width(max))
-	                              : gm_hybrid_encode_levels(out + 4, levels + span->from, span->to - span->from,
-	                                                        gm_bit_width(max));
+	uint8_t *end = levels == NULL
+	                   ? gm_hybrid_encode_run(out + 4, max, span->to - span->from, gm_bit_width(max))
+	                   : gm_hybrid_encode_bytes(out + 4, levels + span->from, span->to - span->from, gm_bit_width(max));
 	uint32_t len = (uint32_t)(end - out - 4);
 	memcpy(out, &len, sizeof len);
 	return end;
@@ -359,38 +363,63 @@ static void drop_dictionary(struct gm_parquet_column_chunk *chunk)
 	chunk->dictionary_bytes = chunk->uncompressed_bytes = 0;
 }
 
-/* The bits that the indices of a page need; `whole`: made up to whole bytes. In the order of first use, indices on the
- * first pages are small. Some readers stumble over indices without bits. */
-static unsigned index_width(const uint32_t *index, size_t count, bool whole)
+/* The bits that indices need which are or-ed in `all`; `whole`: made up to whole bytes. In the order of first use,
+ * indices on the first pages are small. Some readers stumble over indices without bits. */
+static unsigned index_width(uint32_t all, bool whole)
 {
-	uint32_t all = 1;
-	for (size_t i = 0; i < count; i++) all |= index[i];
-	unsigned width = gm_bit_width(all);
+	unsigned width = gm_bit_width(all | 1);
 	return whole ? (width + 7) / 8 * 8 : width;
 }
 
-static enum gm_code write_indices(struct task *task, bool whole)
+/* Those of a page, or-ed; they are copied as bytes if narrow is not NULL. */
+static uint32_t all_indices(const uint32_t *index, size_t count, uint8_t *narrow)
+{
+	uint32_t all = 0;
+	for (size_t i = 0; i < count; i++) all |= index[i];
+	if (narrow == NULL) return all;
+	for (size_t i = 0; i < count; i++) narrow[i] = (uint8_t)index[i];
+	return all;
+}
+
+static enum gm_code reserve_for_indices(struct task *task)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
-	const uint32_t *index = encoder->distinct.index;
-	unsigned most = index_width(&(uint32_t){encoder->distinct.entries - 1}, 1, whole);
 	size_t cap = encoder->used_cap;
 	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, encoder->distinct.entries))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
 	memset(encoder->used + cap, 0, encoder->used_cap - cap);
-	struct span span = {0};
-	for (; span.to < task->chunk->slots; next_span(&span)) {
+	return GM_OK;
+}
+
+/* One page of them. */
+static enum gm_code write_index_page(struct task *task, const struct span *span, const uint32_t *index, bool whole)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	bool few = encoder->distinct.entries <= FEW_ENTRIES;
+	if (few && !GM_SCRATCH_GROW(encoder->narrow, encoder->narrow_cap, span->values + 1))
+		GM_FAIL(task->err, GM_NOMEM, "out of memory for the indices of a page");
+	unsigned width = index_width(all_indices(index, span->values, few ? encoder->narrow : NULL), whole);
+	struct gm_bounds bounds = {0};
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
+	entry_bounds(task, index, span->values, &bounds);
+	(void)gm_stage_enter(outer);
+	GM_TRY(start_page(task, span, 1 + gm_hybrid_bound(span->values, width)));
+	uint8_t *values = encoder->page.data + encoder->gap;
+	*values = (uint8_t)width;
+	uint8_t *end = few ? gm_hybrid_encode_bytes(values + 1, encoder->narrow, span->values, width)
+	                   : gm_hybrid_encode(values + 1, index, span->values, width);
+	return end_page(task, span, values, (size_t)(end - values), &bounds);
+}
+
+static enum gm_code write_indices(struct task *task, bool whole)
+{
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	const uint32_t *index = distinct->index;
+	unsigned most = index_width(distinct->entries - 1, whole);
+	GM_TRY(reserve_for_indices(task));
+	for (struct span span = {0}; span.to < task->chunk->slots; next_span(&span)) {
 		end_span(task, &span, most);
-		unsigned width = index_width(index, span.values, whole);
-		struct gm_bounds bounds = {0};
-		enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
-		entry_bounds(task, index, span.values, &bounds);
-		(void)gm_stage_enter(outer);
-		GM_TRY(start_page(task, &span, 1 + gm_hybrid_bound(span.values, width)));
-		uint8_t *values = encoder->page.data + encoder->gap;
-		*values = (uint8_t)width;
-		uint8_t *end = gm_hybrid_encode(values + 1, index, span.values, width);
-		GM_TRY(end_page(task, &span, values, (size_t)(end - values), &bounds));
+		GM_TRY(write_index_page(task, &span, index, whole));
 		index += span.values;
 	}
 	return GM_OK;
@@ -485,22 +514,6 @@ static enum gm_code write_fixed(struct task *task)
 	return GM_OK;
 }
 
-/* Copies a short string without the price of a call; 16 bytes at a time, the last ones overlapping. */
-static inline void copy_string(uint8_t *to, const uint8_t *from, size_t n)
-{
-	if (n > 64 || n < 8) {
-		if (n > 0) memcpy(to, from, n);
-		return;
-	}
-	if (n < 16) {
-		memcpy(to, from, 8);
-		memcpy(to + n - 8, from + n - 8, 8);
-		return;
-	}
-	for (size_t i = 0; i + 16 < n; i += 16) memcpy(to + i, from + i, 16);
-	memcpy(to + n - 16, from + n - 16, 16);
-}
-
 /* The strings of the page so far, and of the row that is being added. */
 struct string_page {
 	struct span span;     /* complete rows */
@@ -524,7 +537,7 @@ static enum gm_code add_string(struct task *task, struct string_page *page)
 		        task->leaf->node->name);
 	if (out->cap - out->len < need) GM_TRY(gm_buf_reserve(out, need, task->err));
 	memcpy(out->data + out->len, &value.len, sizeof value.len);
-	copy_string(out->data + out->len + sizeof value.len, value.bytes, value.len);
+	gm_copy_string(out->data + out->len + sizeof value.len, value.bytes, value.len);
 	out->len += sizeof value.len + value.len;
 	return GM_OK;
 }

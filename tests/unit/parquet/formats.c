@@ -133,7 +133,7 @@ static void check_hybrid(const uint32_t *values, size_t n, unsigned width)
 	if (width <= 8) {
 		uint8_t *levels = malloc(n + 1);
 		for (size_t i = 0; i < n; i++) levels[i] = (uint8_t)values[i];
-		decode_hybrid(out, gm_hybrid_encode_levels(out, levels, n, width), width, n, back);
+		decode_hybrid(out, gm_hybrid_encode_bytes(out, levels, n, width), width, n, back);
 		assert_memory_equal(values, back, n * sizeof *back);
 		free(levels);
 	}
