@@ -22,6 +22,7 @@ enum {
 	FIRST_GAP = 8192,
 	SLACK = 32,                /* bytes behind the values that may be touched */
 	BATCH = 256,               /* values fetched from slices at a time */
+	USED_GROUP = 8,            /* marks of entries that are looked at together */
 	FEW_ENTRIES = 256,         /* of a dictionary whose indices are bytes on their way to the page */
 	KEPT_PAGE_BYTES = 8 << 20, /* a page buffer that a huge value made larger is given back */
 };
@@ -40,7 +41,7 @@ struct gm_parquet_encoder {
 	size_t gap;
 	union {
 		int64_t numbers[BATCH];
-		struct gm_string strings[BATCH];
+		struct gm_string strings[2 * BATCH];
 	} batch;
 };
 
@@ -321,22 +322,64 @@ static void next_span(struct span *span)
 
 /* --- Dictionary encoding ------------------------------------------------------------------------------------------ */
 
+/* Entries whose strings lie apart from each other, for bounds. */
+struct entry_list {
+	uint32_t entry[BATCH];
+	size_t count;
+};
+
+static void add_listed(struct task *task, struct gm_bounds *bounds, struct entry_list *list)
+{
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	if (distinct->size == 0)
+		gm_bounds_add_strings(bounds, distinct->plain.data, distinct->start, list->entry, list->count);
+	else
+		for (size_t i = 0; i < list->count; i++)
+			gm_bounds_add(bounds, task->type,
+			              (struct gm_bound){.number = gm_distinct_number(distinct, list->entry[i])});
+	list->count = 0;
+}
+
+/* Entries [from, to), which lie side by side. */
+static void add_stretch(struct task *task, struct gm_bounds *bounds, uint32_t from, uint32_t to)
+{
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	size_t at = distinct->size == 0 ? distinct->start[from] : from * distinct->size;
+	gm_bounds_add_plain(bounds, task->type, distinct->plain.data + at, to - from);
+}
+
+/* Bounds of the entries that are marked in `used`, and no mark is left. Marks are looked at eight at a time: most
+ * entries of a large dictionary are not on the page, and those that are on it for the first time follow one another. */
+static void marked_bounds(struct task *task, struct gm_bounds *bounds)
+{
+	const uint64_t all = UINT64_C(0x0101010101010101);
+	uint8_t *used = task->encoder->used;
+	uint32_t entries = task->encoder->distinct.entries, from = 0;
+	struct entry_list list;
+	list.count = 0;
+	for (uint32_t entry = 0; entry < entries; entry += USED_GROUP) {
+		uint64_t marks;
+		memcpy(&marks, used + entry, sizeof marks);
+		/* `from` is where the stretch begins that reaches up to here. */
+		if (marks != all && from < entry) add_stretch(task, bounds, from, entry);
+		if (marks != all) from = entry + USED_GROUP;
+		if (marks == 0) continue;
+		memset(used + entry, 0, sizeof marks);
+		if (marks == all) continue;
+		if (list.count > BATCH - USED_GROUP) add_listed(task, bounds, &list);
+		for (; marks != 0; marks &= marks - 1) list.entry[list.count++] = entry + (uint32_t)__builtin_ctzll(marks) / 8;
+	}
+	if (from < entries) add_stretch(task, bounds, from, entries);
+	add_listed(task, bounds, &list);
+}
+
 /* Bounds of the entries that a page uses. */
 static void entry_bounds(struct task *task, const uint32_t *index, size_t count, struct gm_bounds *bounds)
 {
-	struct gm_parquet_encoder *encoder = task->encoder;
-	const struct gm_distinct *distinct = &encoder->distinct;
-	uint8_t *used = encoder->used;
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	uint8_t *used = task->encoder->used;
 	for (size_t i = 0; i < count; i++) used[index[i]] = 1;
-	for (uint32_t entry = 0; entry < distinct->entries; entry++) {
-		if (used[entry] == 0) continue;
-		used[entry] = 0;
-		if (distinct->size == 0) {
-			gm_bounds_add_plain(bounds, task->type, distinct->plain.data + distinct->start[entry], 1);
-		} else {
-			gm_bounds_add(bounds, task->type, (struct gm_bound){.number = gm_distinct_number(distinct, entry)});
-		}
-	}
+	marked_bounds(task, bounds);
 	if (bounds->nans == 0) return;
 	bounds->nans = 0;
 	for (size_t i = 0; i < count; i++)
@@ -385,7 +428,7 @@ static enum gm_code reserve_for_indices(struct task *task)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	size_t cap = encoder->used_cap;
-	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, encoder->distinct.entries))
+	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, (size_t)encoder->distinct.entries + USED_GROUP))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
 	memset(encoder->used + cap, 0, encoder->used_cap - cap);
 	return GM_OK;
@@ -521,24 +564,37 @@ struct string_page {
 	size_t fetched, used; /* of encoder->batch */
 };
 
+/* Has at least BATCH strings ready, unless there are no more. */
+static void fetch_strings(struct task *task, struct string_page *page)
+{
+	struct gm_string *strings = task->encoder->batch.strings;
+	if (page->fetched - page->used >= BATCH) return;
+	page->fetched -= page->used;
+	memmove(strings, strings + page->used, page->fetched * sizeof *strings);
+	page->used = 0;
+	page->fetched += gm_cursor_strings(&task->cursor, strings + page->fetched, BATCH);
+}
+
+static inline uint8_t *put_string(uint8_t *out, struct gm_string value)
+{
+	memcpy(out, &value.len, sizeof value.len);
+	gm_copy_string(out + sizeof value.len, value.bytes, value.len);
+	return out + sizeof value.len + value.len;
+}
+
 static enum gm_code add_string(struct task *task, struct string_page *page)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct gm_buf *out = &encoder->page;
-	if (page->used == page->fetched) {
-		page->fetched = gm_cursor_strings(&task->cursor, encoder->batch.strings, BATCH);
-		page->used = 0;
-		if (page->fetched == 0) GM_FAIL(task->err, GM_BUG, "the column %s ends early", task->leaf->node->name);
-	}
+	if (page->used == page->fetched) fetch_strings(task, page);
+	if (page->used == page->fetched) GM_FAIL(task->err, GM_BUG, "the column %s ends early", task->leaf->node->name);
 	struct gm_string value = encoder->batch.strings[page->used++];
 	size_t need = sizeof value.len + (size_t)value.len + SLACK;
 	if (need > INT32_MAX || out->len > INT32_MAX - need)
 		GM_FAIL(task->err, GM_VALUE, "a row of the column %s is too large for a Parquet page (2 GiB)",
 		        task->leaf->node->name);
 	if (out->cap - out->len < need) GM_TRY(gm_buf_reserve(out, need, task->err));
-	memcpy(out->data + out->len, &value.len, sizeof value.len);
-	gm_copy_string(out->data + out->len + sizeof value.len, value.bytes, value.len);
-	out->len += sizeof value.len + value.len;
+	out->len = (size_t)(put_string(out->data + out->len, value) - out->data);
 	return GM_OK;
 }
 
@@ -555,23 +611,59 @@ static enum gm_code end_string_page(struct task *task, struct string_page *page)
 	return GM_OK;
 }
 
-static enum gm_code write_strings(struct task *task)
+static enum gm_code add_row(struct task *task, struct string_page *page)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
+	if (page->span.rows == task->options->page_rows) GM_TRY(end_string_page(task, page));
+	uint64_t row = page->span.to, end = row_end(task, row);
+	size_t values = defined_slots(task, row, end);
+	for (size_t i = 0; i < values; i++) GM_TRY(add_string(task, page));
+	if (page->span.rows > 0 && encoder->page.len - encoder->gap > task->options->page_bytes)
+		GM_TRY(end_string_page(task, page));
+	page->bytes = encoder->page.len - encoder->gap;
+	page->span.to = end;
+	page->span.values += values;
+	page->span.rows++;
+	return GM_OK;
+}
+
+/* Rows of one slot each, some hundreds at a time, if they fit the page for certain. Else *singly is how many are to be
+ * added one by one. */
+static enum gm_code add_flat_rows(struct task *task, struct string_page *page, uint64_t *singly)
+{
+	struct gm_buf *out = &task->encoder->page;
+	uint64_t left = task->chunk->slots - page->span.to, room = task->options->page_rows - page->span.rows;
+	uint64_t rows = left < room ? left : room, bytes = 0;
+	if (rows > BATCH) rows = BATCH;
+	size_t values = defined_slots(task, page->span.to, page->span.to + rows);
+	fetch_strings(task, page);
+	const struct gm_string *strings = task->encoder->batch.strings + page->used;
+	*singly = rows;
+	if (page->fetched - page->used < values) return GM_OK;
+	for (size_t i = 0; i < values; i++) bytes += sizeof strings[i].len + (uint64_t)strings[i].len;
+	if (page->bytes + bytes > task->options->page_bytes || out->len + bytes + SLACK > INT32_MAX) return GM_OK;
+	GM_TRY(gm_buf_reserve(out, bytes + SLACK, task->err));
+	uint8_t *at = out->data + out->len;
+	for (size_t i = 0; i < values; i++) at = put_string(at, strings[i]);
+	page->used += values;
+	out->len += bytes;
+	page->bytes += bytes;
+	page->span.to += rows;
+	page->span.values += values;
+	page->span.rows += rows;
+	*singly = 0;
+	return GM_OK;
+}
+
+static enum gm_code write_strings(struct task *task)
+{
 	struct string_page page = {0};
-	uint64_t slots = task->chunk->slots;
 	GM_TRY(start_page(task, NULL, 0));
-	for (uint64_t row = 0; row < slots;) {
+	while (page.span.to < task->chunk->slots) {
+		uint64_t singly = 1;
+		if (task->repetition == NULL) GM_TRY(add_flat_rows(task, &page, &singly));
+		for (; singly > 0; singly--) GM_TRY(add_row(task, &page));
 		if (page.span.rows == task->options->page_rows) GM_TRY(end_string_page(task, &page));
-		uint64_t end = row_end(task, row);
-		size_t values = defined_slots(task, row, end);
-		for (size_t i = 0; i < values; i++) GM_TRY(add_string(task, &page));
-		if (page.span.rows > 0 && encoder->page.len - encoder->gap > task->options->page_bytes)
-			GM_TRY(end_string_page(task, &page));
-		page.bytes = encoder->page.len - encoder->gap;
-		page.span.to = row = end;
-		page.span.values += values;
-		page.span.rows++;
 	}
 	if (page.span.rows > 0) GM_TRY(end_string_page(task, &page));
 	return GM_OK;

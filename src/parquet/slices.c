@@ -224,16 +224,20 @@ static size_t dictionary_strings(struct gm_cursor *cursor, struct gm_string *out
 	return n;
 }
 
+/* What is written for a null is overwritten by the next value. */
 static size_t plain_strings(struct gm_cursor *cursor, struct gm_string *out, size_t max)
 {
 	const struct gm_slice *slice = cursor->slice;
+	const uint32_t *rows = slice->rows, *ends = slice->vec->ends;
+	const uint8_t *bytes = slice->vec->bytes, *null = slice->vec->null;
+	uint32_t at = cursor->at, first = slice->first, count = slice->count;
 	size_t n = 0;
-	for (; cursor->at < slice->count && n < max; cursor->at++) {
-		uint32_t row = gm_slice_row(slice, cursor->at);
-		if (gm_vec_is_null(slice->vec, row)) continue;
-		out[n].bytes = gm_vec_string(slice->vec, row, &out[n].len);
-		n++;
+	for (; at < count && n < max; at++) {
+		uint32_t row = rows != NULL ? rows[at] : first + at, start = row == 0 ? 0 : ends[row - 1];
+		out[n] = (struct gm_string){bytes + start, ends[row] - start};
+		n += null == NULL || null[row] == 0;
 	}
+	cursor->at = at;
 	return n;
 }
 
