@@ -168,10 +168,11 @@ enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_he
 {
 	if (body_bytes > INT32_MAX || header->slots > INT32_MAX)
 		GM_FAIL(err, GM_VALUE, "a row is too large for a Parquet page (2 GiB)");
-	/* The header's size depends on the compressed size: compress behind its largest size, then close the gap. */
-	size_t room = packed_bound(packer, body_bytes);
+	/* The header's size depends on the compressed size. Mostly it is that of the page before: compress behind as much,
+	 * and move what was compressed only where that was wrong. */
+	size_t room = packed_bound(packer, body_bytes), expected = packer->header.len;
 	GM_TRY(gm_buf_reserve(out, room + HEADER_MAX, err));
-	uint8_t *packed = out->data + out->len + HEADER_MAX;
+	uint8_t *packed = out->data + out->len + expected;
 	enum gm_stage outer = gm_stage_enter(GM_STAGE_COMPRESS);
 	enum gm_code rc = compress(packer, body, body_bytes, packed, &room, err);
 	gm_stage_bytes(GM_STAGE_COMPRESS, body_bytes);
@@ -183,8 +184,8 @@ enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_he
 	(void)gm_stage_enter(outer);
 	GM_TRY(write_header(packer, header, body_bytes, room, crc, err));
 	*header_bytes = packer->header.len;
+	if (*header_bytes != expected) memmove(out->data + out->len + *header_bytes, packed, room);
 	memcpy(out->data + out->len, packer->header.data, *header_bytes);
-	memmove(out->data + out->len + *header_bytes, packed, room);
 	out->len += *header_bytes + room;
 	return GM_OK;
 }
