@@ -19,6 +19,14 @@ static void set_fault(struct gm_parser *parser, struct gm_leaf *leaf, enum gm_fa
 	parser->columns.faults++;
 }
 
+/* Room for a text of n bytes until the chunk ends. NULL without memory. */
+static uint8_t *text_room(struct gm_parser *parser, size_t n)
+{
+	uint8_t *room = gm_arena_alloc(&parser->columns.text, n + GM_DICT_SLACK);
+	if (room == NULL) (void)out_of_memory(parser);
+	return room;
+}
+
 /* Puts n bytes there, ill-formed UTF-8 replaced. */
 static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *bytes, size_t n, bool ascii)
 {
@@ -28,8 +36,8 @@ static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uin
 		parser->mended.len = 0;
 		if (gm_utf8_mend(bytes, n, &parser->mended, &replaced, NULL) != GM_OK) return out_of_memory(parser);
 		n = parser->mended.len;
-		uint8_t *copy = gm_arena_alloc(&columns->text, n);
-		if (copy == NULL) return out_of_memory(parser);
+		uint8_t *copy = text_room(parser, n);
+		if (copy == NULL) return false;
 		bytes = memcpy(copy, parser->mended.data, n);
 		if (n > MENDED_KEEP_BYTES) gm_buf_release(&parser->mended);
 		leaf->mended = (uint32_t)replaced;
@@ -42,11 +50,8 @@ static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uin
 /* A copy of p..end with escapes decoded, followed by a NUL. */
 static uint8_t *decoded(struct gm_parser *parser, const uint8_t *p, const uint8_t *end, size_t *n)
 {
-	uint8_t *copy = gm_arena_alloc(&parser->columns.text, (size_t)(end - p) + 1);
-	if (copy == NULL) {
-		(void)out_of_memory(parser);
-		return NULL;
-	}
+	uint8_t *copy = text_room(parser, (size_t)(end - p) + 1);
+	if (copy == NULL) return NULL;
 	*n = gm_json_decode(p, end, copy);
 	copy[*n] = '\0';
 	return copy;
@@ -73,8 +78,8 @@ static bool store_string(struct gm_parser *parser, struct gm_leaf *leaf, const u
 	}
 	size_t n = (size_t)(end - p);
 	if (*p != '{' && *p != '[') return set_string(parser, leaf, p, n, true);
-	uint8_t *copy = gm_arena_alloc(&parser->columns.text, n);
-	if (copy == NULL) return out_of_memory(parser);
+	uint8_t *copy = text_room(parser, n);
+	if (copy == NULL) return false;
 	n = gm_json_compact(p, end, copy);
 	return set_string(parser, leaf, copy, n, false);
 }
