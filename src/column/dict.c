@@ -20,7 +20,8 @@ enum {
 	UNIT_BYTES = 8,
 	STRETCH_BYTES = 64 * 1024,
 	STRETCH_UNITS = STRETCH_BYTES / UNIT_BYTES,
-	HUGE_BYTES = 2 * 1024 * 1024, /* a huge page: dictionaries of several of them are made of such */
+	HUGE_BYTES = 2 * 1024 * 1024, /* a huge page */
+	HUGE_FROM = 2 * HUGE_BYTES,   /* so that what is left of the last one is a small part of all */
 	LARGE_SLOTS = 1024,           /* dictionaries from here on are out of the nearest cache: worth asking ahead */
 	AHEAD = 24,                   /* values between the steps of a look-up */
 	RECENT_BITS = 9, /* many more places than values that come often: what shares one is looked up each time */
@@ -82,6 +83,7 @@ struct gm_dict *gm_dict_new(void)
 	}
 	dict->references = 1;
 	dict->mask = FIRST_SLOTS - 1;
+	dict->huge_from = HUGE_FROM;
 	return dict;
 }
 
@@ -110,7 +112,7 @@ static size_t block_size(const struct gm_dict *dict, size_t bytes)
 {
 	size_t least = sizeof(struct gm_dict_block) + bytes;
 	if (dict->blocks == NULL && least <= FIRST_BLOCK_BYTES) return FIRST_BLOCK_BYTES;
-	size_t usual = dict->block_bytes < 2 * HUGE_BYTES ? STRETCH_BYTES : HUGE_BYTES;
+	size_t usual = dict->block_bytes < dict->huge_from ? STRETCH_BYTES : HUGE_BYTES;
 	return least <= usual ? usual : (least + STRETCH_BYTES - 1) / STRETCH_BYTES * STRETCH_BYTES;
 }
 
@@ -386,8 +388,8 @@ static inline uint32_t put_recent(struct gm_dict *dict, struct gm_ref value, uin
 {
 	struct ends ends = ends_of(value.bytes, value.len);
 	struct gm_dict_recent *recent = place_of(dict, ends, value.bytes, value.len);
-	bool known = recent->ends.first == ends.first && recent->ends.last == ends.last && recent->len == value.len &&
-	             recent->code != 0;
+	uint64_t differ = (recent->ends.first ^ ends.first) | (recent->ends.last ^ ends.last) | (recent->len ^ value.len);
+	bool known = differ == 0 && recent->code != 0;
 	if (known && (value.len <= 16 || same_bytes(recent->bytes + 8, value.bytes + 8, value.len - 16)))
 		return recent->code;
 	uint32_t code = put(dict, value.bytes, value.len, (uint32_t)XXH3_64bits_withSeed(value.bytes, value.len, seed));

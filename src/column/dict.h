@@ -44,6 +44,7 @@ struct gm_dict {
 	size_t room;
 	uint32_t next_address;
 	size_t block_bytes; /* of all blocks */
+	size_t huge_from; /* bytes from which on it grows by huge pages, which are quicker to reach; the owner may set it */
 };
 
 /* One reference for the caller; NULL when memory is gone. */

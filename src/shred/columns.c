@@ -13,8 +13,10 @@ enum {
 	LONG_BYTES = 64 * 1024,     /* a value no dictionary should keep */
 	TEXT_BLOCK_BYTES = 64 * 1024,
 	TEXT_KEEP_BYTES = 4 * 1024 * 1024,
-	DICT_MIN_BYTES = 256 * 1024, /* smaller ones are not worth starting afresh */
-	PADDING = 8,                 /* readable bytes behind plain strings, and alignment of every array */
+	DICT_MIN_BYTES = 256 * 1024,         /* smaller ones are not worth starting afresh */
+	HUGE_LIMIT_BYTES = 16 * 1024 * 1024, /* all dictionaries together may have so much: each may have some to spare, */
+	HUGE_FROM_BYTES = 512 * 1024,        /* and grows by huge pages from here on */
+	PADDING = 8,                         /* readable bytes behind plain strings, and alignment of every array */
 };
 
 static void set_range(struct gm_leaf *leaf)
@@ -208,12 +210,19 @@ static uint32_t weigh(struct gm_columns *columns, const struct gm_leaf *leaf)
 	return longest;
 }
 
+static struct gm_dict *new_dict(const struct gm_columns *columns)
+{
+	struct gm_dict *dict = gm_dict_new();
+	if (dict != NULL && columns->dict_bytes_max >= HUGE_LIMIT_BYTES) dict->huge_from = HUGE_FROM_BYTES;
+	return dict;
+}
+
 static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 {
 	uint32_t start = columns->batch_start, n = columns->at;
 	bool too_long = weigh(columns, leaf) > LONG_BYTES;
 	if (uses_dict(leaf)) {
-		if (leaf->dict == NULL) leaf->dict = gm_dict_new();
+		if (leaf->dict == NULL) leaf->dict = new_dict(columns);
 		if (leaf->dict == NULL) return false;
 		if (!too_long && look_up_batch(leaf, leaf->codes + start, n, columns->hash_seed)) return true;
 	}
