@@ -16,6 +16,7 @@
 
 enum {
 	FIRST_SLOTS = 64,
+	SLOTS_AT_ONCE = FIRST_SLOTS, /* of those that move when there must be more */
 	FIRST_BLOCK_BYTES = 4096,
 	UNIT_BYTES = 8,
 	STRETCH_BYTES = 64 * 1024,
@@ -250,14 +251,26 @@ static struct gm_dict_slot *free_slot(struct gm_dict_slot *slots, uint32_t mask,
 	return &slots[at];
 }
 
+/* Puts the used ones of SLOTS_AT_ONCE slots into others. They are listed first, without a branch: which
+ * are used is a matter of chance. */
+static void move_slots(const struct gm_dict_slot *from, struct gm_dict_slot *slots, uint32_t mask)
+{
+	struct gm_dict_slot used[SLOTS_AT_ONCE];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < SLOTS_AT_ONCE; i++) {
+		used[count] = from[i];
+		count += from[i].address != 0;
+	}
+	for (uint32_t i = 0; i < count; i++) *free_slot(slots, mask, used[i].hash) = used[i];
+}
+
 static bool grow_slots(struct gm_dict *dict)
 {
-	size_t size = ((size_t)dict->mask + 1) * 2;
+	size_t before = (size_t)dict->mask + 1, size = before * 2;
 	struct gm_dict_slot *slots = new_slots(size);
 	if (slots == NULL) return false;
 	uint32_t mask = (uint32_t)(size - 1);
-	for (size_t i = 0; i <= dict->mask; i++)
-		if (dict->slots[i].address != 0) *free_slot(slots, mask, dict->slots[i].hash) = dict->slots[i];
+	for (size_t i = 0; i < before; i += SLOTS_AT_ONCE) move_slots(dict->slots + i, slots, mask);
 	free(dict->slots);
 	dict->slots = slots;
 	dict->mask = mask;
