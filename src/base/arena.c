@@ -58,14 +58,23 @@ static bool next_block(struct gm_arena *arena, size_t bytes)
 	return true;
 }
 
+void *gm_arena_room(struct gm_arena *arena, size_t least, size_t *bytes)
+{
+	if (least > SIZE_MAX - ALIGNMENT) return NULL;
+	least = (least + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	if (arena->current == NULL || arena->current->bytes - arena->used < least) {
+		if (!next_block(arena, least)) return NULL;
+	}
+	*bytes = (arena->current->bytes - arena->used) & ~(size_t)(ALIGNMENT - 1);
+	return arena->current->data + arena->used;
+}
+
 void *gm_arena_alloc(struct gm_arena *arena, size_t bytes)
 {
-	if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
+	size_t room;
+	void *at = gm_arena_room(arena, bytes, &room);
+	if (at == NULL) return NULL;
 	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	if (arena->current == NULL || arena->current->bytes - arena->used < bytes) {
-		if (!next_block(arena, bytes)) return NULL;
-	}
-	void *at = arena->current->data + arena->used;
 	arena->used += bytes;
 	arena->taken_bytes += bytes;
 	return at;

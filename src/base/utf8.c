@@ -93,22 +93,6 @@ uint32_t gm_utf8_decode(const uint8_t *bytes, size_t n, size_t *used)
 	return code_point;
 }
 
-size_t gm_utf8_encode(uint32_t code_point, uint8_t out[4])
-{
-	if (code_point < 0x80) {
-		out[0] = (uint8_t)code_point;
-		return 1;
-	}
-	size_t n = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-	for (size_t i = n - 1; i > 0; i--) {
-		out[i] = (uint8_t)(0x80 | (code_point & 0x3F));
-		code_point >>= 6;
-	}
-	static const uint8_t marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
-	out[0] = (uint8_t)(marks[n] | code_point);
-	return n;
-}
-
 enum gm_code gm_utf8_mend(const uint8_t *bytes, size_t n, struct gm_buf *out, uint64_t *replaced, struct gm_error *err)
 {
 	static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};

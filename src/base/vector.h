@@ -49,6 +49,10 @@ static inline gm_v gm_v_load(const uint8_t *p)
 {
 	return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
+static inline void gm_v_store(uint8_t *p, gm_v a)
+{
+	_mm256_storeu_si256((__m256i *)(void *)p, a);
+}
 static inline gm_v gm_v_splat(uint8_t byte)
 {
 	return _mm256_set1_epi8((char)byte);
@@ -112,6 +116,10 @@ static inline gm_v gm_v_load(const uint8_t *p)
 {
 	return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
+static inline void gm_v_store(uint8_t *p, gm_v a)
+{
+	_mm_storeu_si128((__m128i *)(void *)p, a);
+}
 static inline gm_v gm_v_splat(uint8_t byte)
 {
 	return _mm_set1_epi8((char)byte);
@@ -171,6 +179,10 @@ typedef uint8x16_t gm_v;
 static inline gm_v gm_v_load(const uint8_t *p)
 {
 	return vld1q_u8(p);
+}
+static inline void gm_v_store(uint8_t *p, gm_v a)
+{
+	vst1q_u8(p, a);
 }
 static inline gm_v gm_v_splat(uint8_t byte)
 {

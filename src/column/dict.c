@@ -6,6 +6,8 @@
  * begins with a header; the first block is shorter than its stretch. */
 #include "column/dict.h"
 
+#include "base/vector.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -14,14 +16,16 @@
 
 enum {
 	FIRST_SLOTS = 64,
+	SLOTS_AT_ONCE = FIRST_SLOTS, /* of those that move when there must be more */
 	FIRST_BLOCK_BYTES = 4096,
 	UNIT_BYTES = 8,
 	STRETCH_BYTES = 64 * 1024,
 	STRETCH_UNITS = STRETCH_BYTES / UNIT_BYTES,
-	HUGE_BYTES = 2 * 1024 * 1024, /* a huge page: dictionaries of several of them are made of such */
+	HUGE_BYTES = 2 * 1024 * 1024, /* a huge page */
+	HUGE_FROM = 2 * HUGE_BYTES,   /* so that what is left of the last one is a small part of all */
 	LARGE_SLOTS = 1024,           /* dictionaries from here on are out of the nearest cache: worth asking ahead */
 	AHEAD = 24,                   /* values between the steps of a look-up */
-	RECENT_BITS = 7,
+	RECENT_BITS = 9, /* many more places than values that come often: what shares one is looked up each time */
 	RECENTS = 1 << RECENT_BITS,
 };
 
@@ -80,6 +84,7 @@ struct gm_dict *gm_dict_new(void)
 	}
 	dict->references = 1;
 	dict->mask = FIRST_SLOTS - 1;
+	dict->huge_from = HUGE_FROM;
 	return dict;
 }
 
@@ -108,7 +113,7 @@ static size_t block_size(const struct gm_dict *dict, size_t bytes)
 {
 	size_t least = sizeof(struct gm_dict_block) + bytes;
 	if (dict->blocks == NULL && least <= FIRST_BLOCK_BYTES) return FIRST_BLOCK_BYTES;
-	size_t usual = dict->block_bytes < 2 * HUGE_BYTES ? STRETCH_BYTES : HUGE_BYTES;
+	size_t usual = dict->block_bytes < dict->huge_from ? STRETCH_BYTES : HUGE_BYTES;
 	return least <= usual ? usual : (least + STRETCH_BYTES - 1) / STRETCH_BYTES * STRETCH_BYTES;
 }
 
@@ -174,16 +179,39 @@ static inline uint32_t load4(const uint8_t *p)
 	return word;
 }
 
+#if GM_VECTOR_BYTES > 0
+
+static inline gm_v differences(const uint8_t *a, const uint8_t *b, uint32_t at)
+{
+	return gm_v_xor(gm_v_load(a + at), gm_v_load(b + at));
+}
+
+/* Of at least a vector. Lengths are hard to foresee, so few of them make a difference: up to two vectors, up to
+ * four. */
+static inline bool same_vectors(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+	const uint32_t step = GM_VECTOR_BYTES;
+	gm_v differ = gm_v_or(differences(a, b, 0), differences(a, b, len - step));
+	if (len > 2 * step) {
+		differ = gm_v_or(differ, gm_v_or(differences(a, b, step), differences(a, b, len - 2 * step)));
+		for (uint32_t i = 2 * step; i + 2 * step < len; i += 2 * step)
+			differ = gm_v_or(differ, gm_v_or(differences(a, b, i), differences(a, b, i + step)));
+	}
+	return gm_v_is_zero(differ);
+}
+
+#endif
+
 /* Equal bytes? All of them are compared, for the hashes agree and a difference is next to impossible; the last step
  * overlaps the one before. */
 static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
+#if GM_VECTOR_BYTES > 0
+	if (len >= GM_VECTOR_BYTES) return same_vectors(a, b, len);
+#endif
 	if (len >= 8) {
 		uint64_t differ = load8(a + len - 8) ^ load8(b + len - 8);
-		for (uint32_t i = 0; i + 8 < len; i += 16) {
-			uint32_t next = i + 16 < len ? i + 8 : len - 8;
-			differ |= (load8(a + i) ^ load8(b + i)) | (load8(a + next) ^ load8(b + next));
-		}
+		for (uint32_t i = 0; i + 8 < len; i += 8) differ |= load8(a + i) ^ load8(b + i);
 		return differ == 0;
 	}
 	if (len >= 4) return load4(a) == load4(b) && load4(a + len - 4) == load4(b + len - 4);
@@ -223,14 +251,26 @@ static struct gm_dict_slot *free_slot(struct gm_dict_slot *slots, uint32_t mask,
 	return &slots[at];
 }
 
+/* Puts the used ones of SLOTS_AT_ONCE slots into others. They are listed first, without a branch: which
+ * are used is a matter of chance. */
+static void move_slots(const struct gm_dict_slot *from, struct gm_dict_slot *slots, uint32_t mask)
+{
+	struct gm_dict_slot used[SLOTS_AT_ONCE];
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < SLOTS_AT_ONCE; i++) {
+		used[count] = from[i];
+		count += from[i].address != 0;
+	}
+	for (uint32_t i = 0; i < count; i++) *free_slot(slots, mask, used[i].hash) = used[i];
+}
+
 static bool grow_slots(struct gm_dict *dict)
 {
-	size_t size = ((size_t)dict->mask + 1) * 2;
+	size_t before = (size_t)dict->mask + 1, size = before * 2;
 	struct gm_dict_slot *slots = new_slots(size);
 	if (slots == NULL) return false;
 	uint32_t mask = (uint32_t)(size - 1);
-	for (size_t i = 0; i <= dict->mask; i++)
-		if (dict->slots[i].address != 0) *free_slot(slots, mask, dict->slots[i].hash) = dict->slots[i];
+	for (size_t i = 0; i < before; i += SLOTS_AT_ONCE) move_slots(dict->slots + i, slots, mask);
 	free(dict->slots);
 	dict->slots = slots;
 	dict->mask = mask;
@@ -326,26 +366,43 @@ static bool put_large(struct gm_dict *dict, const struct gm_ref *values, uint64_
 
 /* --- Values that come again and again ----------------------------------------------------------------------------- */
 
+/* Values of less than eight bytes are both ends in one: no branch tells their lengths apart, which are hard to
+ * foresee. */
 static inline struct ends ends_of(const uint8_t *value, uint32_t len)
 {
+	static const uint64_t masks[8] = {0,
+	                                  UINT64_C(0xFF),
+	                                  UINT64_C(0xFFFF),
+	                                  UINT64_C(0xFFFFFF),
+	                                  UINT64_C(0xFFFFFFFF),
+	                                  UINT64_C(0xFFFFFFFFFF),
+	                                  UINT64_C(0xFFFFFFFFFFFF),
+	                                  UINT64_C(0xFFFFFFFFFFFFFF)};
 	if (len >= 8) return (struct ends){load8(value), load8(value + len - 8)};
-	if (len >= 4) return (struct ends){load4(value), load4(value + len - 4)};
-	if (len == 0) return (struct ends){0, 0};
-	return (struct ends){value[0], (uint64_t)value[len / 2] << 8 | value[len - 1]};
+	uint64_t all = load8(value) & masks[len];
+	return (struct ends){all, all};
 }
 
-static inline struct gm_dict_recent *place_of(const struct gm_dict *dict, struct ends ends, uint32_t len)
+/* Of longer values more than the ends counts: those of user agents and URLs are alike. */
+static inline struct gm_dict_recent *place_of(const struct gm_dict *dict, struct ends ends, const uint8_t *value,
+                                              uint32_t len)
 {
 	uint64_t mixed = (ends.first ^ (ends.last << 29 | ends.last >> 35) ^ len) * UINT64_C(0x9E3779B97F4A7C15);
+	if (len > 32) {
+		const uint8_t *end = value + len;
+		mixed ^= (load8(value + 8) ^ load8(end - 16) << 1) * UINT64_C(0x9FB21C651E98DF25);
+		mixed ^= (load8(value + 16) ^ load8(end - 24) << 1) * UINT64_C(0xD6E8FEB86659FD93);
+		mixed ^= (load8(value + 24) ^ load8(end - 32) << 1) * UINT64_C(0xC2B2AE3D27D4EB4F);
+	}
 	return &dict->recent[mixed >> (64 - RECENT_BITS)];
 }
 
 static inline uint32_t put_recent(struct gm_dict *dict, struct gm_ref value, uint64_t seed)
 {
 	struct ends ends = ends_of(value.bytes, value.len);
-	struct gm_dict_recent *recent = place_of(dict, ends, value.len);
-	bool known = recent->ends.first == ends.first && recent->ends.last == ends.last && recent->len == value.len &&
-	             recent->code != 0;
+	struct gm_dict_recent *recent = place_of(dict, ends, value.bytes, value.len);
+	uint64_t differ = (recent->ends.first ^ ends.first) | (recent->ends.last ^ ends.last) | (recent->len ^ value.len);
+	bool known = differ == 0 && recent->code != 0;
 	if (known && (value.len <= 16 || same_bytes(recent->bytes + 8, value.bytes + 8, value.len - 16)))
 		return recent->code;
 	uint32_t code = put(dict, value.bytes, value.len, (uint32_t)XXH3_64bits_withSeed(value.bytes, value.len, seed));

@@ -20,6 +20,7 @@ enum {
 	GM_DICT_MAX_PAGES = 4096, /* so at most 16 Mi - 1 entries */
 	GM_DICT_NULL = 0,
 	GM_DICT_BATCH = 256,
+	GM_DICT_SLACK = 8, /* readable bytes behind what gm_dict_put_all is given */
 };
 
 struct gm_dict_slot;
@@ -43,6 +44,7 @@ struct gm_dict {
 	size_t room;
 	uint32_t next_address;
 	size_t block_bytes; /* of all blocks */
+	size_t huge_from; /* bytes from which on it grows by huge pages, which are quicker to reach; the owner may set it */
 };
 
 /* One reference for the caller; NULL when memory is gone. */
@@ -73,7 +75,7 @@ struct gm_ref {
 };
 
 /* gm_dict_put for n values, at most GM_DICT_BATCH: codes[i] becomes that of values[i], hashed with the seed; *some is
- * how many were not null. False when memory (or the code space) is gone. Writer thread only. */
+ * how many were not null. GM_DICT_SLACK bytes must be readable behind each value. False when memory (or the code space) is gone. Writer thread only. */
 bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, uint32_t n, uint64_t seed, uint32_t *codes,
                      uint32_t *some);
 

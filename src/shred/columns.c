@@ -13,8 +13,10 @@ enum {
 	LONG_BYTES = 64 * 1024,     /* a value no dictionary should keep */
 	TEXT_BLOCK_BYTES = 64 * 1024,
 	TEXT_KEEP_BYTES = 4 * 1024 * 1024,
-	DICT_MIN_BYTES = 256 * 1024, /* smaller ones are not worth starting afresh */
-	PADDING = 8,                 /* readable bytes behind plain strings, and alignment of every array */
+	DICT_MIN_BYTES = 256 * 1024,         /* smaller ones are not worth starting afresh */
+	HUGE_LIMIT_BYTES = 16 * 1024 * 1024, /* all dictionaries together may have so much: each may have some to spare, */
+	HUGE_FROM_BYTES = 512 * 1024,        /* and grows by huge pages from here on */
+	PADDING = 8,                         /* readable bytes behind plain strings, and alignment of every array */
 };
 
 static void set_range(struct gm_leaf *leaf)
@@ -124,7 +126,8 @@ static void begin_batch(struct gm_columns *columns)
 		else
 			memset(leaf->null + start, 1, ROWS_A_BATCH);
 	}
-	for (uint32_t i = 0; i < ROWS_A_BATCH; i++) columns->weight[start + i] = 16;
+	uint64_t *weight = columns->weight + start;
+	for (uint32_t i = 0; i < ROWS_A_BATCH; i++) weight[i] = 16;
 }
 
 /* What escapes and ill-formed bytes became. Large values leave no memory behind. */
@@ -195,25 +198,32 @@ static void undo_codes(struct gm_leaf *leaf, uint32_t rows)
 	leaf->plain_once = true;
 }
 
-/* Adds the values' lengths to the rows' weights. Returns the longest. */
-static uint32_t weigh(struct gm_columns *columns, const struct gm_leaf *leaf)
+/* Adds the values' lengths to the rows' weights. Whether one of them is long. */
+static bool weigh(struct gm_columns *columns, const struct gm_leaf *leaf)
 {
+	const struct gm_ref *refs = leaf->refs;
 	uint64_t *weight = columns->weight + columns->batch_start;
-	uint32_t longest = 0;
-	for (uint32_t i = 0; i < columns->at; i++) {
-		uint32_t len = leaf->refs[i].len; /* 0 where null */
-		weight[i] += len;
-		longest = len > longest ? len : longest;
+	uint32_t n = columns->at, lengths = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		weight[i] += refs[i].len; /* 0 where null */
+		lengths |= refs[i].len;
 	}
-	return longest;
+	return lengths >= LONG_BYTES; /* a power of two */
+}
+
+static struct gm_dict *new_dict(const struct gm_columns *columns)
+{
+	struct gm_dict *dict = gm_dict_new();
+	if (dict != NULL && columns->dict_bytes_max >= HUGE_LIMIT_BYTES) dict->huge_from = HUGE_FROM_BYTES;
+	return dict;
 }
 
 static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 {
 	uint32_t start = columns->batch_start, n = columns->at;
-	bool too_long = weigh(columns, leaf) > LONG_BYTES;
+	bool too_long = weigh(columns, leaf);
 	if (uses_dict(leaf)) {
-		if (leaf->dict == NULL) leaf->dict = gm_dict_new();
+		if (leaf->dict == NULL) leaf->dict = new_dict(columns);
 		if (leaf->dict == NULL) return false;
 		if (!too_long && look_up_batch(leaf, leaf->codes + start, n, columns->hash_seed)) return true;
 	}
@@ -224,16 +234,23 @@ static bool flush_strings(struct gm_columns *columns, struct gm_leaf *leaf)
 	return true;
 }
 
+/* Eight for each value that is not null. */
+static void weigh_fixed(struct gm_columns *columns, const struct gm_leaf *leaf)
+{
+	const uint8_t *null = leaf->null + columns->batch_start;
+	uint64_t *weight = columns->weight + columns->batch_start;
+	uint32_t n = columns->at;
+	for (uint32_t i = 0; i < n; i++) weight[i] += null[i] != 0 ? 0 : 8;
+}
+
 static bool flush_batch(struct gm_columns *columns)
 {
 	for (size_t i = 0; i < columns->count; i++) {
 		struct gm_leaf *leaf = &columns->leaves[i];
-		if (leaf->kind == GM_KIND_STRING) {
-			if (!flush_strings(columns, leaf)) return false;
-			continue;
-		}
-		for (uint32_t row = columns->batch_start; row < columns->rows; row++)
-			columns->weight[row] += leaf->null[row] != 0 ? 0 : 8;
+		if (leaf->kind != GM_KIND_STRING)
+			weigh_fixed(columns, leaf);
+		else if (!flush_strings(columns, leaf))
+			return false;
 	}
 	return true;
 }
@@ -291,23 +308,24 @@ static void *slab_copy(struct slab *slab, const void *from, size_t n)
 
 static size_t plain_bytes(const struct gm_leaf *leaf, uint32_t rows)
 {
+	const struct gm_ref *kept = leaf->kept;
 	size_t total = 0;
-	for (uint32_t i = 0; i < rows; i++)
-		if (leaf->kept[i].bytes != NULL) total += leaf->kept[i].len;
+	for (uint32_t i = 0; i < rows; i++) total += kept[i].len; /* 0 where null */
 	return total;
 }
 
 static void fill_plain(const struct gm_leaf *leaf, uint32_t rows, struct gm_vec *vec)
 {
-	uint8_t *to = vec->bytes;
-	uint32_t nulls = 0;
+	const struct gm_ref *kept = leaf->kept;
+	uint8_t *null = vec->null, *start = vec->bytes, *to = start;
+	uint32_t *ends = vec->ends, nulls = 0;
 	for (uint32_t i = 0; i < rows; i++) {
-		struct gm_ref ref = leaf->kept[i];
-		vec->null[i] = ref.bytes == NULL;
-		nulls += vec->null[i];
-		if (ref.bytes != NULL && ref.len > 0) memcpy(to, ref.bytes, ref.len);
-		if (ref.bytes != NULL) to += ref.len;
-		vec->ends[i] = (uint32_t)(to - vec->bytes);
+		struct gm_ref ref = kept[i];
+		null[i] = ref.bytes == NULL;
+		nulls += null[i];
+		if (ref.len > 0) memcpy(to, ref.bytes, ref.len);
+		to += ref.len;
+		ends[i] = (uint32_t)(to - start);
 	}
 	if (nulls == 0 || nulls == rows) vec->null = NULL;
 	if (nulls == rows) vec->repr = GM_REPR_NULL;
@@ -366,8 +384,9 @@ static void copy_rows(const struct gm_columns *columns, struct slab *slab, struc
 	chunk->length = length;
 	chunk->weight = weight;
 	chunk->fate = memset(fate, GM_FATE_KEEP, rows);
-	for (uint32_t i = 0; i < rows; i++)
-		chunk->weight[i] = columns->weight[i] < UINT32_MAX ? (uint32_t)columns->weight[i] : UINT32_MAX;
+	const uint64_t *from = columns->weight;
+	uint32_t *to = chunk->weight;
+	for (uint32_t i = 0; i < rows; i++) to[i] = from[i] < UINT32_MAX ? (uint32_t)from[i] : UINT32_MAX;
 }
 
 static void copy_leaves(struct gm_columns *columns, struct slab *slab, struct gm_chunk *chunk)

@@ -20,32 +20,29 @@ static bool is_digit(uint8_t byte)
 	return (uint8_t)(byte - '0') <= 9;
 }
 
-/* 0..15, or 16 for a byte that is no hex digit. */
-static uint32_t hex_value(uint8_t byte)
-{
-	if (is_digit(byte)) return (uint32_t)(byte - '0');
-	uint8_t lower = byte | 0x20;
-	return lower >= 'a' && lower <= 'f' ? (uint32_t)(lower - 'a' + 10) : 16;
-}
+/* What an escape of one letter stands for; 0: it is none. */
+static const uint8_t escaped[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+
+/* Of a hexadecimal digit 16 and its value, of all else 0. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23,
+    ['8'] = 24, ['9'] = 25, ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
+    ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31};
 
 /* p is behind a backslash. Returns what follows the escape. */
 static const uint8_t *skip_escape(struct gm_json *json, const uint8_t *p)
 {
-	switch (*p) {
-	case '"':
-	case '\\':
-	case '/':
-	case 'b':
-	case 'f':
-	case 'n':
-	case 'r':
-	case 't': return p + 1;
-	case 'u': break;
-	default: return gm_json_fail(json, p, "an unknown escape in a string");
-	}
+	if (escaped[*p] != 0) return p + 1;
+	if (*p != 'u') return gm_json_fail(json, p, "an unknown escape in a string");
 	for (int i = 0; i < 4; i++)
-		if (hex_value(*++p) > 15) return gm_json_fail(json, p, "an escape \\u without four hexadecimal digits");
+		if (hex_digit[*++p] == 0) return gm_json_fail(json, p, "an escape \\u without four hexadecimal digits");
 	return p + 1;
+}
+
+static const uint8_t *fail_control(struct gm_json *json, const uint8_t *p)
+{
+	return gm_json_fail(json, p, "a control character in a string");
 }
 
 /* p is the first byte that is not plain. */
@@ -53,7 +50,7 @@ const uint8_t *gm_json_string_slow(struct gm_json *json, const uint8_t *p, uint3
 {
 	uint32_t high = 0;
 	while (*p != '"') {
-		if (*p != '\\') return gm_json_fail(json, p, "a control character in a string");
+		if (*p != '\\') return fail_control(json, p);
 		*flags |= GM_TEXT_ESCAPED;
 		p = skip_escape(json, p + 1);
 		if (p == NULL) return NULL;
@@ -163,43 +160,54 @@ const uint8_t *gm_json_skip(struct gm_json *json, const uint8_t *p)
 	}
 }
 
-static uint32_t hex4(const uint8_t *p)
+/* What the four digits at p say. False when one of them is none. */
+static inline bool hex4(const uint8_t *p, uint32_t *out)
 {
-	return hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 | hex_value(p[3]);
+	uint32_t a = hex_digit[p[0]], b = hex_digit[p[1]], c = hex_digit[p[2]], d = hex_digit[p[3]];
+	*out = (a << 12) + (b << 8) + (c << 4) + d - 0x11110;
+	return (a & b & c & d & 16) != 0;
 }
 
-/* The code point of the escape whose 'u' is at *p, surrogate pairs joined; *p moves behind it. */
-static uint32_t decode_unicode(const uint8_t **p, const uint8_t *end)
+/* The code point of a surrogate, and of the one that *p may be at, behind which *p moves then. */
+static uint32_t join_surrogates(uint32_t unit, const uint8_t **p)
 {
-	uint32_t unit = hex4(*p + 1);
-	*p += 5;
-	if ((unit & 0xF800) != 0xD800) return unit;
-	if (unit >= 0xDC00 || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u') return GM_REPLACEMENT;
-	uint32_t low = hex4(*p + 2);
-	if ((low & 0xFC00) != 0xDC00) return GM_REPLACEMENT;
+	uint32_t low;
+	if (unit >= 0xDC00 || (*p)[0] != '\\' || (*p)[1] != 'u') return GM_REPLACEMENT;
+	if (!hex4(*p + 2, &low) || (low & 0xFC00) != 0xDC00) return GM_REPLACEMENT;
 	*p += 6;
 	return 0x10000 + ((unit & 0x3FF) << 10 | (low & 0x3FF));
 }
 
-size_t gm_json_decode(const uint8_t *p, const uint8_t *end, uint8_t *out)
+/* The escape whose backslash is at p. Returns what follows it. */
+static inline const uint8_t *decode_escape(struct gm_json *json, const uint8_t *p, uint8_t **to)
 {
-	static const uint8_t plain[256] = {
-	    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
-	uint8_t *to = out;
-	while (p < end) {
-		const uint8_t *slash = memchr(p, '\\', (size_t)(end - p));
-		size_t run = (size_t)((slash != NULL ? slash : end) - p);
-		memcpy(to, p, run);
-		to += run;
-		p += run;
-		if (p == end) break;
-		p++;
-		if (*p == 'u')
-			to += gm_utf8_encode(decode_unicode(&p, end), to);
-		else
-			*to++ = plain[*p++];
+	uint8_t letter = escaped[p[1]];
+	if (letter != 0) {
+		*(*to)++ = letter;
+		return p + 2;
 	}
-	return (size_t)(to - out);
+	uint32_t unit;
+	if (p[1] != 'u' || !hex4(p + 2, &unit)) return skip_escape(json, p + 1); /* NULL, and the fault is told */
+	p += 6;
+	if ((unit & 0xF800) == 0xD800) unit = join_surrogates(unit, &p);
+	*to += gm_utf8_encode(unit, *to);
+	return p;
+}
+
+const uint8_t *gm_json_decode(struct gm_json *json, const uint8_t *p, struct gm_json_text *text)
+{
+	uint8_t *to = text->to;
+	for (;;) {
+		p = gm_copy_string(p, &to, text->limit, &text->high);
+		while (*p == '\\' && to <= text->limit) {
+			p = decode_escape(json, p, &to);
+			if (p == NULL) return NULL;
+		}
+		if (*p == '"' || to > text->limit) break;
+		if (*p < ' ') return fail_control(json, p);
+	}
+	text->to = to;
+	return p;
 }
 
 size_t gm_json_compact(const uint8_t *p, const uint8_t *end, uint8_t *out)

@@ -46,9 +46,19 @@ const uint8_t *gm_json_number(struct gm_json *json, const uint8_t *p);
 const uint8_t *gm_json_literal(struct gm_json *json, const uint8_t *p);
 const uint8_t *gm_json_skip(struct gm_json *json, const uint8_t *p);
 
-/* Decodes the escapes of a valid string p..end into out (room for end - p bytes); a lone surrogate becomes U+FFFD.
- * Other bytes are copied as they are. Returns the length. */
-size_t gm_json_decode(const uint8_t *p, const uint8_t *end, uint8_t *out);
+/* Where a decoded string goes. */
+struct gm_json_text {
+	uint8_t *to;          /* its next byte */
+	const uint8_t *limit; /* GM_JSON_SLACK bytes behind it may be written, too */
+	uint32_t high;        /* other than 0: a byte that was copied is not ASCII: not known to be UTF-8 */
+};
+enum { GM_JSON_SLACK = GM_COPY_SLACK + 4 };
+
+/* Reads on in a string, from p on, which is no byte within an escape, and writes what its escapes stand for; a lone
+ * surrogate becomes U+FFFD, other bytes are copied as they are. Returns the closing quote, or NULL with the fault set,
+ * or, when text->to has passed the limit, some byte before the quote: where to go on. What is written is no longer than
+ * what is read. */
+const uint8_t *gm_json_decode(struct gm_json *json, const uint8_t *p, struct gm_json_text *text);
 /* Copies the valid value p..end without white space outside strings. Returns the length. */
 size_t gm_json_compact(const uint8_t *p, const uint8_t *end, uint8_t *out);
 

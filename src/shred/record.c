@@ -22,12 +22,14 @@ static const uint8_t *read_key(struct gm_parser *parser, struct gm_node *node, c
 	size_t n = (size_t)(end - name);
 	bool escaped = (flags & GM_TEXT_ESCAPED) != 0;
 	if (escaped) {
-		uint8_t *copy = gm_arena_alloc(&parser->columns.text, n);
+		uint8_t *copy = gm_arena_alloc(&parser->columns.text, n + GM_JSON_SLACK);
 		if (copy == NULL) {
 			parser->no_memory = true;
 			return NULL;
 		}
-		n = gm_json_decode(name, end, copy);
+		struct gm_json_text text = {.to = copy, .limit = copy + n};
+		(void)gm_json_decode(&parser->json, name, &text);
+		n = (size_t)(text.to - copy);
 		name = copy;
 	}
 	*key = gm_keys_find(&parser->keys, node, name, n, !escaped);
@@ -49,10 +51,9 @@ static inline bool is_null(const uint8_t *p)
 static inline const uint8_t *read_string(struct gm_parser *parser, const struct gm_key *key, const uint8_t *p)
 {
 	if (*p != '"') return is_null(p) ? p + 4 : read_value(parser, key->node, p);
-	uint32_t flags;
-	const uint8_t *start = p + 1, *end = gm_json_string(&parser->json, start, &flags);
-	if (__builtin_expect(end == NULL, 0)) return NULL;
-	if (__builtin_expect(flags != 0, 0)) return gm_parser_text(parser, key->leaf, start, end, flags) ? end + 1 : NULL;
+	uint32_t high = 0;
+	const uint8_t *start = p + 1, *end = gm_scan_string(start, &high);
+	if (__builtin_expect(*end != '"' || high != 0, 0)) return gm_parser_text(parser, key->leaf, start, end, high);
 	key->leaf->refs[parser->columns.at] = (struct gm_ref){start, (uint32_t)(end - start)};
 	return end + 1;
 }

@@ -43,8 +43,9 @@ GM_CPU_LEVELS(GM_PARSER_DECLARE)
 
 /* Takes the valid JSON value p..end for every leaf of the node. Returns end, or NULL without memory. */
 const uint8_t *gm_parser_store(struct gm_parser *parser, struct gm_node *node, const uint8_t *p, const uint8_t *end);
-/* The decoded, mended bytes of the string p..end (quotes excluded) for a string leaf. False without memory. */
-bool gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end,
-                    uint32_t flags);
+/* Takes the string that begins at start (behind its quote), decoded and mended, for a string leaf. `stop` and high are
+ * what gm_scan_string gave. Returns the byte behind its closing quote; NULL as gm_parser_read. */
+const uint8_t *gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *start, const uint8_t *stop,
+                              uint32_t high);
 
 #endif

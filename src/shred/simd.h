@@ -14,6 +14,7 @@
 enum {
 	GM_SLACK = 64,
 	GM_KEY_TEXT = 32, /* bytes that gm_match_key compares */
+	GM_COPY_SLACK = 32,
 };
 
 static inline uint64_t gm_load8(const uint8_t *p)
@@ -42,6 +43,24 @@ static inline const uint8_t *gm_scan_string_portable(const uint8_t *p, uint32_t 
 		}
 		seen |= word & tops;
 	}
+}
+
+/* gm_scan_string that copies what it passes to *to, which moves along: until what ends the run, or until *to has passed
+ * limit. Up to GM_COPY_SLACK bytes behind limit are written. */
+static inline const uint8_t *gm_copy_string_portable(const uint8_t *p, uint8_t **to, const uint8_t *limit,
+                                                     uint32_t *high)
+{
+	while (*to <= limit) {
+		const uint8_t *stop = gm_scan_string_portable(p, high);
+		size_t n = (size_t)(stop - p), room = (size_t)(limit - *to) + 1;
+		bool all = n <= room;
+		if (!all) n = room;
+		memcpy(*to, p, n);
+		*to += n;
+		p += n;
+		if (all) break;
+	}
+	return p;
 }
 
 /* Whether the bytes at p equal those at text wherever the mask has a bit; 32 bytes can be read at both. A mask with a
@@ -79,6 +98,32 @@ static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 	}
 }
 
+static inline const uint8_t *gm_copy_string(const uint8_t *p, uint8_t **to, const uint8_t *limit, uint32_t *high)
+{
+	const gm_v quote = gm_v_splat('"'), slash = gm_v_splat('\\'), control = gm_v_splat(0x1F);
+	gm_v seen = gm_v_splat(0);
+	uint8_t *at = *to;
+	uint64_t last = 0; /* bytes of the last vector that are not ASCII */
+	for (; at <= limit; p += GM_VECTOR_BYTES, at += GM_VECTOR_BYTES) {
+		gm_v x = gm_v_load(p);
+		gm_v_store(at, x);
+		gm_v hit = gm_v_or(gm_v_or(gm_v_equal(x, quote), gm_v_equal(x, slash)), gm_v_at_most(x, control));
+		uint64_t stop = gm_v_hits(hit);
+		if (stop == 0) {
+			seen = gm_v_or(seen, x);
+			continue;
+		}
+		last = gm_v_high_hits(x) & (stop - 1);
+		uint32_t n = gm_v_first(stop);
+		p += n;
+		at += n;
+		break;
+	}
+	*high |= (uint32_t)gm_v_any_high(seen) | (uint32_t)(last != 0);
+	*to = at;
+	return p;
+}
+
 /* The first line feed or carriage return in p..end, or end. */
 static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 {
@@ -98,6 +143,11 @@ static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)
 static inline const uint8_t *gm_scan_string(const uint8_t *p, uint32_t *high)
 {
 	return gm_scan_string_portable(p, high);
+}
+
+static inline const uint8_t *gm_copy_string(const uint8_t *p, uint8_t **to, const uint8_t *limit, uint32_t *high)
+{
+	return gm_copy_string_portable(p, to, limit, high);
 }
 
 static inline const uint8_t *gm_scan_line(const uint8_t *p, const uint8_t *end)

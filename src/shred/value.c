@@ -5,7 +5,11 @@
 #include "base/utf8.h"
 #include "shred/convert.h"
 
-enum { MENDED_KEEP_BYTES = 1024 * 1024 }; /* what mending a large value needs is given back at once */
+enum {
+	MENDED_KEEP_BYTES = 1024 * 1024, /* what mending a large value needs is given back at once */
+	TEXT_BEHIND = 1 + GM_DICT_SLACK, /* a NUL, and what may be read */
+	TEXT_SLACK = GM_JSON_SLACK + TEXT_BEHIND,
+};
 
 static bool out_of_memory(struct gm_parser *parser)
 {
@@ -19,6 +23,14 @@ static void set_fault(struct gm_parser *parser, struct gm_leaf *leaf, enum gm_fa
 	parser->columns.faults++;
 }
 
+/* Room for a text of n bytes until the chunk ends. NULL without memory. */
+static uint8_t *text_room(struct gm_parser *parser, size_t n)
+{
+	uint8_t *room = gm_arena_alloc(&parser->columns.text, n + GM_DICT_SLACK);
+	if (room == NULL) (void)out_of_memory(parser);
+	return room;
+}
+
 /* Puts n bytes there, ill-formed UTF-8 replaced. */
 static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *bytes, size_t n, bool ascii)
 {
@@ -28,8 +40,8 @@ static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uin
 		parser->mended.len = 0;
 		if (gm_utf8_mend(bytes, n, &parser->mended, &replaced, NULL) != GM_OK) return out_of_memory(parser);
 		n = parser->mended.len;
-		uint8_t *copy = gm_arena_alloc(&columns->text, n);
-		if (copy == NULL) return out_of_memory(parser);
+		uint8_t *copy = text_room(parser, n);
+		if (copy == NULL) return false;
 		bytes = memcpy(copy, parser->mended.data, n);
 		if (n > MENDED_KEEP_BYTES) gm_buf_release(&parser->mended);
 		leaf->mended = (uint32_t)replaced;
@@ -39,42 +51,66 @@ static bool set_string(struct gm_parser *parser, struct gm_leaf *leaf, const uin
 	return true;
 }
 
-/* A copy of p..end with escapes decoded, followed by a NUL. */
-static uint8_t *decoded(struct gm_parser *parser, const uint8_t *p, const uint8_t *end, size_t *n)
+/* A string that was decoded into the arena; a NUL follows it. */
+struct decoded {
+	const uint8_t *bytes;
+	size_t n;
+	bool ascii;
+};
+
+/* Decodes the string from `start` on, of which all before `stop` is plain; high as of gm_scan_string. Returns the
+ * closing quote, or NULL: no_memory, or json says what is wrong. How long it is nobody knows before, so it is tried
+ * with what room there is; if that is too little, its end is looked for, and the second time there is enough. */
+static const uint8_t *decode(struct gm_parser *parser, const uint8_t *start, const uint8_t *stop, uint32_t high,
+                             struct decoded *out)
 {
-	uint8_t *copy = gm_arena_alloc(&parser->columns.text, (size_t)(end - p) + 1);
-	if (copy == NULL) {
-		(void)out_of_memory(parser);
-		return NULL;
+	struct gm_arena *arena = &parser->columns.text;
+	size_t plain = (size_t)(stop - start), more = 0, room;
+	for (;;) {
+		uint8_t *at = gm_arena_room(arena, plain + more + TEXT_SLACK, &room);
+		if (at == NULL) {
+			(void)out_of_memory(parser);
+			return NULL;
+		}
+		memcpy(at, start, plain);
+		struct gm_json_text text = {.to = at + plain, .limit = at + room - TEXT_SLACK, .high = high};
+		const uint8_t *end = gm_json_decode(&parser->json, stop, &text);
+		if (end == NULL) return NULL;
+		if (*end == '"') {
+			*out = (struct decoded){at, (size_t)(text.to - at), text.high == 0};
+			at[out->n] = '\0';
+			(void)gm_arena_alloc(arena, out->n + TEXT_BEHIND);
+			return end;
+		}
+		uint32_t flags;
+		end = gm_json_string(&parser->json, end, &flags);
+		if (end == NULL) return NULL;
+		more = (size_t)(end - stop);
 	}
-	*n = gm_json_decode(p, end, copy);
-	copy[*n] = '\0';
-	return copy;
 }
 
-bool gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end,
-                    uint32_t flags)
+const uint8_t *gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *start, const uint8_t *stop,
+                              uint32_t high)
 {
-	size_t n = (size_t)(end - p);
-	if ((flags & GM_TEXT_ESCAPED) != 0) {
-		p = decoded(parser, p, end, &n);
-		if (p == NULL) return false;
-	}
+	if (*stop == '"') return set_string(parser, leaf, start, (size_t)(stop - start), high == 0) ? stop + 1 : NULL;
+	struct decoded text;
+	const uint8_t *end = decode(parser, start, stop, high, &text);
+	if (end == NULL) return NULL;
 	/* Escapes may have stood for anything, but what they decode to is well-formed. */
-	return set_string(parser, leaf, p, n, (flags & GM_TEXT_HIGH) == 0);
+	return set_string(parser, leaf, text.bytes, text.n, text.ascii) ? end + 1 : NULL;
 }
 
 static bool store_string(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *p, const uint8_t *end)
 {
 	if (*p == '"') {
-		uint32_t flags;
-		(void)gm_json_string(&parser->json, p + 1, &flags);
-		return gm_parser_text(parser, leaf, p + 1, end - 1, flags);
+		uint32_t high = 0;
+		const uint8_t *stop = gm_scan_string(p + 1, &high);
+		return gm_parser_text(parser, leaf, p + 1, stop, high) != NULL;
 	}
 	size_t n = (size_t)(end - p);
 	if (*p != '{' && *p != '[') return set_string(parser, leaf, p, n, true);
-	uint8_t *copy = gm_arena_alloc(&parser->columns.text, n);
-	if (copy == NULL) return out_of_memory(parser);
+	uint8_t *copy = text_room(parser, n);
+	if (copy == NULL) return false;
 	n = gm_json_compact(p, end, copy);
 	return set_string(parser, leaf, copy, n, false);
 }
@@ -134,14 +170,10 @@ static bool store_one(struct gm_parser *parser, struct gm_leaf *leaf, const uint
 {
 	if (leaf->kind == GM_KIND_STRING) return store_string(parser, leaf, p, end);
 	if (*p == '"') {
-		const uint8_t *from = p + 1, *to = end - 1;
-		if (memchr(from, '\\', (size_t)(to - from)) != NULL) {
-			size_t n;
-			from = decoded(parser, from, to, &n);
-			if (from == NULL) return false;
-			to = from + n;
-		}
-		store_text(parser, leaf, from, to);
+		struct decoded text = {.bytes = p + 1, .n = (size_t)(end - p) - 2};
+		const uint8_t *escape = memchr(text.bytes, '\\', text.n);
+		if (escape != NULL && decode(parser, text.bytes, escape, 0, &text) == NULL) return false;
+		store_text(parser, leaf, text.bytes, text.bytes + text.n);
 	} else if (*p == 't' || *p == 'f') {
 		if (leaf->kind == GM_KIND_BOOLEAN) {
 			leaf->boolean[parser->columns.rows] = *p == 't';

@@ -39,9 +39,16 @@ static void take_turn(struct gm_arena *arena, unsigned seed, size_t count)
 		unsigned random = next_random(&seed) >> 8;
 		pieces[i].bytes = random % 50 == 0 ? random % 5000 : random % 100;
 		pieces[i].mark = (uint8_t)i;
+		size_t room;
+		uint8_t *there = random % 5 == 0 ? gm_arena_room(arena, pieces[i].bytes, &room) : NULL;
+		if (there != NULL) {
+			assert_true(room >= pieces[i].bytes);
+			memset(there, 0xFF, room); /* nobody's yet */
+		}
 		pieces[i].at =
 		    random % 3 == 0 ? gm_arena_zalloc(arena, pieces[i].bytes) : gm_arena_alloc(arena, pieces[i].bytes);
 		assert_non_null(pieces[i].at);
+		if (there != NULL) assert_ptr_equal(pieces[i].at, there);
 		assert_int_equal((uintptr_t)pieces[i].at % 16, 0);
 		for (size_t j = 0; random % 3 == 0 && j < pieces[i].bytes; j++) assert_int_equal(pieces[i].at[j], 0);
 		memset(pieces[i].at, pieces[i].mark, pieces[i].bytes);

@@ -139,6 +139,42 @@ static void many_values_are_put_as_one_by_one(void **state)
 	gm_dict_unref(model);
 }
 
+/* Values that are alike but for one byte, whichever it is, and of all lengths: each twice in a row, with something else
+ * behind it each time. */
+static void values_that_differ_in_one_byte_are_told_apart(void **state)
+{
+	(void)state;
+	enum { MOST = 150, BYTES = MOST + GM_DICT_SLACK };
+	static uint8_t text[GM_DICT_BATCH][BYTES];
+	static struct gm_ref values[GM_DICT_BATCH];
+	static uint32_t codes[GM_DICT_BATCH];
+	for (uint32_t len = 0; len <= MOST; len++) {
+		struct gm_dict *dict = gm_dict_new();
+		assert_non_null(dict);
+		for (uint32_t turn = 0; turn < 3; turn++) {
+			uint32_t rows = 0, some;
+			for (uint32_t i = 0; i <= len && rows < GM_DICT_BATCH; i += 1 + len / 100) {
+				for (uint32_t again = 0; again < 2; again++, rows++) {
+					memset(text[rows], 'a', len);
+					memset(text[rows] + len, 'a' + (int)(turn + again), BYTES - len);
+					if (i < len) text[rows][i] = turn < 2 ? 'b' : 0;
+					values[rows] = (struct gm_ref){text[rows], len};
+				}
+			}
+			assert_true(gm_dict_put_all(dict, values, rows, 7, codes, &some));
+			assert_int_equal(some, rows);
+			for (uint32_t row = 0; row < rows; row++) {
+				uint32_t found;
+				const uint8_t *bytes = gm_dict_get(dict, codes[row], &found);
+				assert_int_equal(found, len);
+				assert_memory_equal(bytes, text[row], len);
+			}
+			if (turn < 2) assert_int_equal(dict->count, rows / 2);
+		}
+		gm_dict_unref(dict);
+	}
+}
+
 static void chunks_are_recycled_and_drop_their_dictionaries(void **state)
 {
 	(void)state;
@@ -224,6 +260,7 @@ int main(void)
 	    cmocka_unit_test(equal_hashes_do_not_make_values_equal),
 	    cmocka_unit_test(values_of_all_lengths_are_kept),
 	    cmocka_unit_test(many_values_are_put_as_one_by_one),
+	    cmocka_unit_test(values_that_differ_in_one_byte_are_told_apart),
 	    cmocka_unit_test(chunks_are_recycled_and_drop_their_dictionaries),
 	    cmocka_unit_test(what_is_left_of_an_object_takes_little_memory),
 	    cmocka_unit_test(what_passes_goes_to_the_next_chunk),

@@ -308,6 +308,69 @@ static void test_random(void **unused)
 	for (uint64_t seed = 1; seed <= 2500; seed++) compare(seed, &leaves);
 }
 
+/* Text of a string, up to its quote: as long as a message or a dump, with escapes, other scripts and faults. */
+static void add_long_text(struct text *out)
+{
+	static const char *const pieces[] = {"\\n",
+	                                     "\\\"",
+	                                     "\\\\",
+	                                     "\\u0416",
+	                                     "\\u00fc\\u20ac",
+	                                     "\\ud83d\\ude00",
+	                                     "\\udc00",
+	                                     "\xC3\xA9",
+	                                     "\xE4\xB8\xAD\xE6\x96\x87",
+	                                     "\xF0\x9F\x98\x80",
+	                                     "the answer was late",
+	                                     "a ",
+	                                     " "};
+	static const uint32_t lengths[] = {3, 100, 3000, 3000, 60000, 140000};
+	size_t want = out->n + rnd(lengths[rnd(COUNT(lengths))]);
+	uint32_t rare = rnd(3) == 0 ? 200 : 100000, run = rnd(4) == 0 ? 5000 : 40;
+	while (out->n < want) {
+		if (rnd(rare) == 0) text_add(out, "%s", rnd(3) == 0 ? "\xC3" : "\\ud800");
+		if (rnd(rare * 100) == 0) text_add(out, "%s", rnd(2) == 0 ? "\\u12" : "\x01");
+		if (rnd(8) == 0)
+			text_add(out, "%*s", (int)rnd(run), "x");
+		else
+			text_add(out, "%s", pieces[rnd(COUNT(pieces))]);
+	}
+}
+
+static void test_long_texts(void **unused)
+{
+	(void)unused;
+	static const size_t windows[] = {100, 20000, 1 << 20};
+	static struct leaves leaves;
+	leaves_init(&leaves, wanted, WANTED);
+	struct text object = {0}, expected = {0}, got = {0};
+	for (uint64_t seed = 200001; seed <= 200040; seed++) {
+		state = seed;
+		text_clear(&object);
+		for (uint32_t i = 0, n = rnd(8) + 1; i < n; i++) {
+			static const char *const where[] = {"a", "p", "d", "none"};
+			text_add(&object, "{\"r\":%u,\"%s\":\"", i, where[rnd(COUNT(where))]);
+			add_long_text(&object);
+			text_add(&object, "\",\"a\":\"");
+			add_long_text(&object);
+			text_add(&object, "\"}\n");
+		}
+		reference_read(&leaves, 1 << 20, (const uint8_t *)object.data, object.n, &expected);
+		for (unsigned i = 0; i < GM_CPU_COUNT; i++) {
+			use_level(i);
+			size_t window = windows[(seed + i) % COUNT(windows)];
+			struct gm_shred_options options = {
+			    .max_record_bytes = 1 << 20, .window_bytes = window, .dict_bytes_max = 1 << 20};
+			shred_with(&leaves, &options, object.data, object.n, SIZE_MAX, &got);
+			if (strcmp(expected.data, got.data) != 0)
+				fail_msg("long texts, seed %llu, window %zu, %s", (unsigned long long)seed, window, gm_cpu());
+		}
+	}
+	free(object.data);
+	free(expected.data);
+	free(got.data);
+}
+
 /* One shredder for many objects: what it has learnt from one must not change what comes of the next. */
 static void test_learnt_state(void **unused)
 {
@@ -346,6 +409,7 @@ static void test_learnt_state(void **unused)
 int main(int argc, char **argv)
 {
 	if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_learnt_state)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_long_texts),
+	                                   cmocka_unit_test(test_learnt_state)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

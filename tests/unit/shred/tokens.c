@@ -42,6 +42,108 @@ static void test_scans_agree(void **state)
 	}
 }
 
+/* What a copy must be, wherever its limit is: all that the scan passes, or so much of it that the limit is passed. */
+static void check_copy(const uint8_t *from, const uint8_t *stop, size_t room,
+                       const uint8_t *(*copy)(const uint8_t *, uint8_t **, const uint8_t *, uint32_t *))
+{
+	uint8_t out[200 + GM_COPY_SLACK];
+	memset(out, 0xEE, sizeof out);
+	uint8_t *to = out;
+	uint32_t high = 0, expected_high = 0;
+	const uint8_t *end = copy(from, &to, out + room, &high);
+	size_t n = (size_t)(end - from);
+	assert_int_equal(to - out, n);
+	assert_true(end == stop || (end < stop && n > room));
+	assert_memory_equal(out, from, n);
+	for (size_t i = room + GM_COPY_SLACK + 1; i < sizeof out; i++) assert_int_equal(out[i], 0xEE);
+	for (const uint8_t *p = from; p < stop; p++) expected_high |= *p & 0x80;
+	if (end == stop) assert_int_equal(high != 0, expected_high != 0);
+}
+
+static void test_copies_agree(void **state)
+{
+	(void)state;
+	static uint8_t text[200 + GM_SLACK];
+	static const uint8_t odd[] = {'"', '\\', 0, 0x1F, 0x80, 0xFF};
+	for (int round = 0; round < 100000; round++) {
+		size_t n = rnd(120), start = rnd(40), stop = start;
+		for (size_t i = 0; i < start + n; i++)
+			text[i] = rnd(50) == 0 ? odd[rnd(sizeof odd)] : (uint8_t)(' ' + 3 + rnd(50));
+		memset(text + start + n, 0, GM_SLACK);
+		while (text[stop] >= 0x20 && text[stop] != '"' && text[stop] != '\\') stop++;
+		size_t room = rnd(2) == 0 ? rnd(150) : 150;
+		check_copy(text + start, text + stop, room, gm_copy_string);
+		check_copy(text + start, text + stop, room, gm_copy_string_portable);
+	}
+}
+
+/* RFC 8259, section 7. What follows a string must be of no matter, nor where the room ends. */
+static void test_decode(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *decoded;
+		size_t fault; /* decoded NULL: where it is */
+	} cases[] = {
+	    {"\"", "", 0},
+	    {"plain\"", "plain", 0},
+	    {"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t", 0},
+	    {"\\u0041\\u00e9\\u20AC\\uFFFF\"", "A\xC3\xA9\xE2\x82\xAC\xEF\xBF\xBF", 0},
+	    {"\\u007f\\u0080\\u07ff\\u0800\"", "\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80", 0},
+	    {"\\ud83d\\ude00\\uD800\\uDC00\\udbff\\udfff\"", "\xF0\x9F\x98\x80\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 0},
+	    {"\\ud83d\"", "\xEF\xBF\xBD", 0},
+	    {"\\ude00\\ud83d\"", "\xEF\xBF\xBD\xEF\xBF\xBD", 0},
+	    {"\\ud83d\\ud83d\\ude00\"", "\xEF\xBF\xBD\xF0\x9F\x98\x80", 0},
+	    {"\\ud83d\\n\\ud83dx\\ud83d\\u0041\"",
+	     "\xEF\xBF\xBD\n\xEF\xBF\xBDx\xEF\xBF\xBD"
+	     "A",
+	     0},
+	    {"a\xC3\xA9\\n\xFF \"", "a\xC3\xA9\n\xFF ", 0},
+	    {"\\x\"", NULL, 1},
+	    {"ab\\", NULL, 3},
+	    {"ab\\U0041\"", NULL, 3},
+	    {"\\u004g\"", NULL, 5},
+	    {"\\u@041\"", NULL, 2},
+	    {"\\u00`1\"", NULL, 4},
+	    {"\\u004\"", NULL, 5},
+	    {"\\ud83d\\ude0\"", NULL, 11},
+	    {"\\n\n\"", NULL, 2},
+	    {"\\n plain", NULL, 8}};
+	struct gm_json json;
+	gm_json_init(&json);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		for (size_t pad = 0; pad < 40; pad++) {
+			uint8_t in[100 + GM_SLACK] = {0}, out[200];
+			memset(in, 'p', pad);
+			(void)snprintf((char *)in + pad, 100 - pad, "%s", cases[i].text);
+			struct gm_json_text text = {.to = out, .limit = out + 100};
+			const uint8_t *end = gm_json_decode(&json, in, &text);
+			if (cases[i].decoded == NULL) {
+				assert_null(end);
+				assert_ptr_equal(json.fault_at, in + pad + cases[i].fault);
+				continue;
+			}
+			size_t n = strlen(cases[i].decoded);
+			assert_ptr_equal(end, in + pad + strlen(cases[i].text) - 1);
+			assert_int_equal(text.to - out, pad + n);
+			assert_memory_equal(out + pad, cases[i].decoded, n);
+			/* In pieces: each has room for one byte. */
+			uint8_t whole[100 + GM_JSON_SLACK];
+			size_t have = 0;
+			const uint8_t *p = in;
+			do {
+				text = (struct gm_json_text){.to = whole + have, .limit = whole + have};
+				p = gm_json_decode(&json, p, &text);
+				assert_non_null(p);
+				have = (size_t)(text.to - whole);
+			} while (p != end);
+			assert_int_equal(have, pad + n);
+			assert_memory_equal(whole, out, have);
+		}
+	}
+	gm_json_release(&json);
+}
+
 static void test_match_key(void **state)
 {
 	(void)state;
@@ -252,9 +354,9 @@ int main(void)
 	if (!gm_cpu_supports(GM_AT_LEVEL(GM_CPU))) return 77;
 #endif
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_scans_agree), cmocka_unit_test(test_match_key), cmocka_unit_test(test_digits),
-	    cmocka_unit_test(test_integers),    cmocka_unit_test(test_texts),     cmocka_unit_test(test_dates),
-	    cmocka_unit_test(test_doubles),
+	    cmocka_unit_test(test_scans_agree), cmocka_unit_test(test_copies_agree), cmocka_unit_test(test_decode),
+	    cmocka_unit_test(test_match_key),   cmocka_unit_test(test_digits),       cmocka_unit_test(test_integers),
+	    cmocka_unit_test(test_texts),       cmocka_unit_test(test_dates),        cmocka_unit_test(test_doubles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
