@@ -9,7 +9,7 @@
 
 enum {
 	FIRST_CHECK = 4096, /* values before the first verdict; then at every doubling */
-	FIRST_SLOTS = 1024,
+	FIRST_SLOTS = 1024, /* a multiple of BATCH */
 	SLACK = 16, /* behind plain.len */
 	GROUP = 8,
 	BATCH = 256, /* values looked up together */
@@ -146,8 +146,15 @@ static bool make_slot(struct gm_distinct *distinct)
 	uint32_t old_mask = distinct->mask;
 	if (distinct->entries < old_mask / 2) return true;
 	if (!swap_slots(distinct, ((size_t)old_mask + 1) * 2)) return false;
-	for (uint32_t i = 0; i <= old_mask; i++) {
-		if (distinct->spare[i].local != 0) insert_slot(distinct, distinct->spare[i]);
+	/* Which slots are taken is a coin's toss: those are gathered first, without a branch. */
+	for (uint32_t i = 0; i <= old_mask;) {
+		struct gm_distinct_slot taken[BATCH];
+		uint32_t have = 0;
+		for (uint32_t end = i + BATCH; i < end; i++) {
+			taken[have] = distinct->spare[i];
+			have += taken[have].local != 0;
+		}
+		for (uint32_t k = 0; k < have; k++) insert_slot(distinct, taken[k]);
 	}
 	return true;
 }
@@ -255,19 +262,17 @@ static inline __attribute__((always_inline)) uint32_t code_at(const struct codes
 /* What is to be known before codes are numbered. */
 struct survey {
 	uint32_t bits, common; /* or-ed, and-ed */
-	bool nulls;
 };
 
 static inline __attribute__((always_inline)) struct survey survey_codes(const struct codes *codes, const uint32_t *rows)
 {
-	uint32_t bits = 0, common = UINT32_MAX, nulls = 0;
+	uint32_t bits = 0, common = UINT32_MAX;
 	for (uint32_t i = 0; i < codes->count; i++) {
 		uint32_t code = code_at(codes, rows, i);
 		bits |= code;
 		common &= code;
-		nulls |= code == GM_DICT_NULL;
 	}
-	return (struct survey){bits, common, nulls != 0};
+	return (struct survey){bits, common};
 }
 
 /* Values whose codes have no entry yet. They are looked up together, so that the memory they lie in, which nobody has
@@ -398,9 +403,9 @@ static bool add_codes(struct gm_distinct *distinct, const struct gm_slice *slice
 	if (survey.bits == survey.common) return repeat_code(distinct, map, survey.bits, count);
 	map->local[GM_DICT_NULL] = 1;
 	if (rows != NULL)
-		return survey.nulls ? number_codes(distinct, map, &codes, rows, true)
+		return distinct->nulls ? number_codes(distinct, map, &codes, rows, true)
 		                    : number_codes(distinct, map, &codes, rows, false);
-	return survey.nulls ? number_codes(distinct, map, &codes, NULL, true)
+	return distinct->nulls ? number_codes(distinct, map, &codes, NULL, true)
 	                    : number_codes(distinct, map, &codes, NULL, false);
 }
 
@@ -619,6 +624,7 @@ enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, 
                                struct gm_error *err)
 {
 	GM_TRY(reset(distinct, type, values, limits, err));
+	distinct->nulls = gm_slices_rows(slices, slice_count) != values;
 	*pays = build(distinct, slices, slice_count);
 	for (unsigned i = 0; i < distinct->maps; i++) forget(&distinct->map[i]);
 	distinct->maps = distinct->victim = 0;
