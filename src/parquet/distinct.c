@@ -488,8 +488,26 @@ static inline uint64_t small_range(const struct gm_distinct_map *small)
 	return small->local_cap < SMALL_NUMBERS ? small->local_cap : SMALL_NUMBERS;
 }
 
+/* Of the values [from, to), those that have no entry; index is where the first one's entry went. */
+static inline __attribute__((always_inline)) void note_numbers(const int64_t *values, const uint32_t *rows,
+                                                               const uint8_t *null, uint32_t from, uint32_t to,
+                                                               const uint32_t *index, size_t n,
+                                                               struct missing_numbers *missing)
+{
+	uint32_t have = missing->count;
+	for (uint32_t i = from; i < to; i++) {
+		uint32_t row = rows != NULL ? rows[i] : i, some = null == NULL || null[row] == 0;
+		missing->at[have] = n;
+		missing->value[have] = values[row];
+		have += some & (uint32_t)(index[n] == UINT32_MAX);
+		n += some;
+	}
+	missing->count = have;
+}
+
 /* rows and null are NULL or the slice's; inlined for all forms. What becomes of a value depends on no branch, as far as
- * possible: nulls and new values come as they like. */
+ * possible: nulls and new values come as they like. As with codes, eight at a time: a missing entry - 1 has the upper
+ * bit, and a null passes as known. */
 static inline __attribute__((always_inline)) bool number_numbers(struct gm_distinct *distinct, const int64_t *values,
                                                                  const uint32_t *rows, const uint8_t *null,
                                                                  uint32_t count)
@@ -499,23 +517,23 @@ static inline __attribute__((always_inline)) bool number_numbers(struct gm_disti
 	size_t n = distinct->count;
 	struct missing_numbers missing;
 	missing.count = 0;
-	const uint32_t *local = small->local;
-	uint64_t range = small_range(small);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t row = rows != NULL ? rows[i] : i, some = null == NULL || null[row] == 0;
-		int64_t value = values[row];
-		uint64_t at = (uint64_t)value < range ? (uint64_t)value : 0;
-		uint32_t entry = local[at] * (uint32_t)((uint64_t)value < range);
-		index[n] = entry - 1;
-		missing.at[missing.count] = n;
-		missing.value[missing.count] = value;
-		missing.count += some & (uint32_t)(entry == 0);
-		n += some;
-		if (__builtin_expect(missing.count == BATCH, 0)) {
-			if (!resolve_numbers(distinct, small, &missing)) return false;
-			local = small->local;
-			range = small_range(small);
+	for (uint32_t i = 0, end; i < count; i = end) {
+		const uint32_t *local = small->local;
+		uint64_t range = small_range(small);
+		size_t first = n;
+		uint32_t bits = 0;
+		end = count - i < GROUP ? count : i + GROUP;
+		for (uint32_t k = i; k < end; k++) {
+			uint32_t row = rows != NULL ? rows[k] : k, some = null == NULL || null[row] == 0;
+			uint64_t value = (uint64_t)values[row], at = value < range ? value : 0;
+			uint32_t entry = local[at] * (uint32_t)(value < range) - 1;
+			index[n] = entry;
+			bits |= entry & (0 - some);
+			n += some;
 		}
+		if (bits >> 31 == 0) continue;
+		note_numbers(values, rows, null, i, end, index, first, &missing);
+		if (missing.count > BATCH - GROUP && !resolve_numbers(distinct, small, &missing)) return false;
 	}
 	distinct->count = n;
 	return resolve_numbers(distinct, small, &missing);
