@@ -10,7 +10,7 @@
 enum {
 	FIRST_CHECK = 4096, /* values before the first verdict; then at every doubling */
 	FIRST_SLOTS = 1024, /* a multiple of BATCH */
-	SLACK = 16, /* behind plain.len */
+	SLACK = 16,         /* behind plain.len */
 	GROUP = 8,
 	BATCH = 256, /* values looked up together */
 };
@@ -404,9 +404,9 @@ static bool add_codes(struct gm_distinct *distinct, const struct gm_slice *slice
 	map->local[GM_DICT_NULL] = 1;
 	if (rows != NULL)
 		return distinct->nulls ? number_codes(distinct, map, &codes, rows, true)
-		                    : number_codes(distinct, map, &codes, rows, false);
+		                       : number_codes(distinct, map, &codes, rows, false);
 	return distinct->nulls ? number_codes(distinct, map, &codes, NULL, true)
-	                    : number_codes(distinct, map, &codes, NULL, false);
+	                       : number_codes(distinct, map, &codes, NULL, false);
 }
 
 static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
