@@ -15,7 +15,6 @@
 #include "parquet/file.h"
 #include "parquet/page.h"
 #include "parquet/scratch.h"
-#include "parquet/spare.h"
 
 #include <string.h>
 
@@ -29,7 +28,6 @@ enum {
 };
 
 struct gm_parquet_encoder {
-	struct gm_parquet_spare *spare; /* or NULL */
 	struct gm_page_packer packer;
 	struct gm_distinct distinct;
 	struct gm_compact compact;
@@ -69,7 +67,7 @@ struct span {
 	size_t values;
 };
 
-struct gm_parquet_encoder *gm_parquet_encoder_new(struct gm_parquet_spare *spare)
+struct gm_parquet_encoder *gm_parquet_encoder_new(void)
 {
 	struct gm_parquet_encoder *encoder = calloc(1, sizeof *encoder);
 	if (encoder == NULL) return NULL;
@@ -78,7 +76,6 @@ struct gm_parquet_encoder *gm_parquet_encoder_new(struct gm_parquet_spare *spare
 	gm_compact_init(&encoder->compact);
 	gm_buf_init(&encoder->page, (size_t)INT32_MAX + (64u << 20));
 	encoder->gap = FIRST_GAP;
-	encoder->spare = spare;
 	return encoder;
 }
 
@@ -98,10 +95,7 @@ void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder)
 void gm_parquet_column_chunk_free(struct gm_parquet_column_chunk *chunk)
 {
 	if (chunk == NULL) return;
-	if (chunk->spare != NULL)
-		gm_parquet_spare_give(chunk->spare, chunk->leaf, &chunk->data);
-	else
-		gm_buf_release(&chunk->data);
+	gm_buf_release(&chunk->data);
 	gm_buf_release(&chunk->bounds);
 	gm_bloom_release(&chunk->bloom);
 	free(chunk->pages);
@@ -790,8 +784,6 @@ enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct 
 	if (chunk == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a column chunk");
 	chunk->leaf = leaf;
 	gm_buf_init(&chunk->data, SIZE_MAX / 2);
-	chunk->spare = encoder->spare;
-	if (chunk->spare != NULL) gm_parquet_spare_take(chunk->spare, leaf, &chunk->data);
 	gm_buf_init(&chunk->bounds, INT32_MAX);
 	struct task task = {.encoder = encoder,
 	                    .leaf = &writer->schema.leaves[leaf],

@@ -16,7 +16,6 @@ enum {
 	THREAD_BYTES = 16 * 1024 * 1024,
 	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
 	LARGE_SHARE = 32,
-	SPARE_SHARE = 16, /* of encoded columns that are written, for the next ones */
 };
 
 enum {
@@ -57,9 +56,8 @@ static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
 	engine->large_limit = (size_t)(memory / LARGE_SHARE);
 	engine->pool = gm_chunk_pool_new();
-	engine->spare = gm_parquet_spare_new((size_t)(memory / SPARE_SHARE));
 	engine->workers = calloc((size_t)engine->threads, sizeof *engine->workers);
-	if (engine->pool == NULL || engine->spare == NULL || engine->workers == NULL) return out_of_memory(err);
+	if (engine->pool == NULL || engine->workers == NULL) return out_of_memory(err);
 	if (engine->options.job->table.unique_count > 0)
 		GM_TRY(gm_dedupe_new(&engine->options, engine->column_slots, &engine->dedupe, err));
 	for (int i = 0; i < engine->threads; i++) GM_TRY(gm_worker_init(&engine->workers[i], engine, err));
@@ -92,7 +90,6 @@ void gm_engine_free(struct gm_engine *engine)
 	free(engine->workers);
 	gm_dedupe_free(engine->dedupe);
 	gm_chunk_pool_free(engine->pool);
-	gm_parquet_spare_free(engine->spare);
 	free(engine->column_slots);
 	(void)pthread_cond_destroy(&engine->idle);
 	(void)pthread_cond_destroy(&engine->changed);

@@ -3,7 +3,6 @@
 #include "model.h"
 #include "parquet/chunk.h"
 #include "parquet/distinct.h"
-#include "parquet/spare.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -207,7 +206,7 @@ static void check_page_ends(const struct model *model, const struct gm_parquet_c
 static void test_pages_of_strings_end_where_they_should(void **state)
 {
 	(void)state;
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(NULL);
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		struct model model;
 		struct presentation p;
@@ -276,93 +275,12 @@ static void test_bounds_of_strings_apart(void **state)
 	}
 }
 
-/* --- Spare memory ------------------------------------------------------------------------------------------------- */
-
-static struct gm_buf block_of(size_t bytes)
-{
-	struct gm_buf buf;
-	gm_buf_init(&buf, SIZE_MAX / 2);
-	buf.data = malloc(bytes);
-	buf.cap = bytes;
-	return buf;
-}
-
-static void test_spare_memory_goes_to_its_like(void **state)
-{
-	(void)state;
-	enum { LARGE = 100 * 1024, MOST = 250 * 1024 };
-	struct gm_parquet_spare *spare = gm_parquet_spare_new(MOST);
-	struct gm_buf small = block_of(1000), huge = block_of(MOST + 1), a = block_of(LARGE), b = block_of(LARGE), taken;
-	const uint8_t *at = b.data;
-	gm_parquet_spare_give(spare, 1, &small); /* freed, both: the sanitizer sees whether */
-	gm_parquet_spare_give(spare, 1, &huge);
-	gm_parquet_spare_give(spare, 1, &a);
-	gm_parquet_spare_give(spare, 2, &b);
-	assert_null(b.data);
-	assert_int_equal(b.cap, 0);
-	gm_buf_init(&taken, SIZE_MAX / 2);
-	gm_parquet_spare_take(spare, 3, &taken);
-	assert_null(taken.data);
-	gm_parquet_spare_take(spare, 2, &taken);
-	assert_ptr_equal(taken.data, at);
-	assert_int_equal(taken.cap, LARGE);
-	gm_parquet_spare_give(spare, 2, &taken);
-	a = block_of(LARGE);
-	gm_parquet_spare_give(spare, 4, &a); /* for which the oldest, that of 1, is freed */
-	gm_parquet_spare_take(spare, 1, &taken);
-	assert_null(taken.data);
-	for (size_t i = 0; i < 200; i++) {
-		a = block_of(64 * 1024);
-		gm_parquet_spare_give(spare, i, &a);
-	}
-	gm_parquet_spare_free(spare);
-	gm_parquet_spare_free(NULL);
-}
-
-/* Chunks in memory that had another column's pages are what they are in fresh memory. */
-static void test_chunks_in_spare_memory(void **state)
-{
-	(void)state;
-	struct gm_parquet_spare *spare = gm_parquet_spare_new(8 << 20);
-	struct gm_parquet_encoder *fresh = gm_parquet_encoder_new(NULL), *again = gm_parquet_encoder_new(spare);
-	for (uint64_t seed = 0; seed < 6; seed++) {
-		struct model model;
-		struct presentation p;
-		struct gm_parquet_writer *writer;
-		struct gm_parquet_column_chunk *chunks[2];
-		struct gm_buf file;
-		struct gm_error err;
-		uint64_t random = seed;
-		model_init(&model, 20000 + seed % 3 * 9000);
-		(void)model_add(&model, "column", GM_TYPE_STRING, GM_OPTIONAL);
-		model_fill(&model, 0, (struct model_fill){.distinct = 1000000, .max_len = 60}, &random);
-		presentation_init(&p, PRESENT_MIXED, seed);
-		gm_buf_init(&file, 1 << 20);
-		struct gm_parquet_column_data data = model_present(&model, 0, 0, model.rows, &p);
-		assert_int_equal(gm_parquet_writer_new(model.nodes, 1, &model.options, model_sink_buf, &file, &writer, &err),
-		                 GM_OK);
-		assert_int_equal(gm_parquet_encode(fresh, writer, 0, &data, &chunks[0], &err), GM_OK);
-		assert_int_equal(gm_parquet_encode(again, writer, 0, &data, &chunks[1], &err), GM_OK);
-		assert_int_equal(chunks[0]->data.len, chunks[1]->data.len);
-		assert_memory_equal(chunks[0]->data.data, chunks[1]->data.data, chunks[0]->data.len);
-		for (size_t i = 0; i < 2; i++) gm_parquet_column_chunk_free(chunks[i]);
-		gm_parquet_writer_free(writer);
-		gm_buf_release(&file);
-		presentation_release(&p);
-		model_release(&model);
-	}
-	gm_parquet_encoder_free(fresh);
-	gm_parquet_encoder_free(again);
-	gm_parquet_spare_free(spare);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_entries_stand_in_the_order_of_first_use), cmocka_unit_test(test_many_entries),
 	    cmocka_unit_test(test_numbers_around_the_small_ones),           cmocka_unit_test(test_defined_rows),
 	    cmocka_unit_test(test_pages_of_strings_end_where_they_should),  cmocka_unit_test(test_bounds_of_strings_apart),
-	    cmocka_unit_test(test_spare_memory_goes_to_its_like),           cmocka_unit_test(test_chunks_in_spare_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
