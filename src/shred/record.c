@@ -93,7 +93,7 @@ static inline const uint8_t *read_boolean(struct gm_parser *parser, const struct
 	return p + 5 - yes;
 }
 
-/* Not wanted: strings and nulls are the usual. */
+/* Not wanted: strings, nulls and numbers are the usual. */
 static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t *p)
 {
 	if (*p == '"') {
@@ -101,7 +101,9 @@ static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t 
 		p = gm_json_string(&parser->json, p + 1, &flags);
 		return p == NULL ? NULL : p + 1;
 	}
-	return is_null(p) ? p + 4 : gm_json_skip(&parser->json, p);
+	if (is_null(p)) return p + 4;
+	bool number = (uint8_t)(*p - '0') <= 9 || *p == '-';
+	return number ? gm_json_number(&parser->json, p) : gm_json_skip(&parser->json, p);
 }
 
 /* A key that does not stand where and how it was guessed; p is where its quote must be. *key was the guess and becomes
