@@ -44,6 +44,7 @@ struct gm_keys {
 	struct gm_key none; /* matches nothing */
 	size_t depth;       /* of the longest path */
 	size_t node_count;
+	uint64_t seed; /* of the hashes of names */
 };
 
 /* Builds the tree. node_of[i] becomes the node of leaf i, whose `leaf` and `key->action` are the caller's to fill. */
