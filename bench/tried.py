@@ -43,7 +43,7 @@ CHANGES = [
     Change("dictionaries without prefetch", "intern", edit=("src/column/dict.c", r"LARGE_SLOTS = \d+", "LARGE_SLOTS = INT32_MAX")),
     Change("windows of 256 KiB instead of 512", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 256 * 1024")),
     Change("windows of 1 MiB", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 1024 * 1024")),
-    Change("keys looked up without prefetch", "dedupe", edit=("src/table/keyset.c", r"PREFETCH = \d+", "PREFETCH = 0")),
+    Change("keys looked up without prefetch", "dedupe", edit=("src/table/keytable.c", r"PREFETCH = \d+", "PREFETCH = 0")),
     Change("compiled for this processor alone (-march=native)", "shred", build=("-Dc_args=-march=native",)),
     Change("link-time optimization", "shred", build=("-Db_lto=true",)),
 ]

@@ -1,4 +1,5 @@
 """Levels of processor: each gives the same bytes, and one that cannot be is told of."""
+import platform
 import re
 
 import pytest
@@ -7,6 +8,8 @@ import harness
 
 VARIABLE = "GRISTMILL_CPU"
 LEVELS = ("scalar", "sse4.2", "avx2", "neon")
+QEMU = "/usr/bin/qemu-x86_64-static"
+PROCESSORS = {"qemu64": "scalar", "Nehalem": "sse4.2", "Haswell": "avx2"} if platform.machine() == "x86_64" else {}
 
 
 def _version(level=None, status=0):
@@ -52,3 +55,14 @@ def test_the_level_in_use_is_told():
 def test_no_such_level(level):
     err = _version(level, status=2).err
     assert f"GRISTMILL_CPU: no level of processors is named '{level}'" in err and "use scalar" in err
+
+
+@pytest.mark.skipif(harness.SANITIZED, reason="a sanitizer's shadow memory has no room below qemu")
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_processor_is_asked(source, tmp_path, processor):
+    """On a processor that lacks what this one has, emulated, no instruction is used that it does not know."""
+    emulated = ("-cpu", processor, harness.BINARY)
+    assert harness.gristmill(*emulated, "--version", binary=QEMU).out.splitlines()[-1] == f"cpu {PROCESSORS[processor]}"
+    harness.run(harness.MAIN_JOB, source, tmp_path / "here", "--max-quarantine", "100%")
+    harness.gristmill(*emulated, "run", harness.MAIN_JOB, "--source", source, "--table", tmp_path / "there", "--max-quarantine", "100%", "--quiet", binary=QEMU)
+    assert harness.fingerprint(tmp_path / "here") == harness.fingerprint(tmp_path / "there")

@@ -55,6 +55,7 @@ enum gm_code gm_expr_machine_init(struct gm_expr_machine *m, const struct gm_pro
 		if (program->nodes[i]->argc > args) args = program->nodes[i]->argc;
 	size_t twice = 2 * program->job->source.max_record_bytes;
 	*m = (struct gm_expr_machine){.program = program,
+	                              .lender = (uint32_t)program->node_count,
 	                              .string_bytes_max = twice > STRING_BYTES_MIN ? twice : STRING_BYTES_MIN};
 	if (m->string_bytes_max > UINT32_MAX / 2) m->string_bytes_max = UINT32_MAX / 2;
 	m->scalars = calloc(count, sizeof *m->scalars);
@@ -103,13 +104,14 @@ enum gm_code gm_expr_machine_reset(struct gm_expr_machine *m, struct gm_error *e
 	m->messages = messages;
 	for (size_t i = 0; i < m->program->node_count; i++)
 		if (m->outs[i].cap > WORK_KEPT_BYTES) gm_buf_release(&m->outs[i]);
+	if (m->scratch.out.cap > WORK_KEPT_BYTES) gm_buf_release(&m->scratch.out);
 	if (m->scratch.work.cap > WORK_KEPT_BYTES) gm_buf_release(&m->scratch.work);
 	return GM_OK;
 }
 
 size_t gm_expr_machine_memory_bytes(const struct gm_expr_machine *m)
 {
-	size_t bytes = gm_dict_memory_bytes(m->messages) + m->scratch.work.cap;
+	size_t bytes = gm_dict_memory_bytes(m->messages) + m->scratch.out.cap + m->scratch.work.cap;
 	for (size_t i = 0; i < m->program->node_count; i++) bytes += m->outs[i].cap;
 	return bytes;
 }
@@ -426,22 +428,20 @@ static void extreme(const struct gm_expr_node *node, const struct gm_value *args
 	*result = args[best];
 }
 
-static enum gm_code call(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_value *result,
-                         struct gm_error *err)
+static enum gm_code call(struct gm_expr_machine *m, const struct gm_expr_node *node, const struct gm_value *args,
+                         struct gm_value *result, struct gm_error *err)
 {
 	const struct gm_function *function = node->function;
-	if (function->site == NULL) return function->call(&m->scratch, m->args, node->argc, result, err);
-	return function->site->call(m->states[node->index], &m->scratch, m->args, node->argc, result, err);
+	if (function->site == NULL) return function->call(&m->scratch, args, node->argc, result, err);
+	return function->site->call(m->states[node->index], &m->scratch, args, node->argc, result, err);
 }
 
-/* The arguments stand in m->args. */
-static enum gm_code eval_strict(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_value *result,
-                                struct gm_error *err)
+static enum gm_code eval_strict(struct gm_expr_machine *m, const struct gm_expr_node *node, const struct gm_value *args,
+                                struct gm_value *result, struct gm_error *err)
 {
-	const struct gm_value *args = m->args;
 	*result = (struct gm_value){.type = node->type};
 	switch (node->op) {
-	case GM_EXPR_CALL: return call(m, node, result, err);
+	case GM_EXPR_CALL: return call(m, node, args, result, err);
 	case GM_EXPR_SQL: return gm_sqlite_eval(m->statements[node->index], args, node->argc, node->type, result, err);
 	case GM_EXPR_CONCAT: return concat(&m->scratch, args, node->argc, result, err);
 	case GM_EXPR_COMPARE: result->boolean = holds(node->compare, compare(&args[0], &args[1])); return GM_OK;
@@ -455,8 +455,9 @@ static enum gm_code eval_strict(struct gm_expr_machine *m, const struct gm_expr_
 	}
 }
 
-/* Gathers the arguments; false when one of them is the result already. */
-static bool gather(struct gm_expr_machine *m, const struct gm_expr_node *node)
+/* Gathers the arguments; NULL when one of them is the result already. A copy that is read at once costs more than the
+ * call of a small function: the argument of those with one, which most have, stays where it is. */
+static const struct gm_value *gather(struct gm_expr_machine *m, const struct gm_expr_node *node)
 {
 	struct gm_expr_scalar *out = &m->scalars[node->index];
 	bool takes_null = node->op == GM_EXPR_CALL && node->function->takes_null, null = false;
@@ -465,13 +466,16 @@ static bool gather(struct gm_expr_machine *m, const struct gm_expr_node *node)
 		if (arg->error != 0) {
 			set_null(out, node->type);
 			out->error = arg->error;
-			return false;
+			return NULL;
 		}
 		null = null || arg->value.null;
-		m->args[i] = arg->value;
+		if (node->argc > 1) m->args[i] = arg->value;
 	}
-	if (null && !takes_null) set_null(out, node->type);
-	return !null || takes_null;
+	if (null && !takes_null) {
+		set_null(out, node->type);
+		return NULL;
+	}
+	return node->argc == 1 ? &arg_of(m, node, 0)->value : m->args;
 }
 
 static bool well_typed(const struct gm_expr_node *node, const struct gm_value *value)
@@ -481,24 +485,33 @@ static bool well_typed(const struct gm_expr_node *node, const struct gm_value *v
 	return node->type != GM_TYPE_TIMESTAMP || (value->i64 >= GM_TIME_MIN && value->i64 <= GM_TIME_MAX);
 }
 
+/* Lends the node's buffer to the scratch, where it stays until another node needs it. */
+static void lend_buffer(struct gm_expr_machine *m, const struct gm_expr_node *node)
+{
+	if (m->lender != node->index) {
+		m->outs[m->lender] = m->scratch.out;
+		m->scratch.out = m->outs[node->index];
+		m->outs[node->index] = (struct gm_buf){0};
+		m->lender = node->index;
+	}
+	m->scratch.out.len = 0;
+	m->scratch.work.len = 0;
+}
+
 static enum gm_code eval_with_args(struct gm_expr_machine *m, const struct gm_expr_node *node, struct gm_error *err)
 {
 	struct gm_expr_scalar *out = &m->scalars[node->index];
-	if (!gather(m, node)) return GM_OK;
+	const struct gm_value *args = gather(m, node);
+	if (args == NULL) return GM_OK;
 	struct gm_error failure;
-	struct gm_value result;
-	m->scratch.out = m->outs[node->index];
-	m->scratch.out.len = 0;
-	m->scratch.work.len = 0;
-	enum gm_code code = eval_strict(m, node, &result, &failure);
-	m->outs[node->index] = m->scratch.out;
-	m->scratch.out = (struct gm_buf){0};
-	*out = (struct gm_expr_scalar){.value = result};
-	if (code == GM_OK && well_typed(node, &result)) {
+	lend_buffer(m, node);
+	enum gm_code code = eval_strict(m, node, args, &out->value, &failure);
+	out->error = 0;
+	if (code == GM_OK && well_typed(node, &out->value)) {
 		out->value.type = node->type;
 		return GM_OK;
 	}
-	*out = (struct gm_expr_scalar){.value = {.type = node->type, .null = true}};
+	set_null(out, node->type);
 	if (code == GM_OK)
 		code = gm_error_set(&failure, GM_VALUE, "the result is not a valid %s", gm_type_name(node->type));
 	if (code == GM_VALUE) return note_failure(m, out, &failure, err);

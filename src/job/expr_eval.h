@@ -15,12 +15,13 @@ struct gm_expr_scalar {
 struct gm_expr_machine {
 	const struct gm_program *program;
 	struct gm_expr_scalar *scalars; /* one per node */
-	struct gm_buf *outs;            /* where a node builds its string */
+	struct gm_buf *outs;            /* where a node builds its string; one more than nodes */
 	void **states;                  /* of functions with a site */
 	struct gm_sqlite_statement **statements;
 	struct gm_sqlite *sqlite;
 	struct gm_value *args; /* of the call at hand; as many as any node has */
 	struct gm_function_scratch scratch;
+	uint32_t lender; /* whose buffer of `outs` is in the scratch; node_count: nobody's */
 	struct gm_dict *messages;
 	size_t string_bytes_max;
 };

@@ -12,7 +12,7 @@ static enum gm_code no_memory(struct gm_error *err)
 
 static void clear_codes(struct gm_memo *memo, struct gm_memo_codes *codes)
 {
-	memo->memory_bytes -= codes->cap * sizeof *codes->refs;
+	memo->memory_bytes -= (size_t)codes->cap * memo->places * sizeof *codes->refs;
 	free(codes->refs);
 	*codes = (struct gm_memo_codes){0};
 }
@@ -36,7 +36,7 @@ void gm_memo_clear(struct gm_memo *memo)
 	clear_codes(memo, &memo->codes[1]);
 	clear_keys(memo);
 	free(memo->signature);
-	*memo = (struct gm_memo){0};
+	*memo = (struct gm_memo){.places = memo->places};
 }
 
 struct gm_memo_codes *gm_memo_codes_for(struct gm_memo *memo, uint64_t dict_id)
@@ -52,20 +52,18 @@ struct gm_memo_codes *gm_memo_codes_for(struct gm_memo *memo, uint64_t dict_id)
 	return first;
 }
 
-enum gm_code gm_memo_codes_put(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code, uint32_t ref,
-                               struct gm_error *err)
+enum gm_code gm_memo_codes_reach(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code, struct gm_error *err)
 {
-	if (code >= codes->cap) {
-		size_t cap = codes->cap == 0 ? FIRST_CODES : (size_t)codes->cap * 2;
-		while (cap <= code) cap *= 2;
-		uint32_t *refs = cap <= UINT32_MAX ? realloc(codes->refs, cap * sizeof *refs) : NULL;
-		if (refs == NULL) return no_memory(err);
-		memset(refs + codes->cap, 0, (cap - codes->cap) * sizeof *refs);
-		memo->memory_bytes += (cap - codes->cap) * sizeof *refs;
-		codes->refs = refs;
-		codes->cap = (uint32_t)cap;
-	}
-	codes->refs[code] = ref + 1;
+	if (code < codes->cap) return GM_OK;
+	size_t cap = codes->cap == 0 ? FIRST_CODES : (size_t)codes->cap * 2;
+	while (cap <= code) cap *= 2;
+	size_t each = memo->places * sizeof(uint32_t);
+	uint32_t *refs = cap <= UINT32_MAX ? realloc(codes->refs, cap * each) : NULL;
+	if (refs == NULL) return no_memory(err);
+	memset(refs + (size_t)codes->cap * memo->places, 0, (cap - codes->cap) * each);
+	memo->memory_bytes += (cap - codes->cap) * each;
+	codes->refs = refs;
+	codes->cap = (uint32_t)cap;
 	return GM_OK;
 }
 
@@ -113,7 +111,7 @@ enum gm_code gm_memo_keys_for(struct gm_memo *memo, uint32_t words, const uint64
 static void place(struct gm_memo_keys *keys, const uint64_t *key, uint32_t stored)
 {
 	uint32_t at;
-	if (gm_memo_keys_get(keys, key, &at) == 0) keys->count++;
+	if (gm_memo_keys_get(keys, key, keys->words, &at) == 0) keys->count++;
 	memcpy(keys->keys + (size_t)at * keys->words, key, keys->words * sizeof *key);
 	keys->refs[at] = stored;
 }

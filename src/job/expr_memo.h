@@ -11,10 +11,11 @@
 enum { GM_REF_NULL = 0 };
 #define GM_REF_FAILED UINT32_C(0x80000000)
 
-/* By the codes of one dictionary. Two dictionaries are remembered, for inputs that come by turns. */
+/* By the codes of one dictionary, for one step or for several that share the memo. Two dictionaries are remembered, for
+ * inputs that come by turns. */
 struct gm_memo_codes {
 	uint64_t dict_id; /* 0: none */
-	uint32_t *refs;   /* ref + 1; 0: unknown */
+	uint32_t *refs;   /* ref + 1 at refs[code * places + place]; 0: unknown */
 	uint32_t cap;
 };
 /* By keys of some words each: open addressing, at most half full. */
@@ -26,6 +27,7 @@ struct gm_memo_keys {
 };
 struct gm_memo {
 	struct gm_memo_codes codes[2]; /* the first was used last */
+	uint32_t places;               /* refs of a code: one for each step */
 	struct gm_memo_keys keys;
 	uint64_t *signature; /* of keys: what the words mean; signature[0] is the form, then the dictionaries' ids */
 	size_t signature_count;
@@ -36,13 +38,16 @@ struct gm_memo {
 void gm_memo_clear(struct gm_memo *memo);
 /* The memo for codes of that dictionary. */
 struct gm_memo_codes *gm_memo_codes_for(struct gm_memo *memo, uint64_t dict_id);
-enum gm_code gm_memo_codes_put(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code, uint32_t ref,
-                               struct gm_error *err) GM_CHECK;
+/* Makes room for the refs of codes up to that one. */
+enum gm_code gm_memo_codes_reach(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code,
+                                 struct gm_error *err) GM_CHECK;
 /* Makes the keys mean `signature`, an id of 0 meaning any: forgets them if they meant something else. */
 enum gm_code gm_memo_keys_for(struct gm_memo *memo, uint32_t words, const uint64_t *signature, size_t count,
                               struct gm_error *err) GM_CHECK;
-/* ref + 1 of a key, 0 if unknown; *at is where it is or belongs until the next put. */
-static inline uint32_t gm_memo_keys_get(const struct gm_memo_keys *keys, const uint64_t *key, uint32_t *at);
+/* ref + 1 of a key, 0 if unknown; *at is where it is or belongs until the next put. words is what the keys have: most
+ * callers know that it is 1. */
+static inline uint32_t gm_memo_keys_get(const struct gm_memo_keys *keys, const uint64_t *key, uint32_t words,
+                                        uint32_t *at);
 enum gm_code gm_memo_keys_put(struct gm_memo *memo, const uint64_t *key, uint32_t ref, struct gm_error *err) GM_CHECK;
 
 static inline uint64_t gm_memo_hash(const uint64_t *key, uint32_t words)
@@ -55,9 +60,9 @@ static inline uint64_t gm_memo_hash(const uint64_t *key, uint32_t words)
 	return hash;
 }
 
-static inline uint32_t gm_memo_keys_get(const struct gm_memo_keys *keys, const uint64_t *key, uint32_t *at)
+static inline uint32_t gm_memo_keys_get(const struct gm_memo_keys *keys, const uint64_t *key, uint32_t words,
+                                        uint32_t *at)
 {
-	uint32_t words = keys->words;
 	for (uint32_t i = (uint32_t)gm_memo_hash(key, words) & keys->mask;; i = (i + 1) & keys->mask) {
 		const uint64_t *there = keys->keys + (size_t)i * words;
 		bool same = there[0] == key[0];

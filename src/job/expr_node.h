@@ -60,7 +60,8 @@ struct gm_expr_node {
 	struct gm_expr_node *base; /* NULL: constant; itself: a leaf or pivot */
 	bool base_day;             /* base's UTC day, not base */
 	bool vector;
-	bool lazy; /* a vector only for chunks in which a partition value failed */
+	bool lazy;           /* a vector only for chunks in which a partition value failed */
+	uint32_t first_step; /* the first step (from 1) whose one input it is; 0: none */
 };
 
 struct gm_expr_step {
@@ -73,6 +74,10 @@ struct gm_expr_step {
 	struct gm_expr_node **region; /* in order of evaluation; the last is `node` */
 	size_t region_count;
 	uint32_t slot; /* where the vector goes, UINT32_MAX: nowhere */
+	/* The memo by codes: of which step, which of a code's refs are this step's, and how many a code of its own memo
+	 * has. */
+	size_t by_code;
+	uint32_t place, places;
 };
 
 struct gm_program_column {

@@ -148,6 +148,17 @@ static enum gm_code set_inputs(struct gm_program *program, struct gm_expr_step *
 	return GM_OK;
 }
 
+/* Steps over one and the same input have the memo for its codes in common, so that what a code gave for the one is near
+ * what it gave for the next. Lazy ones hardly ever run: they would only be in the way. */
+static void share_memo(struct gm_program *program, struct gm_expr_step *step)
+{
+	struct gm_expr_node *input = step->input_count == 1 && !step->lazy ? step->inputs[0] : NULL;
+	step->by_code = (size_t)(step - program->steps);
+	if (input != NULL && input->first_step == 0) input->first_step = (uint32_t)step->by_code + 1;
+	if (input != NULL) step->by_code = input->first_step - 1;
+	step->place = program->steps[step->by_code].places++;
+}
+
 static enum gm_code make_step(struct gm_program *program, struct gm_expr_node *node, struct region *region,
                               struct gm_error *err)
 {
@@ -155,6 +166,7 @@ static enum gm_code make_step(struct gm_program *program, struct gm_expr_node *n
 	struct gm_expr_step *step = &program->steps[program->step_count];
 	*step = (struct gm_expr_step){.node = node, .slot = UINT32_MAX, .lazy = node->lazy, .cheap = true};
 	GM_TRY(set_inputs(program, step, err));
+	share_memo(program, step);
 	collect(region, step, number);
 	qsort(region->nodes, region->count, sizeof(struct gm_expr_node *), by_index);
 	step->region_count = region->count;

@@ -37,8 +37,10 @@ struct gm_expr_runner {
 	uint64_t last_dict_id;
 	struct gm_expr_source_dict *sources; /* one per leaf at most, and as many of the last chunk */
 	size_t source_count, source_cap;
-	uint64_t chunk_bytes;      /* of strings made for the chunk at hand */
-	uint64_t *key, *signature; /* room for the widest step's */
+	uint64_t chunk_bytes; /* of strings made for the chunk at hand */
+	uint64_t *key;        /* room for a block of narrow keys, or for the widest step's */
+	uint32_t key_words;
+	uint64_t *signature; /* room for the widest step's */
 };
 
 enum gm_code gm_expr_runner_init(struct gm_expr_runner *runner, const struct gm_program *program,

@@ -6,7 +6,14 @@
 #ifndef GM_PARQUET_BLOOM_H
 #define GM_PARQUET_BLOOM_H
 
+#include "base/cpu.h"
 #include "column/vec.h"
+
+enum { GM_BLOOM_WORDS = 8, GM_BLOOM_BLOCK_BYTES = GM_BLOOM_WORDS * 4 };
+#define GM_BLOOM_SALT                                                                                  \
+	{                                                                                                  \
+		0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31 \
+	}
 
 struct gm_bloom {
 	uint32_t *words; /* NULL: no filter */
@@ -18,9 +25,19 @@ size_t gm_bloom_bytes(uint64_t values);
 /* An empty filter; NOMEM. Freed by gm_bloom_release. */
 enum gm_code gm_bloom_init(struct gm_bloom *bloom, uint64_t values, struct gm_error *err) GM_CHECK;
 void gm_bloom_release(struct gm_bloom *bloom);
-/* `count` values in PLAIN form. */
+/* The block of a value with this XXH64. */
+static inline uint32_t *gm_bloom_block(const struct gm_bloom *bloom, uint64_t hash)
+{
+	uint64_t blocks = bloom->bytes / GM_BLOOM_BLOCK_BYTES;
+	return bloom->words + ((hash >> 32) * blocks >> 32) * GM_BLOOM_WORDS;
+}
+/* `count` values in PLAIN form. The second: at each level of processor. */
 void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count)
     __attribute__((nonnull));
+#define GM_BLOOM_DECLARE(level, name) \
+	void gm_bloom_add_##level(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count);
+GM_CPU_LEVELS(GM_BLOOM_DECLARE)
+#undef GM_BLOOM_DECLARE
 /* May a value with this XXH64 be among those added? False is certain. */
 bool gm_bloom_may_have(const struct gm_bloom *bloom, uint64_t hash);
 

@@ -22,6 +22,7 @@ struct gm_parquet_column_chunk {
 	size_t leaf;
 	uint64_t rows, slots, nulls, nans;
 	struct gm_buf data;
+	struct gm_parquet_spare *spare;   /* where the memory of data goes, or NULL */
 	enum gm_format_encoding encoding; /* of the values of all data pages */
 	uint64_t dictionary_bytes;        /* of the dictionary page at the start of data; 0: there is none */
 	uint64_t uncompressed_bytes;      /* of all pages, headers included */

@@ -10,10 +10,12 @@
  * that is smallest for the first of them, page by page: in the standard profile that is PLAIN. */
 #include "base/stopwatch.h"
 #include "parquet/compact.h"
+#include "parquet/copy.h"
 #include "parquet/encode.h"
 #include "parquet/file.h"
 #include "parquet/page.h"
 #include "parquet/scratch.h"
+#include "parquet/spare.h"
 
 #include <string.h>
 
@@ -21,10 +23,13 @@ enum {
 	FIRST_GAP = 8192,
 	SLACK = 32,                /* bytes behind the values that may be touched */
 	BATCH = 256,               /* values fetched from slices at a time */
+	USED_GROUP = 8,            /* marks of entries that are looked at together */
+	FEW_ENTRIES = 256,         /* of a dictionary whose indices are bytes on their way to the page */
 	KEPT_PAGE_BYTES = 8 << 20, /* a page buffer that a huge value made larger is given back */
 };
 
 struct gm_parquet_encoder {
+	struct gm_parquet_spare *spare; /* or NULL */
 	struct gm_page_packer packer;
 	struct gm_distinct distinct;
 	struct gm_compact compact;
@@ -32,11 +37,13 @@ struct gm_parquet_encoder {
 	size_t defined_cap;
 	uint8_t *used; /* per entry of the dictionary: is it on this page? */
 	size_t used_cap;
+	uint8_t *narrow; /* the page's indices, if a byte can hold any */
+	size_t narrow_cap;
 	struct gm_buf page; /* gap, then values */
 	size_t gap;
 	union {
 		int64_t numbers[BATCH];
-		struct gm_string strings[BATCH];
+		struct gm_string strings[2 * BATCH];
 	} batch;
 };
 
@@ -62,7 +69,7 @@ struct span {
 	size_t values;
 };
 
-struct gm_parquet_encoder *gm_parquet_encoder_new(void)
+struct gm_parquet_encoder *gm_parquet_encoder_new(struct gm_parquet_spare *spare)
 {
 	struct gm_parquet_encoder *encoder = calloc(1, sizeof *encoder);
 	if (encoder == NULL) return NULL;
@@ -71,6 +78,7 @@ struct gm_parquet_encoder *gm_parquet_encoder_new(void)
 	gm_compact_init(&encoder->compact);
 	gm_buf_init(&encoder->page, (size_t)INT32_MAX + (64u << 20));
 	encoder->gap = FIRST_GAP;
+	encoder->spare = spare;
 	return encoder;
 }
 
@@ -83,13 +91,17 @@ void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder)
 	gm_buf_release(&encoder->page);
 	free(encoder->defined);
 	free(encoder->used);
+	free(encoder->narrow);
 	free(encoder);
 }
 
 void gm_parquet_column_chunk_free(struct gm_parquet_column_chunk *chunk)
 {
 	if (chunk == NULL) return;
-	gm_buf_release(&chunk->data);
+	if (chunk->spare != NULL)
+		gm_parquet_spare_give(chunk->spare, chunk->leaf, &chunk->data);
+	else
+		gm_buf_release(&chunk->data);
 	gm_buf_release(&chunk->bounds);
 	gm_bloom_release(&chunk->bloom);
 	free(chunk->pages);
@@ -102,15 +114,17 @@ static enum gm_code flat_levels(struct task *task)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct gm_parquet_column_chunk *chunk = task->chunk;
-	chunk->rows = chunk->slots = gm_slices_rows(task->data->slices, task->data->slice_count);
-	chunk->nulls = gm_slices_nulls(task->data->slices, task->data->slice_count);
-	if (chunk->nulls == 0) return GM_OK;
-	if (task->leaf->max_definition == 0)
-		GM_FAIL(task->err, GM_BUG, "the required column %s has a null", task->leaf->node->name);
-	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows))
+	const struct gm_parquet_column_data *data = task->data;
+	chunk->rows = chunk->slots = gm_slices_rows(data->slices, data->slice_count);
+	if (task->leaf->max_definition == 0) {
+		if (gm_slices_nulls(data->slices, data->slice_count) > 0)
+			GM_FAIL(task->err, GM_BUG, "the required column %s has a null", task->leaf->node->name);
+		return GM_OK;
+	}
+	if (!GM_SCRATCH_GROW(encoder->defined, encoder->defined_cap, chunk->rows + 1))
 		GM_FAIL(task->err, GM_NOMEM, "out of memory for definition levels");
-	gm_slices_defined(task->data->slices, task->data->slice_count, encoder->defined);
-	task->definition = encoder->defined;
+	chunk->nulls = gm_slices_defined(data->slices, data->slice_count, encoder->defined);
+	if (chunk->nulls > 0) task->definition = encoder->defined;
 	return GM_OK;
 }
 
@@ -150,10 +164,7 @@ static enum gm_code nested_levels(struct task *task)
 static size_t defined_slots(const struct task *task, uint64_t from, uint64_t to)
 {
 	if (task->chunk->nulls == 0) return to - from;
-	uint8_t max = task->leaf->max_definition;
-	size_t count = 0;
-	for (uint64_t i = from; i < to; i++) count += task->definition[i] == max;
-	return count;
+	return gm_count_byte(task->definition + from, to - from, task->leaf->max_definition);
 }
 
 /* The first slot of the next row. */
@@ -178,9 +189,9 @@ static size_t levels_bound(const struct task *task, const struct span *span)
 
 static uint8_t *put_levels(uint8_t *out, const uint8_t *levels, const struct span *span, uint8_t max)
 {
-	uint8_t *end = levels == NULL ? gm_hybrid_encode_run(out + 4, max, span->to - span->from, gm_bit_width(max))
-	                              : gm_hybrid_encode_levels(out + 4, levels + span->from, span->to - span->from,
-	                                                        gm_bit_width(max));
+	uint8_t *end = levels == NULL
+	                   ? gm_hybrid_encode_run(out + 4, max, span->to - span->from, gm_bit_width(max))
+	                   : gm_hybrid_encode_bytes(out + 4, levels + span->from, span->to - span->from, gm_bit_width(max));
 	uint32_t len = (uint32_t)(end - out - 4);
 	memcpy(out, &len, sizeof len);
 	return end;
@@ -274,6 +285,9 @@ static enum gm_code end_page(struct task *task, const struct span *span, uint8_t
 	GM_TRY(add_page_bounds(task, page, bounds));
 	const uint8_t *body = place_levels(task, span, values);
 	size_t body_bytes = (size_t)(values - body) + value_bytes, header_bytes;
+	if (chunk->page_count == 0 && chunk->encoding != GM_FORMAT_RLE_DICTIONARY)
+		GM_TRY(gm_page_search(&task->encoder->packer, task->type == GM_TYPE_STRING, body, body_bytes,
+		                      &task->encoder->compact.packed, task->err));
 	struct gm_page_header header = {GM_FORMAT_DATA_PAGE, chunk->encoding, (uint32_t)slots};
 	GM_TRY(gm_page_pack(&task->encoder->packer, &header, body, body_bytes, &chunk->data, &header_bytes, task->err));
 	chunk->uncompressed_bytes += header_bytes + body_bytes;
@@ -314,22 +328,64 @@ static void next_span(struct span *span)
 
 /* --- Dictionary encoding ------------------------------------------------------------------------------------------ */
 
+/* Entries whose strings lie apart from each other, for bounds. */
+struct entry_list {
+	uint32_t entry[BATCH];
+	size_t count;
+};
+
+static void add_listed(struct task *task, struct gm_bounds *bounds, struct entry_list *list)
+{
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	if (distinct->size == 0)
+		gm_bounds_add_strings(bounds, distinct->plain.data, distinct->start, list->entry, list->count);
+	else
+		for (size_t i = 0; i < list->count; i++)
+			gm_bounds_add(bounds, task->type,
+			              (struct gm_bound){.number = gm_distinct_number(distinct, list->entry[i])});
+	list->count = 0;
+}
+
+/* Entries [from, to), which lie side by side. */
+static void add_stretch(struct task *task, struct gm_bounds *bounds, uint32_t from, uint32_t to)
+{
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	size_t at = distinct->size == 0 ? distinct->start[from] : from * distinct->size;
+	gm_bounds_add_plain(bounds, task->type, distinct->plain.data + at, to - from);
+}
+
+/* Bounds of the entries that are marked in `used`, and no mark is left. Marks are looked at eight at a time: most
+ * entries of a large dictionary are not on the page, and those that are on it for the first time follow one another. */
+static void marked_bounds(struct task *task, struct gm_bounds *bounds)
+{
+	const uint64_t all = UINT64_C(0x0101010101010101);
+	uint8_t *used = task->encoder->used;
+	uint32_t entries = task->encoder->distinct.entries, from = 0;
+	struct entry_list list;
+	list.count = 0;
+	for (uint32_t entry = 0; entry < entries; entry += USED_GROUP) {
+		uint64_t marks;
+		memcpy(&marks, used + entry, sizeof marks);
+		/* `from` is where the stretch begins that reaches up to here. */
+		if (marks != all && from < entry) add_stretch(task, bounds, from, entry);
+		if (marks != all) from = entry + USED_GROUP;
+		if (marks == 0) continue;
+		memset(used + entry, 0, sizeof marks);
+		if (marks == all) continue;
+		if (list.count > BATCH - USED_GROUP) add_listed(task, bounds, &list);
+		for (; marks != 0; marks &= marks - 1) list.entry[list.count++] = entry + (uint32_t)__builtin_ctzll(marks) / 8;
+	}
+	if (from < entries) add_stretch(task, bounds, from, entries);
+	add_listed(task, bounds, &list);
+}
+
 /* Bounds of the entries that a page uses. */
 static void entry_bounds(struct task *task, const uint32_t *index, size_t count, struct gm_bounds *bounds)
 {
-	struct gm_parquet_encoder *encoder = task->encoder;
-	const struct gm_distinct *distinct = &encoder->distinct;
-	uint8_t *used = encoder->used;
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	uint8_t *used = task->encoder->used;
 	for (size_t i = 0; i < count; i++) used[index[i]] = 1;
-	for (uint32_t entry = 0; entry < distinct->entries; entry++) {
-		if (used[entry] == 0) continue;
-		used[entry] = 0;
-		if (distinct->size == 0) {
-			gm_bounds_add_plain(bounds, task->type, distinct->plain.data + distinct->start[entry], 1);
-		} else {
-			gm_bounds_add(bounds, task->type, (struct gm_bound){.number = gm_distinct_number(distinct, entry)});
-		}
-	}
+	marked_bounds(task, bounds);
 	if (bounds->nans == 0) return;
 	bounds->nans = 0;
 	for (size_t i = 0; i < count; i++)
@@ -356,38 +412,63 @@ static void drop_dictionary(struct gm_parquet_column_chunk *chunk)
 	chunk->dictionary_bytes = chunk->uncompressed_bytes = 0;
 }
 
-/* The bits that the indices of a page need; `whole`: made up to whole bytes. In the order of first use, indices on the
- * first pages are small. Some readers stumble over indices without bits. */
-static unsigned index_width(const uint32_t *index, size_t count, bool whole)
+/* The bits that indices need which are or-ed in `all`; `whole`: made up to whole bytes. In the order of first use,
+ * indices on the first pages are small. Some readers stumble over indices without bits. */
+static unsigned index_width(uint32_t all, bool whole)
 {
-	uint32_t all = 1;
-	for (size_t i = 0; i < count; i++) all |= index[i];
-	unsigned width = gm_bit_width(all);
+	unsigned width = gm_bit_width(all | 1);
 	return whole ? (width + 7) / 8 * 8 : width;
+}
+
+/* Those of a page, or-ed; they are copied as bytes if narrow is not NULL. */
+static uint32_t all_indices(const uint32_t *index, size_t count, uint8_t *narrow)
+{
+	uint32_t all = 0;
+	for (size_t i = 0; i < count; i++) all |= index[i];
+	if (narrow == NULL) return all;
+	for (size_t i = 0; i < count; i++) narrow[i] = (uint8_t)index[i];
+	return all;
+}
+
+static enum gm_code reserve_for_indices(struct task *task)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	size_t cap = encoder->used_cap;
+	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, (size_t)encoder->distinct.entries + USED_GROUP))
+		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
+	memset(encoder->used + cap, 0, encoder->used_cap - cap);
+	return GM_OK;
+}
+
+/* One page of them. */
+static enum gm_code write_index_page(struct task *task, const struct span *span, const uint32_t *index, bool whole)
+{
+	struct gm_parquet_encoder *encoder = task->encoder;
+	bool few = encoder->distinct.entries <= FEW_ENTRIES;
+	if (few && !GM_SCRATCH_GROW(encoder->narrow, encoder->narrow_cap, span->values + 1))
+		GM_FAIL(task->err, GM_NOMEM, "out of memory for the indices of a page");
+	unsigned width = index_width(all_indices(index, span->values, few ? encoder->narrow : NULL), whole);
+	struct gm_bounds bounds = {0};
+	enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
+	entry_bounds(task, index, span->values, &bounds);
+	(void)gm_stage_enter(outer);
+	GM_TRY(start_page(task, span, 1 + gm_hybrid_bound(span->values, width)));
+	uint8_t *values = encoder->page.data + encoder->gap;
+	*values = (uint8_t)width;
+	uint8_t *end = few ? gm_hybrid_encode_bytes(values + 1, encoder->narrow, span->values, width)
+	                   : gm_hybrid_encode(values + 1, index, span->values, width);
+	return end_page(task, span, values, (size_t)(end - values), &bounds);
 }
 
 static enum gm_code write_indices(struct task *task, bool whole)
 {
-	struct gm_parquet_encoder *encoder = task->encoder;
-	const uint32_t *index = encoder->distinct.index;
-	unsigned most = index_width(&(uint32_t){encoder->distinct.entries - 1}, 1, whole);
-	size_t cap = encoder->used_cap;
-	if (!GM_SCRATCH_GROW(encoder->used, encoder->used_cap, encoder->distinct.entries))
-		GM_FAIL(task->err, GM_NOMEM, "out of memory for a dictionary");
-	memset(encoder->used + cap, 0, encoder->used_cap - cap);
-	struct span span = {0};
-	for (; span.to < task->chunk->slots; next_span(&span)) {
+	const struct gm_distinct *distinct = &task->encoder->distinct;
+	const uint32_t *index = distinct->index;
+	unsigned most = index_width(distinct->entries - 1, whole);
+	GM_TRY(reserve_for_indices(task));
+	for (struct span span = {0}; span.to < task->chunk->slots; next_span(&span)) {
 		end_span(task, &span, most);
-		unsigned width = index_width(index, span.values, whole);
-		struct gm_bounds bounds = {0};
-		enum gm_stage outer = gm_stage_enter(GM_STAGE_STATISTICS);
-		entry_bounds(task, index, span.values, &bounds);
-		(void)gm_stage_enter(outer);
-		GM_TRY(start_page(task, &span, 1 + gm_hybrid_bound(span.values, width)));
-		uint8_t *values = encoder->page.data + encoder->gap;
-		*values = (uint8_t)width;
-		uint8_t *end = gm_hybrid_encode(values + 1, index, span.values, width);
-		GM_TRY(end_page(task, &span, values, (size_t)(end - values), &bounds));
+		GM_TRY(write_index_page(task, &span, index, whole));
 		index += span.values;
 	}
 	return GM_OK;
@@ -482,22 +563,6 @@ static enum gm_code write_fixed(struct task *task)
 	return GM_OK;
 }
 
-/* Copies a short string without the price of a call; 16 bytes at a time, the last ones overlapping. */
-static inline void copy_string(uint8_t *to, const uint8_t *from, size_t n)
-{
-	if (n > 64 || n < 8) {
-		if (n > 0) memcpy(to, from, n);
-		return;
-	}
-	if (n < 16) {
-		memcpy(to, from, 8);
-		memcpy(to + n - 8, from + n - 8, 8);
-		return;
-	}
-	for (size_t i = 0; i + 16 < n; i += 16) memcpy(to + i, from + i, 16);
-	memcpy(to + n - 16, from + n - 16, 16);
-}
-
 /* The strings of the page so far, and of the row that is being added. */
 struct string_page {
 	struct span span;     /* complete rows */
@@ -505,24 +570,37 @@ struct string_page {
 	size_t fetched, used; /* of encoder->batch */
 };
 
+/* Has at least BATCH strings ready, unless there are no more. */
+static void fetch_strings(struct task *task, struct string_page *page)
+{
+	struct gm_string *strings = task->encoder->batch.strings;
+	if (page->fetched - page->used >= BATCH) return;
+	page->fetched -= page->used;
+	memmove(strings, strings + page->used, page->fetched * sizeof *strings);
+	page->used = 0;
+	page->fetched += gm_cursor_strings(&task->cursor, strings + page->fetched, BATCH);
+}
+
+static inline uint8_t *put_string(uint8_t *out, struct gm_string value)
+{
+	memcpy(out, &value.len, sizeof value.len);
+	gm_copy_string(out + sizeof value.len, value.bytes, value.len);
+	return out + sizeof value.len + value.len;
+}
+
 static enum gm_code add_string(struct task *task, struct string_page *page)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
 	struct gm_buf *out = &encoder->page;
-	if (page->used == page->fetched) {
-		page->fetched = gm_cursor_strings(&task->cursor, encoder->batch.strings, BATCH);
-		page->used = 0;
-		if (page->fetched == 0) GM_FAIL(task->err, GM_BUG, "the column %s ends early", task->leaf->node->name);
-	}
+	if (page->used == page->fetched) fetch_strings(task, page);
+	if (page->used == page->fetched) GM_FAIL(task->err, GM_BUG, "the column %s ends early", task->leaf->node->name);
 	struct gm_string value = encoder->batch.strings[page->used++];
 	size_t need = sizeof value.len + (size_t)value.len + SLACK;
 	if (need > INT32_MAX || out->len > INT32_MAX - need)
 		GM_FAIL(task->err, GM_VALUE, "a row of the column %s is too large for a Parquet page (2 GiB)",
 		        task->leaf->node->name);
 	if (out->cap - out->len < need) GM_TRY(gm_buf_reserve(out, need, task->err));
-	memcpy(out->data + out->len, &value.len, sizeof value.len);
-	copy_string(out->data + out->len + sizeof value.len, value.bytes, value.len);
-	out->len += sizeof value.len + value.len;
+	out->len = (size_t)(put_string(out->data + out->len, value) - out->data);
 	return GM_OK;
 }
 
@@ -539,23 +617,59 @@ static enum gm_code end_string_page(struct task *task, struct string_page *page)
 	return GM_OK;
 }
 
-static enum gm_code write_strings(struct task *task)
+static enum gm_code add_row(struct task *task, struct string_page *page)
 {
 	struct gm_parquet_encoder *encoder = task->encoder;
+	if (page->span.rows == task->options->page_rows) GM_TRY(end_string_page(task, page));
+	uint64_t row = page->span.to, end = row_end(task, row);
+	size_t values = defined_slots(task, row, end);
+	for (size_t i = 0; i < values; i++) GM_TRY(add_string(task, page));
+	if (page->span.rows > 0 && encoder->page.len - encoder->gap > task->options->page_bytes)
+		GM_TRY(end_string_page(task, page));
+	page->bytes = encoder->page.len - encoder->gap;
+	page->span.to = end;
+	page->span.values += values;
+	page->span.rows++;
+	return GM_OK;
+}
+
+/* Rows of one slot each, some hundreds at a time, if they fit the page for certain. Else *singly is how many are to be
+ * added one by one. */
+static enum gm_code add_flat_rows(struct task *task, struct string_page *page, uint64_t *singly)
+{
+	struct gm_buf *out = &task->encoder->page;
+	uint64_t left = task->chunk->slots - page->span.to, room = task->options->page_rows - page->span.rows;
+	uint64_t rows = left < room ? left : room, bytes = 0;
+	if (rows > BATCH) rows = BATCH;
+	size_t values = defined_slots(task, page->span.to, page->span.to + rows);
+	fetch_strings(task, page);
+	const struct gm_string *strings = task->encoder->batch.strings + page->used;
+	*singly = rows;
+	if (page->fetched - page->used < values) return GM_OK;
+	for (size_t i = 0; i < values; i++) bytes += sizeof strings[i].len + (uint64_t)strings[i].len;
+	if (page->bytes + bytes > task->options->page_bytes || out->len + bytes + SLACK > INT32_MAX) return GM_OK;
+	GM_TRY(gm_buf_reserve(out, bytes + SLACK, task->err));
+	uint8_t *at = out->data + out->len;
+	for (size_t i = 0; i < values; i++) at = put_string(at, strings[i]);
+	page->used += values;
+	out->len += bytes;
+	page->bytes += bytes;
+	page->span.to += rows;
+	page->span.values += values;
+	page->span.rows += rows;
+	*singly = 0;
+	return GM_OK;
+}
+
+static enum gm_code write_strings(struct task *task)
+{
 	struct string_page page = {0};
-	uint64_t slots = task->chunk->slots;
 	GM_TRY(start_page(task, NULL, 0));
-	for (uint64_t row = 0; row < slots;) {
+	while (page.span.to < task->chunk->slots) {
+		uint64_t singly = 1;
+		if (task->repetition == NULL) GM_TRY(add_flat_rows(task, &page, &singly));
+		for (; singly > 0; singly--) GM_TRY(add_row(task, &page));
 		if (page.span.rows == task->options->page_rows) GM_TRY(end_string_page(task, &page));
-		uint64_t end = row_end(task, row);
-		size_t values = defined_slots(task, row, end);
-		for (size_t i = 0; i < values; i++) GM_TRY(add_string(task, &page));
-		if (page.span.rows > 0 && encoder->page.len - encoder->gap > task->options->page_bytes)
-			GM_TRY(end_string_page(task, &page));
-		page.bytes = encoder->page.len - encoder->gap;
-		page.span.to = row = end;
-		page.span.values += values;
-		page.span.rows++;
 	}
 	if (page.span.rows > 0) GM_TRY(end_string_page(task, &page));
 	return GM_OK;
@@ -676,6 +790,8 @@ enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct 
 	if (chunk == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a column chunk");
 	chunk->leaf = leaf;
 	gm_buf_init(&chunk->data, SIZE_MAX / 2);
+	chunk->spare = encoder->spare;
+	if (chunk->spare != NULL) gm_parquet_spare_take(chunk->spare, leaf, &chunk->data);
 	gm_buf_init(&chunk->bounds, INT32_MAX);
 	struct task task = {.encoder = encoder,
 	                    .leaf = &writer->schema.leaves[leaf],

@@ -1,4 +1,5 @@
 #include "parquet/distinct.h"
+#include "parquet/copy.h"
 #include "parquet/encode.h"
 #include "parquet/scratch.h"
 #include "parquet/stats.h"
@@ -10,6 +11,8 @@ enum {
 	FIRST_CHECK = 4096, /* values before the first verdict; then at every doubling */
 	FIRST_SLOTS = 1024,
 	SLACK = 16, /* behind plain.len */
+	GROUP = 8,
+	BATCH = 256, /* values looked up together */
 };
 
 void gm_distinct_init(struct gm_distinct *distinct)
@@ -62,11 +65,13 @@ static struct gm_string entry_string(const struct gm_distinct *distinct, uint32_
 }
 
 /* Room for an entry of so many bytes in PLAIN form. */
-static bool reserve_entry(struct gm_distinct *distinct, size_t bytes)
+static inline bool reserve_entry(struct gm_distinct *distinct, size_t bytes)
 {
 	if (bytes > distinct->limits.bytes || distinct->plain.len > distinct->limits.bytes - bytes)
 		return fail(distinct, GM_DISTINCT_TOO_LARGE);
-	if (gm_buf_reserve(&distinct->plain, bytes + SLACK, NULL) != GM_OK) return fail(distinct, GM_DISTINCT_NO_MEMORY);
+	if (bytes + SLACK > distinct->plain.cap - distinct->plain.len &&
+	    gm_buf_reserve(&distinct->plain, bytes + SLACK, NULL) != GM_OK)
+		return fail(distinct, GM_DISTINCT_NO_MEMORY);
 	return true;
 }
 
@@ -77,7 +82,7 @@ static bool add_string(struct gm_distinct *distinct, struct gm_string value)
 		return fail(distinct, GM_DISTINCT_NO_MEMORY);
 	uint8_t *at = distinct->plain.data + distinct->plain.len;
 	memcpy(at, &value.len, sizeof value.len);
-	if (value.len > 0) memcpy(at + sizeof value.len, value.bytes, value.len);
+	gm_copy_string(at + sizeof value.len, value.bytes, value.len);
 	distinct->start[distinct->entries] = (uint32_t)distinct->plain.len;
 	distinct->plain.len += sizeof value.len + value.len;
 	distinct->start[++distinct->entries] = (uint32_t)distinct->plain.len;
@@ -130,6 +135,11 @@ static void insert_slot(struct gm_distinct *distinct, struct gm_distinct_slot sl
 	distinct->slots[at] = slot;
 }
 
+static inline void ask_for_slot(const struct gm_distinct *distinct, uint32_t hash)
+{
+	__builtin_prefetch(&distinct->slots[hash & distinct->mask], 1);
+}
+
 /* At most half of the slots are taken. */
 static bool make_slot(struct gm_distinct *distinct)
 {
@@ -149,16 +159,23 @@ static bool start_hashing(struct gm_distinct *distinct)
 	size_t size = FIRST_SLOTS;
 	while (size / 2 <= distinct->entries) size *= 2;
 	if (!swap_slots(distinct, size)) return false;
-	for (uint32_t i = 0; i < distinct->entries; i++)
-		insert_slot(distinct, (struct gm_distinct_slot){hash_string(distinct, entry_string(distinct, i)), i + 1});
+	for (uint32_t i = 0, end; i < distinct->entries; i = end) {
+		uint32_t hash[BATCH];
+		end = distinct->entries - i < BATCH ? distinct->entries : i + BATCH;
+		for (uint32_t k = i; k < end; k++) {
+			hash[k - i] = hash_string(distinct, entry_string(distinct, k));
+			ask_for_slot(distinct, hash[k - i]);
+		}
+		for (uint32_t k = i; k < end; k++) insert_slot(distinct, (struct gm_distinct_slot){hash[k - i], k + 1});
+	}
 	return distinct->hashed = true;
 }
 
 /* The entry of a string + 1, new or known; 0 on failure. */
-static uint32_t find_string(struct gm_distinct *distinct, struct gm_string value)
+static uint32_t find_string(struct gm_distinct *distinct, struct gm_string value, uint32_t hash)
 {
 	if (!make_slot(distinct)) return 0;
-	uint32_t hash = hash_string(distinct, value), at = hash & distinct->mask;
+	uint32_t at = hash & distinct->mask;
 	for (; distinct->slots[at].local != 0; at = (at + 1) & distinct->mask) {
 		if (distinct->slots[at].hash != hash) continue;
 		struct gm_string entry = entry_string(distinct, distinct->slots[at].local - 1);
@@ -170,9 +187,9 @@ static uint32_t find_string(struct gm_distinct *distinct, struct gm_string value
 	return distinct->entries;
 }
 
-static uint32_t find_number(struct gm_distinct *distinct, int64_t value)
+static uint32_t find_number(struct gm_distinct *distinct, int64_t value, uint32_t hash)
 {
-	uint32_t hash = hash_number(distinct, value), at = hash & distinct->mask;
+	uint32_t at = hash & distinct->mask;
 	for (; distinct->slots[at].local != 0; at = (at + 1) & distinct->mask) {
 		uint32_t local = distinct->slots[at].local;
 		if (distinct->slots[at].hash == hash && gm_distinct_number(distinct, local - 1) == value) return local;
@@ -223,70 +240,168 @@ static bool cover(struct gm_distinct *distinct, struct gm_distinct_map *map, uin
 	return true;
 }
 
-/* The dictionary itself is not asked how many codes it has: its writer may be adding to it just now. */
-static bool cover_codes(struct gm_distinct *distinct, struct gm_distinct_map *map, const struct gm_slice *slice,
-                        uint32_t from, uint32_t count)
+/* Codes of a slice: rows is NULL where they lie side by side. */
+struct codes {
+	const uint32_t *code, *rows;
+	uint32_t count;
+};
+
+static inline __attribute__((always_inline)) uint32_t code_at(const struct codes *codes, const uint32_t *rows,
+                                                              uint32_t i)
 {
-	const uint32_t *codes = slice->vec->codes;
-	uint32_t bits = 0;
-	if (slice->rows == NULL) {
-		codes += slice->first + from;
-		for (uint32_t i = 0; i < count; i++) bits |= codes[i];
-	} else {
-		for (uint32_t i = from; i < from + count; i++) bits |= codes[slice->rows[i]];
+	return rows != NULL ? codes->code[rows[i]] : codes->code[i];
+}
+
+/* What is to be known before codes are numbered. */
+struct survey {
+	uint32_t bits, common; /* or-ed, and-ed */
+	bool nulls;
+};
+
+static inline __attribute__((always_inline)) struct survey survey_codes(const struct codes *codes, const uint32_t *rows)
+{
+	uint32_t bits = 0, common = UINT32_MAX, nulls = 0;
+	for (uint32_t i = 0; i < codes->count; i++) {
+		uint32_t code = code_at(codes, rows, i);
+		bits |= code;
+		common &= code;
+		nulls |= code == GM_DICT_NULL;
 	}
-	if (!cover(distinct, map, bits)) return false;
-	map->local[GM_DICT_NULL] = 1; /* a null passes as known: what it writes is overwritten by the next value */
+	return (struct survey){bits, common, nulls != 0};
+}
+
+/* Values whose codes have no entry yet. They are looked up together, so that the memory they lie in, which nobody has
+ * read for long, is on its way for all of them at once. */
+struct missing {
+	size_t at[BATCH]; /* in index */
+	uint32_t code[BATCH];
+	uint32_t count;
+};
+
+/* The strings of the missing codes; where entries are told apart by hashing, their hashes. */
+static void fetch_missing(const struct gm_distinct *distinct, const struct gm_dict *dict, const struct missing *missing,
+                          struct gm_string *value, uint32_t *hash)
+{
+	for (uint32_t i = 0; i < missing->count; i++)
+		__builtin_prefetch(&dict->page[missing->code[i] / GM_DICT_PAGE][missing->code[i] % GM_DICT_PAGE]);
+	for (uint32_t i = 0; i < missing->count; i++) {
+		value[i].bytes = gm_dict_entry(dict, missing->code[i]);
+		__builtin_prefetch(value[i].bytes);
+		__builtin_prefetch(value[i].bytes + 48); /* the next line, if a usual entry reaches into it */
+	}
+	for (uint32_t i = 0; i < missing->count; i++) {
+		memcpy(&value[i].len, value[i].bytes, sizeof value[i].len);
+		value[i].bytes += sizeof value[i].len;
+		if (!distinct->hashed) continue;
+		hash[i] = hash_string(distinct, value[i]);
+		ask_for_slot(distinct, hash[i]);
+	}
+}
+
+static __attribute__((noinline)) bool resolve_codes(struct gm_distinct *distinct, struct gm_distinct_map *map,
+                                                    struct missing *missing)
+{
+	struct gm_string value[BATCH];
+	uint32_t hash[BATCH];
+	if (!GM_SCRATCH_GROW(map->touched, map->touched_cap, map->touched_count + missing->count))
+		return fail(distinct, GM_DISTINCT_NO_MEMORY);
+	fetch_missing(distinct, map->dict, missing, value, hash);
+	for (uint32_t i = 0; i < missing->count; i++) {
+		uint32_t code = missing->code[i], local = map->local[code];
+		if (local == 0) {
+			if (distinct->hashed)
+				local = find_string(distinct, value[i], hash[i]);
+			else
+				local = add_string(distinct, value[i]) ? distinct->entries : 0;
+			if (local == 0) return false;
+			map->touched[map->touched_count++] = code;
+			map->local[code] = local;
+		}
+		distinct->index[missing->at[i]] = local - 1;
+	}
+	missing->count = 0;
 	return true;
 }
 
-static __attribute__((noinline)) uint32_t new_code(struct gm_distinct *distinct, struct gm_distinct_map *map,
-                                                   uint32_t code)
+/* Of codes [from, to), those that have no entry; n is where the first one's entry goes. */
+static __attribute__((noinline)) void note_missing(const struct gm_distinct_map *map, const struct codes *codes,
+                                                   uint32_t from, uint32_t to, size_t n, struct missing *missing)
 {
-	struct gm_string value;
-	value.bytes = gm_dict_get(map->dict, code, &value.len);
-	if (!GM_SCRATCH_GROW(map->touched, map->touched_cap, map->touched_count + 1)) {
-		(void)fail(distinct, GM_DISTINCT_NO_MEMORY);
-		return 0;
-	}
-	uint32_t local;
-	if (distinct->hashed)
-		local = find_string(distinct, value);
-	else
-		local = add_string(distinct, value) ? distinct->entries : 0;
-	if (local == 0) return 0;
-	map->touched[map->touched_count++] = code;
-	return map->local[code] = local;
-}
-
-/* rows is NULL or the slice's; inlined for both. */
-static inline __attribute__((always_inline)) bool number_codes(struct gm_distinct *distinct,
-                                                               struct gm_distinct_map *map, const uint32_t *codes,
-                                                               const uint32_t *rows, uint32_t count)
-{
-	uint32_t *index = distinct->index;
-	const uint32_t *local = map->local;
-	size_t n = distinct->count;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t code = rows != NULL ? codes[rows[i]] : codes[i], entry = local[code];
-		if (__builtin_expect(entry == 0, 0)) {
-			entry = new_code(distinct, map, code);
-			if (entry == 0) return false;
-		}
-		index[n] = entry - 1;
+	uint32_t have = missing->count;
+	for (uint32_t i = from; i < to; i++) {
+		uint32_t code = code_at(codes, codes->rows, i);
+		missing->at[have] = n;
+		missing->code[have] = code;
+		have += map->local[code] == 0;
 		n += code != GM_DICT_NULL;
 	}
-	distinct->count = n;
+	missing->count = have;
+}
+
+/* rows is codes->rows; inlined for all forms. Entries are taken GROUP at a time: 0 - 1 has the upper bit, which shows
+ * that one of them is missing. A null passes as known: what it writes is overwritten by the next value. */
+static inline __attribute__((always_inline)) bool number_codes(struct gm_distinct *distinct,
+                                                               struct gm_distinct_map *map, const struct codes *codes,
+                                                               const uint32_t *rows, bool nulls)
+{
+	const uint32_t *local = map->local, *code = codes->code, count = codes->count;
+	uint32_t *index = distinct->index + distinct->count;
+	struct missing missing;
+	missing.count = 0;
+	for (uint32_t i = 0, end; i < count; i = end) {
+		uint32_t bits = 0, n = 0;
+		end = count - i < GROUP ? count : i + GROUP;
+		if (end - i == GROUP) {
+			for (uint32_t k = 0; k < GROUP; k++) {
+				uint32_t some = code[rows != NULL ? rows[i + k] : i + k];
+				bits |= index[n] = local[some] - 1;
+				n += !nulls || some != GM_DICT_NULL;
+			}
+		} else {
+			for (uint32_t k = i; k < end; k++) {
+				uint32_t some = code[rows != NULL ? rows[k] : k];
+				bits |= index[n] = local[some] - 1;
+				n += some != GM_DICT_NULL;
+			}
+		}
+		if (__builtin_expect(bits >> 31, 0)) {
+			note_missing(map, codes, i, end, (size_t)(index - distinct->index), &missing);
+			if (missing.count > BATCH - GROUP && !resolve_codes(distinct, map, &missing)) return false;
+		}
+		index += n;
+	}
+	distinct->count = (size_t)(index - distinct->index);
+	return missing.count == 0 || resolve_codes(distinct, map, &missing);
+}
+
+/* So many times the same code, which is no null. */
+static bool repeat_code(struct gm_distinct *distinct, struct gm_distinct_map *map, uint32_t code, uint32_t count)
+{
+	struct missing missing = {.at = {distinct->count}, .code = {code}, .count = 1};
+	if (map->local[code] == 0 && !resolve_codes(distinct, map, &missing)) return false;
+	uint32_t entry = map->local[code] - 1;
+	for (uint32_t i = 0; i < count; i++) distinct->index[distinct->count + i] = entry;
+	distinct->count += count;
 	return true;
 }
 
+/* The dictionary itself is not asked how many codes it has: its writer may be adding to it just now. */
 static bool add_codes(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
 {
-	const struct gm_vec *vec = slice->vec;
-	struct gm_distinct_map *map = map_of(distinct, vec->dict);
-	if (map == NULL || !cover_codes(distinct, map, slice, from, count)) return false;
-	if (slice->rows == NULL) return number_codes(distinct, map, vec->codes + slice->first + from, NULL, count);
-	return number_codes(distinct, map, vec->codes, slice->rows + from, count);
+	const uint32_t *rows = slice->rows != NULL ? slice->rows + from : NULL;
+	struct codes codes = {slice->vec->codes + (rows != NULL ? 0 : slice->first + from), rows, count};
+	struct gm_distinct_map *map = map_of(distinct, slice->vec->dict);
+	if (map == NULL) return false;
+	struct survey survey = rows != NULL ? survey_codes(&codes, rows) : survey_codes(&codes, NULL);
+	if (survey.bits == GM_DICT_NULL) return true;
+	if (!cover(distinct, map, survey.bits)) return false;
+	if (survey.bits == survey.common) return repeat_code(distinct, map, survey.bits, count);
+	map->local[GM_DICT_NULL] = 1;
+	if (rows != NULL)
+		return survey.nulls ? number_codes(distinct, map, &codes, rows, true)
+		                    : number_codes(distinct, map, &codes, rows, false);
+	return survey.nulls ? number_codes(distinct, map, &codes, NULL, true)
+	                    : number_codes(distinct, map, &codes, NULL, false);
 }
 
 static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
@@ -297,7 +412,7 @@ static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slic
 		if (gm_vec_is_null(slice->vec, row)) continue;
 		struct gm_string value;
 		value.bytes = gm_vec_string(slice->vec, row, &value.len);
-		uint32_t local = find_string(distinct, value);
+		uint32_t local = find_string(distinct, value, hash_string(distinct, value));
 		if (local == 0) return false;
 		distinct->index[distinct->count++] = local - 1;
 	}
@@ -307,11 +422,17 @@ static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slic
 /* Numbers below this need no hashing either: counts, states, durations, days. */
 enum { SMALL_NUMBERS = 1 << 16 };
 
-static __attribute__((noinline)) uint32_t new_number(struct gm_distinct *distinct, struct gm_distinct_map *small,
-                                                     int64_t value)
+/* Numbers that are not known to be small ones with an entry, looked up together as missing codes are. */
+struct missing_numbers {
+	size_t at[BATCH]; /* in index */
+	int64_t value[BATCH];
+	uint32_t count;
+};
+
+static uint32_t find_small(struct gm_distinct *distinct, struct gm_distinct_map *small, int64_t value)
 {
-	if ((uint64_t)value >= SMALL_NUMBERS) return find_number(distinct, value);
 	if (!cover(distinct, small, (uint32_t)value)) return 0;
+	if (small->local[value] != 0) return small->local[value];
 	if (!GM_SCRATCH_GROW(small->touched, small->touched_cap, small->touched_count + 1)) {
 		(void)fail(distinct, GM_DISTINCT_NO_MEMORY);
 		return 0;
@@ -321,25 +442,95 @@ static __attribute__((noinline)) uint32_t new_number(struct gm_distinct *distinc
 	return small->local[value] = distinct->entries;
 }
 
-static bool add_numbers(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
+/* The entry + 1 that stands in the first slot of a hash, if it is the value's; else 0. No branch depends on it: whether
+ * values repeat is as hard to foretell as the values are. */
+static inline uint32_t first_slot(const struct gm_distinct *distinct, int64_t value, uint32_t hash)
+{
+	uint32_t local = distinct->slots[hash & distinct->mask].local;
+	return local * (uint32_t)(gm_distinct_number(distinct, local - (local != 0)) == value);
+}
+
+static __attribute__((noinline)) bool resolve_numbers(struct gm_distinct *distinct, struct gm_distinct_map *small,
+                                                      struct missing_numbers *missing)
+{
+	uint32_t hash[BATCH], rest[BATCH], have = 0, *index = distinct->index;
+	for (uint32_t i = 0; i < missing->count; i++) {
+		hash[i] = hash_number(distinct, missing->value[i]);
+		ask_for_slot(distinct, hash[i]);
+	}
+	if (!reserve_entry(distinct, 0)) return false; /* to read entry 0, which there may not be yet */
+	for (uint32_t i = 0; i < missing->count; i++) {
+		uint32_t local = first_slot(distinct, missing->value[i], hash[i]);
+		index[missing->at[i]] = local - 1;
+		rest[have] = i;
+		have += local == 0;
+	}
+	for (uint32_t k = 0; k < have; k++) {
+		uint32_t i = rest[k];
+		int64_t value = missing->value[i];
+		uint32_t local = (uint64_t)value < SMALL_NUMBERS ? find_small(distinct, small, value)
+		                                                 : find_number(distinct, value, hash[i]);
+		if (local == 0) return false;
+		index[missing->at[i]] = local - 1;
+	}
+	missing->count = 0;
+	return true;
+}
+
+/* Numbers from 0 on of which small->local tells the entry + 1, or 0. */
+static inline uint64_t small_range(const struct gm_distinct_map *small)
+{
+	return small->local_cap < SMALL_NUMBERS ? small->local_cap : SMALL_NUMBERS;
+}
+
+/* rows and null are NULL or the slice's; inlined for all forms. What becomes of a value depends on no branch, as far as
+ * possible: nulls and new values come as they like. */
+static inline __attribute__((always_inline)) bool number_numbers(struct gm_distinct *distinct, const int64_t *values,
+                                                                 const uint32_t *rows, const uint8_t *null,
+                                                                 uint32_t count)
 {
 	struct gm_distinct_map *small = &distinct->map[0]; /* there are no dictionaries of numbers */
-	const struct gm_vec *vec = slice->vec;
-	const void *values = vec->repr == GM_REPR_F64 ? (const void *)vec->f64 : (const void *)vec->i64;
-	uint32_t *index = distinct->index + distinct->count;
-	distinct->maps = 1;
-	for (uint32_t i = from; i < from + count; i++) {
-		uint32_t row = gm_slice_row(slice, i), local = 0;
-		if (vec->null != NULL && vec->null[row] != 0) continue;
-		int64_t value;
-		memcpy(&value, (const uint8_t *)values + (size_t)row * sizeof value, sizeof value);
-		if ((uint64_t)value < small->local_cap && (uint64_t)value < SMALL_NUMBERS) local = small->local[value];
-		if (local == 0) local = new_number(distinct, small, value);
-		if (local == 0) return false;
-		*index++ = local - 1;
+	uint32_t *index = distinct->index;
+	size_t n = distinct->count;
+	struct missing_numbers missing;
+	missing.count = 0;
+	const uint32_t *local = small->local;
+	uint64_t range = small_range(small);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t row = rows != NULL ? rows[i] : i, some = null == NULL || null[row] == 0;
+		int64_t value = values[row];
+		uint64_t at = (uint64_t)value < range ? (uint64_t)value : 0;
+		uint32_t entry = local[at] * (uint32_t)((uint64_t)value < range);
+		index[n] = entry - 1;
+		missing.at[missing.count] = n;
+		missing.value[missing.count] = value;
+		missing.count += some & (uint32_t)(entry == 0);
+		n += some;
+		if (__builtin_expect(missing.count == BATCH, 0)) {
+			if (!resolve_numbers(distinct, small, &missing)) return false;
+			local = small->local;
+			range = small_range(small);
+		}
 	}
-	distinct->count = (size_t)(index - distinct->index);
-	return true;
+	distinct->count = n;
+	return resolve_numbers(distinct, small, &missing);
+}
+
+static bool add_numbers(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
+{
+	const struct gm_vec *vec = slice->vec;
+	const int64_t *values = vec->repr == GM_REPR_F64 ? (const int64_t *)(const void *)vec->f64 : vec->i64;
+	const uint8_t *null = vec->null;
+	distinct->maps = 1;
+	if (!cover(distinct, &distinct->map[0], 0)) return false;
+	if (slice->rows != NULL) {
+		const uint32_t *rows = slice->rows + from;
+		return null == NULL ? number_numbers(distinct, values, rows, NULL, count)
+		                    : number_numbers(distinct, values, rows, null, count);
+	}
+	values += slice->first + from;
+	return null == NULL ? number_numbers(distinct, values, NULL, NULL, count)
+	                    : number_numbers(distinct, values, NULL, null + slice->first + from, count);
 }
 
 static bool add_rows(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)

@@ -1,3 +1,4 @@
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_c_literalCompressionMode; where a zstd has none, the level's own way is left */
 #include "parquet/page.h"
 
 #include "base/stopwatch.h"
@@ -7,7 +8,14 @@
 #include <snappy-c.h>
 #include <string.h>
 
-enum { HEADER_MAX = 64 }; /* more than the fields below can take */
+enum {
+	HEADER_MAX = 64, /* more than the fields below can take */
+	SEARCHED_LEVEL = 1,
+	LEAST_SEARCHED = 32 * 1024, /* a first page below this is not worth trying */
+	STRINGS_TRIED = 128 * 1024, /* bytes of the first page */
+	NUMBERS_TRIED = 32 * 1024,
+	TOLERATED = 50, /* a quicker search may cost one in so many bytes; what it has to learn at first is a part of it */
+};
 
 void gm_page_packer_init(struct gm_page_packer *packer)
 {
@@ -21,6 +29,40 @@ void gm_page_packer_release(struct gm_page_packer *packer)
 	gm_buf_release(&packer->header);
 }
 
+/* --- How zstd searches -------------------------------------------------------------------------------------------- */
+
+/* Level 1 keeps 16,384 places it has seen, by seven bytes each, and looks at every one. In values that are random but
+ * for where they begin (keys, tokens) that finds three equal digits far away, which take as many bits as they save, and
+ * it takes half of the time. There only what the value before has in the same place is worth finding, and a few places
+ * are enough for it. Which steps hit that depends on the length of the values. In sorted or slowly changing numbers
+ * what repeats is near and short. Fields of 0 leave it to the level. */
+struct search {
+	int strategy, hash_log, min_match, step, literals;
+};
+static const struct search own_search = {0};
+static const struct search string_searches[] = {
+    {ZSTD_fast, 6, 5, 8, ZSTD_ps_enable},
+    {ZSTD_fast, 6, 5, 3, ZSTD_ps_enable},
+};
+static const struct search number_searches[] = {{ZSTD_fast, 10, 5, 0, ZSTD_ps_enable}};
+
+static bool set_search(struct gm_page_packer *packer, const struct search *search)
+{
+	const struct {
+		ZSTD_cParameter parameter;
+		int value;
+	} values[] = {{ZSTD_c_strategy, search->strategy},
+	              {ZSTD_c_hashLog, search->hash_log},
+	              {ZSTD_c_minMatch, search->min_match},
+	              {ZSTD_c_targetLength, search->step},
+	              {ZSTD_c_literalCompressionMode, search->literals}};
+	bool set = true;
+	packer->searches = search != &own_search;
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		set &= !ZSTD_isError(ZSTD_CCtx_setParameter(packer->zstd, values[i].parameter, values[i].value));
+	return set;
+}
+
 enum gm_code gm_page_packer_set(struct gm_page_packer *packer, enum gm_codec codec, int level, struct gm_error *err)
 {
 	packer->codec = codec;
@@ -28,6 +70,7 @@ enum gm_code gm_page_packer_set(struct gm_page_packer *packer, enum gm_codec cod
 	if (codec != GM_CODEC_ZSTD) return GM_OK;
 	if (packer->zstd == NULL) packer->zstd = ZSTD_createCCtx();
 	if (packer->zstd == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for zstd");
+	if (packer->searches) (void)set_search(packer, &own_search);
 	size_t rc = ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, level);
 	if (ZSTD_isError(rc)) GM_FAIL(err, GM_BUG, "zstd refuses level %d: %s", level, ZSTD_getErrorName(rc));
 	return GM_OK;
@@ -99,15 +142,37 @@ enum gm_code gm_page_try(struct gm_page_packer *packer, const uint8_t *body, siz
 	return rc;
 }
 
+enum gm_code gm_page_search(struct gm_page_packer *packer, bool strings, const uint8_t *body, size_t body_bytes,
+                            struct gm_buf *scratch, struct gm_error *err)
+{
+	if (packer->codec != GM_CODEC_ZSTD || packer->level != SEARCHED_LEVEL || body_bytes < LEAST_SEARCHED) return GM_OK;
+	const struct search *searches = strings ? string_searches : number_searches, *best = &own_search;
+	size_t count = strings ? sizeof string_searches / sizeof *searches : sizeof number_searches / sizeof *searches;
+	size_t most = strings ? STRINGS_TRIED : NUMBERS_TRIED, tried = body_bytes < most ? body_bytes : most, least;
+	GM_TRY(gm_page_try(packer, body, tried, scratch, &least, err));
+	least += least / TOLERATED;
+	for (size_t i = 0; i < count; i++) {
+		size_t bytes;
+		if (!set_search(packer, &searches[i])) continue;
+		GM_TRY(gm_page_try(packer, body, tried, scratch, &bytes, err));
+		if (bytes > least) continue;
+		least = bytes;
+		best = &searches[i];
+	}
+	(void)set_search(packer, best);
+	return GM_OK;
+}
+
 enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_header *header, const uint8_t *body,
                           size_t body_bytes, struct gm_buf *out, size_t *header_bytes, struct gm_error *err)
 {
 	if (body_bytes > INT32_MAX || header->slots > INT32_MAX)
 		GM_FAIL(err, GM_VALUE, "a row is too large for a Parquet page (2 GiB)");
-	/* The header's size depends on the compressed size: compress behind its largest size, then close the gap. */
-	size_t room = packed_bound(packer, body_bytes);
+	/* The header's size depends on the compressed size. Mostly it is that of the page before: compress behind as much,
+	 * and move what was compressed only where that was wrong. */
+	size_t room = packed_bound(packer, body_bytes), expected = packer->header.len;
 	GM_TRY(gm_buf_reserve(out, room + HEADER_MAX, err));
-	uint8_t *packed = out->data + out->len + HEADER_MAX;
+	uint8_t *packed = out->data + out->len + expected;
 	enum gm_stage outer = gm_stage_enter(GM_STAGE_COMPRESS);
 	enum gm_code rc = compress(packer, body, body_bytes, packed, &room, err);
 	gm_stage_bytes(GM_STAGE_COMPRESS, body_bytes);
@@ -119,8 +184,8 @@ enum gm_code gm_page_pack(struct gm_page_packer *packer, const struct gm_page_he
 	(void)gm_stage_enter(outer);
 	GM_TRY(write_header(packer, header, body_bytes, room, crc, err));
 	*header_bytes = packer->header.len;
+	if (*header_bytes != expected) memmove(out->data + out->len + *header_bytes, packed, room);
 	memcpy(out->data + out->len, packer->header.data, *header_bytes);
-	memmove(out->data + out->len + *header_bytes, packed, room);
 	out->len += *header_bytes + room;
 	return GM_OK;
 }

@@ -15,6 +15,7 @@ struct gm_page_packer {
 	enum gm_codec codec;
 	int level;
 	ZSTD_CCtx *zstd; /* made when first needed, then kept */
+	bool searches;   /* zstd's search is not the level's own: see gm_page_search */
 	struct gm_buf header;
 };
 struct gm_page_header {
@@ -28,6 +29,11 @@ void gm_page_packer_release(struct gm_page_packer *packer);
 /* The codec of the pages to come. */
 enum gm_code gm_page_packer_set(struct gm_page_packer *packer, enum gm_codec codec, int level,
                                 struct gm_error *err) GM_CHECK;
+/* Chooses how zstd looks for repetitions in the pages to come, until the codec is set again, by compressing the
+ * beginning of the first of them in each of some ways: what the values are tells what there is to try. At level 1
+ * alone, where time is what matters. */
+enum gm_code gm_page_search(struct gm_page_packer *packer, bool strings, const uint8_t *body, size_t body_bytes,
+                            struct gm_buf *scratch, struct gm_error *err) GM_CHECK;
 /* How many bytes a body would take, compressed; `scratch` is overwritten. */
 enum gm_code gm_page_try(struct gm_page_packer *packer, const uint8_t *body, size_t body_bytes, struct gm_buf *scratch,
                          size_t *bytes, struct gm_error *err) GM_CHECK;

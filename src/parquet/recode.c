@@ -209,7 +209,7 @@ static enum gm_code recode_booleans(struct gm_recoder *recoder, const uint8_t *p
 	struct gm_buf *buf = &recoder->out;
 	uint32_t len;
 	GM_TRY(gm_buf_reserve(buf, sizeof len + gm_hybrid_bound(count, 1) + SLACK, err));
-	uint8_t *start = buf->data + buf->len, *end = gm_hybrid_encode_levels(start + sizeof len, plain, count, 1);
+	uint8_t *start = buf->data + buf->len, *end = gm_hybrid_encode_bytes(start + sizeof len, plain, count, 1);
 	len = (uint32_t)(end - start - (ptrdiff_t)sizeof len);
 	memcpy(start, &len, sizeof len);
 	buf->len = (size_t)(end - buf->data);

@@ -14,8 +14,11 @@ uint64_t gm_slices_rows(const struct gm_slice *slices, size_t count);
 /* Whether each vec is of the type and in a representation that the type can have. */
 bool gm_slices_match(const struct gm_slice *slices, size_t count, enum gm_type type);
 uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count);
-/* Per row 1 for a value, 0 for a null. */
-void gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined);
+/* Per row 1 for a value, 0 for a null. Returns the number of nulls. */
+uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined);
+
+/* How many of n bytes are `byte`. */
+size_t gm_count_byte(const uint8_t *bytes, size_t n, uint8_t byte);
 
 static inline uint32_t gm_slice_row(const struct gm_slice *slice, uint32_t i)
 {

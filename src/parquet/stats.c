@@ -135,20 +135,54 @@ static bool is_below(const struct candidate *a, const struct candidate *b)
 	return compare_rest(&a->bound, &b->bound) < 0;
 }
 
+static struct candidate candidate_at(const uint8_t *plain)
+{
+	struct candidate value = {0};
+	memcpy(&value.bound.len, plain, sizeof value.bound.len);
+	value.bound.bytes = plain + sizeof value.bound.len;
+	value.prefix = prefix_of(value.bound.bytes, value.bound.len);
+	return value;
+}
+
+/* The least and the greatest string so far. */
+struct extremes {
+	struct candidate min, max;
+};
+
+static inline void widen(struct extremes *extremes, const struct candidate *value, bool first)
+{
+	if (first || is_below(value, &extremes->min)) extremes->min = *value;
+	if (first || is_below(&extremes->max, value)) extremes->max = *value;
+}
+
+static void merge_extremes(struct gm_bounds *bounds, const struct extremes *extremes)
+{
+	struct gm_bounds these = {.any = true, .min = extremes->min.bound, .max = extremes->max.bound};
+	gm_bounds_merge(bounds, GM_TYPE_STRING, &these);
+}
+
 static void add_strings(struct gm_bounds *bounds, const uint8_t *plain, size_t count)
 {
-	struct candidate min = {0}, max = {0};
+	struct extremes extremes;
 	for (size_t i = 0; i < count; i++) {
-		struct candidate value = {0};
-		memcpy(&value.bound.len, plain, sizeof value.bound.len);
-		value.bound.bytes = plain + sizeof value.bound.len;
-		value.prefix = prefix_of(value.bound.bytes, value.bound.len);
+		struct candidate value = candidate_at(plain);
+		widen(&extremes, &value, i == 0);
 		plain = value.bound.bytes + value.bound.len;
-		if (i == 0 || is_below(&value, &min)) min = value;
-		if (i == 0 || is_below(&max, &value)) max = value;
 	}
-	struct gm_bounds these = {.any = true, .min = min.bound, .max = max.bound};
-	gm_bounds_merge(bounds, GM_TYPE_STRING, &these);
+	merge_extremes(bounds, &extremes);
+}
+
+void gm_bounds_add_strings(struct gm_bounds *bounds, const uint8_t *plain, const uint32_t *start,
+                           const uint32_t *chosen, size_t count)
+{
+	struct extremes extremes;
+	if (count == 0) return;
+	for (size_t i = 0; i < count; i++) __builtin_prefetch(plain + start[chosen[i]]);
+	for (size_t i = 0; i < count; i++) {
+		struct candidate value = candidate_at(plain + start[chosen[i]]);
+		widen(&extremes, &value, i == 0);
+	}
+	merge_extremes(bounds, &extremes);
 }
 
 void gm_bounds_add_plain(struct gm_bounds *bounds, enum gm_type type, const uint8_t *plain, size_t count)

@@ -34,6 +34,9 @@ double gm_double_of_bits(int64_t bits);
 /* Widens the bounds by `count` values in PLAIN form (booleans: bytes that are 0 or 1). String bounds point into
  * `plain`, which must be readable 8 bytes beyond its end. */
 void gm_bounds_add_plain(struct gm_bounds *bounds, enum gm_type type, const uint8_t *plain, size_t count);
+/* The same for strings that lie apart: those at plain + start[chosen[i]]. */
+void gm_bounds_add_strings(struct gm_bounds *bounds, const uint8_t *plain, const uint32_t *start,
+                           const uint32_t *chosen, size_t count);
 /* One value: of a string its PLAIN form. */
 void gm_bounds_add(struct gm_bounds *bounds, enum gm_type type, struct gm_bound value);
 void gm_bounds_merge(struct gm_bounds *bounds, enum gm_type type, const struct gm_bounds *other);

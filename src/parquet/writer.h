@@ -50,7 +50,8 @@ struct gm_parquet_column_data {
 	                                    with the maximum definition level */
 };
 
-struct gm_parquet_encoder;      /* scratch of one thread: reused, so that encoding allocates nothing once warm */
+struct gm_parquet_spare;   /* memory of columns that are written, for those to come; several threads may share it */
+struct gm_parquet_encoder; /* scratch of one thread: reused, so that encoding allocates nothing once warm */
 struct gm_parquet_column_chunk; /* one encoded column of one row group */
 struct gm_parquet_writer;
 
@@ -87,7 +88,12 @@ void gm_parquet_writer_free(struct gm_parquet_writer *writer);
 enum gm_code gm_parquet_writer_meta(struct gm_parquet_writer *writer, const char *key, const char *value,
                                     struct gm_error *err) GM_CHECK;
 
-struct gm_parquet_encoder *gm_parquet_encoder_new(void);
+/* Keeps at most max_bytes. NULL when memory is gone. */
+struct gm_parquet_spare *gm_parquet_spare_new(size_t max_bytes);
+void gm_parquet_spare_free(struct gm_parquet_spare *spare); /* NULL is allowed */
+
+/* Chunks take their memory from spare, if it is not NULL, and return it when they are freed: it must outlive them. */
+struct gm_parquet_encoder *gm_parquet_encoder_new(struct gm_parquet_spare *spare);
 void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder);
 /* Encodes leaf number `leaf` of one row group. Only reads the writer, so different columns may run at once. */
 enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct gm_parquet_writer *writer, size_t leaf,

@@ -16,6 +16,7 @@ enum {
 	THREAD_BYTES = 16 * 1024 * 1024,
 	GROUPS_SHARE = 8, /* and a sixth for duplicates: see dedupe.c */
 	LARGE_SHARE = 32,
+	SPARE_SHARE = 16, /* of encoded columns that are written, for the next ones */
 };
 
 enum {
@@ -39,11 +40,12 @@ static enum gm_code init_slots(struct gm_engine *engine, struct gm_error *err)
 }
 
 /* The more may wait, the less is spilled. A large budget leaves more for that: encoding a row group takes the same of
- * any, but each thread after the first has a window, blocks and an encoder of its own. */
+ * any, but each thread after the first has a window, blocks and an encoder of its own; of 256 MiB one such is left. */
 static size_t pending_limit(uint64_t memory, int threads)
 {
 	uint64_t limit = memory / PENDING_SHARE, more = memory / MORE_PENDING_SHARE;
 	uint64_t others = (uint64_t)(threads - 1) * THREAD_BYTES;
+	if (memory >= 2 * (uint64_t)LARGE_BUDGET_BYTES && others > 0) others -= THREAD_BYTES;
 	return (size_t)(memory < LARGE_BUDGET_BYTES || more < others ? limit : limit + more - others);
 }
 
@@ -55,8 +57,9 @@ static enum gm_code init_parts(struct gm_engine *engine, struct gm_error *err)
 	engine->groups_limit = (size_t)(memory / GROUPS_SHARE);
 	engine->large_limit = (size_t)(memory / LARGE_SHARE);
 	engine->pool = gm_chunk_pool_new();
+	engine->spare = gm_parquet_spare_new((size_t)(memory / SPARE_SHARE));
 	engine->workers = calloc((size_t)engine->threads, sizeof *engine->workers);
-	if (engine->pool == NULL || engine->workers == NULL) return out_of_memory(err);
+	if (engine->pool == NULL || engine->spare == NULL || engine->workers == NULL) return out_of_memory(err);
 	if (engine->options.job->table.unique_count > 0)
 		GM_TRY(gm_dedupe_new(&engine->options, engine->column_slots, &engine->dedupe, err));
 	for (int i = 0; i < engine->threads; i++) GM_TRY(gm_worker_init(&engine->workers[i], engine, err));
@@ -89,6 +92,7 @@ void gm_engine_free(struct gm_engine *engine)
 	free(engine->workers);
 	gm_dedupe_free(engine->dedupe);
 	gm_chunk_pool_free(engine->pool);
+	gm_parquet_spare_free(engine->spare);
 	free(engine->column_slots);
 	(void)pthread_cond_destroy(&engine->idle);
 	(void)pthread_cond_destroy(&engine->changed);

@@ -59,6 +59,7 @@ struct gm_engine {
 	int threads;
 	struct gm_worker *workers;
 	struct gm_chunk_pool *pool;
+	struct gm_parquet_spare *spare;
 	struct gm_dedupe *dedupe; /* NULL: the table has no unique key */
 	uint32_t *column_slots;
 	size_t column_count;

@@ -13,7 +13,8 @@ struct path_map {
 
 enum {
 	MAX_MAPS = 64,
-	LARGE_CHUNK_SHARE = 4, /* of the memory for waiting chunks: one that takes more does not wait there */
+	LARGE_CHUNK_SHARE = 4,               /* of the memory for waiting chunks: one that takes more does not wait there */
+	SCATTERED_ROWS = GM_CHUNK_ROWS / 16, /* of a chunk, on average: fewer are too few to wait for */
 };
 
 struct gm_pending {
@@ -353,6 +354,18 @@ static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partit
 	return GM_OK;
 }
 
+/* Does a partition hold many chunks by a few rows of each? When some of those are spilled all should be: none of the
+ * chunks goes before its last row does, and what is spilled a few rows at a time costs by the time, not by the row. */
+static bool is_scattered(const struct gm_partition *partition)
+{
+	uint64_t rows = 0, segments = 0;
+	for (size_t i = partition->segment_count; i > 0 && partition->segments[i - 1].chunk != NULL; i--) {
+		rows += partition->segments[i - 1].count;
+		segments++;
+	}
+	return rows < segments * SCATTERED_ROWS;
+}
+
 static int compare_rows(const void *a, const void *b)
 {
 	const struct gm_partition *const *x = a, *const *y = b;
@@ -370,8 +383,8 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 	memcpy(order, pending->partitions, count * sizeof(struct gm_partition *)); /* whose order the codes rely on */
 	qsort(order, count, sizeof(struct gm_partition *), compare_rows);
 	enum gm_code rc = GM_OK;
-	for (size_t i = 0; i < count && rc == GM_OK && pending->memory_bytes > enough; i++)
-		rc = spill_partition(pending, order[i], err);
+	for (size_t i = 0; i < count && rc == GM_OK; i++)
+		if (pending->memory_bytes > enough || is_scattered(order[i])) rc = spill_partition(pending, order[i], err);
 	free(order);
 	return rc == GM_OK ? gm_spill_flush(pending->spill, err) : rc;
 }

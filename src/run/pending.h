@@ -3,7 +3,8 @@
  * Rows arrive in plan order, a chunk at a time, and wait per partition as segments: a chunk and the rows of it that
  * belong here. A row group is cut when the next row would carry it over the plan's limits of rows or weight, so its
  * rows follow from the input alone. When the waiting chunks exceed their share of memory, the partitions' segments go
- * to a spill file, the smallest partitions first: one late record must not hold a whole chunk in memory.
+ * to a spill file, the smallest partitions first: one late record must not hold a whole chunk in memory. Where all
+ * partitions have a few rows of every chunk, all of them go.
  *
  * All calls come from one thread at a time: the one that collects. */
 #ifndef GM_RUN_PENDING_H

@@ -187,7 +187,7 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &options, engine->pool, &worker->shredder, err));
 	GM_TRY(gm_deriver_new(job, share / DERIVED_SHARE, &worker->deriver, err));
 	gm_deriver_set_now(worker->deriver, engine->options.now_us);
-	worker->encoder = gm_parquet_encoder_new();
+	worker->encoder = gm_parquet_encoder_new(engine->spare);
 	worker->spilled = gm_spill_reader_new();
 	if (worker->encoder == NULL || worker->spilled == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
 	return job->table.unique_count > 0 ? gm_dedupe_hashers(engine->options.key_secret, job, engine->column_slots,

@@ -15,7 +15,7 @@
 
 enum {
 	SECRET_PART = XXH3_SECRET_SIZE_MIN,
-	MEMO_MAX = 1 << 16, /* codes of a dictionary remembered */
+	MEMO_MAX = 1 << 17, /* codes of a dictionary remembered: what takes a fraction of what the dictionary does */
 	MEMO_MIN = 256,
 };
 
@@ -104,16 +104,15 @@ uint64_t gm_content_value(const struct gm_content_hasher *hasher, size_t column,
 
 /* --- chunks ------------------------------------------------------------------------------------------------------- */
 
-/* Remembers the codes up to `last` (or as far as there is memory: it is a memo, no more), of which all exist. */
-static void remember(const struct gm_content_hasher *hasher, struct column *column, uint64_t name, struct gm_dict *dict,
-                     uint32_t last)
+/* Remembers the dictionary's codes, as far as there is memory: it is a memo, no more. */
+static void remember(const struct gm_content_hasher *hasher, struct column *column, uint64_t name, struct gm_dict *dict)
 {
 	if (column->dict != dict) {
 		gm_dict_unref(column->dict);
 		column->dict = gm_dict_ref(dict);
 		column->memo_last = 0;
 	}
-	if (last >= MEMO_MAX) last = MEMO_MAX - 1;
+	uint32_t last = dict->count < MEMO_MAX ? dict->count : MEMO_MAX - 1;
 	if (last >= column->memo_room) {
 		uint32_t room = column->memo_room == 0 ? MEMO_MIN : column->memo_room;
 		while (room <= last) room *= 2;
@@ -131,49 +130,59 @@ static void remember(const struct gm_content_hasher *hasher, struct column *colu
 	}
 }
 
-/* Codes of rows that are not kept are not looked at. */
+/* A code that is not remembered is one of a large dictionary, or of a row that is not kept and may hold anything. */
 static void add_codes(struct gm_content_hasher *hasher, size_t index, const struct gm_vec *vec, const uint8_t *fate,
                       uint32_t rows, uint64_t *sums)
 {
+	static const uint64_t nothing[1];
 	struct column *column = &hasher->columns[index];
-	uint32_t last = 0;
+	if (vec->dict->count == 0) return;
+	remember(hasher, column, column->name + kind_of(vec->type), vec->dict);
+	const uint64_t *memo = column->memo != NULL ? column->memo : nothing;
+	const uint32_t known = column->memo_last, *codes = vec->codes;
 	for (uint32_t row = 0; row < rows; row++) {
-		uint32_t code = fate[row] == GM_FATE_KEEP ? vec->codes[row] : GM_DICT_NULL;
-		last = code > last ? code : last;
+		if (codes[row] <= known)
+			sums[row] += memo[codes[row]];
+		else if (fate[row] == GM_FATE_KEEP)
+			sums[row] += gm_content_value(hasher, index, vec, row);
 	}
-	if (last == GM_DICT_NULL) return;
-	remember(hasher, column, column->name + kind_of(vec->type), vec->dict, last);
-	const uint64_t *memo = column->memo;
-	const uint32_t known = column->memo_last;
-	if (known >= last) {
-		for (uint32_t row = 0; row < rows; row++)
-			if (fate[row] == GM_FATE_KEEP) sums[row] += memo[vec->codes[row]];
-		return;
-	}
+}
+
+static void add_texts(const struct gm_content_hasher *hasher, uint64_t name, const struct gm_vec *vec,
+                      const uint8_t *fate, uint32_t rows, uint64_t *sums)
+{
 	for (uint32_t row = 0; row < rows; row++) {
-		if (fate[row] != GM_FATE_KEEP) continue;
-		uint32_t code = vec->codes[row];
-		bool remembered = code != GM_DICT_NULL && code <= known;
-		sums[row] += remembered ? memo[code] : gm_content_value(hasher, index, vec, row);
+		uint32_t len;
+		if (fate[row] != GM_FATE_KEEP || (vec->null != NULL && vec->null[row] != 0)) continue;
+		const uint8_t *text = gm_vec_string(vec, row, &len);
+		sums[row] += hash_string(hasher, name, text, len);
 	}
+}
+
+/* All bits of a value that counts, none of null. */
+static inline uint64_t counts(const struct gm_vec *vec, uint32_t row)
+{
+	return vec->null == NULL || vec->null[row] == 0 ? UINT64_MAX : 0;
 }
 
 static void add_column(struct gm_content_hasher *hasher, size_t index, const struct gm_vec *vec, const uint8_t *fate,
                        uint32_t rows, uint64_t *sums)
 {
-	uint64_t name = hasher->columns[index].name + kind_of(vec->type);
+	const uint64_t name = hasher->columns[index].name + kind_of(vec->type), truths[2] = {mix(name), mix(1 + name)};
 	switch (vec->repr) {
 	case GM_REPR_NULL: return;
 	case GM_REPR_DICT: add_codes(hasher, index, vec, fate, rows, sums); return;
-	case GM_REPR_I64:
-		for (uint32_t row = 0; row < rows; row++) {
-			bool counts = fate[row] == GM_FATE_KEEP && (vec->null == NULL || vec->null[row] == 0);
-			sums[row] += counts ? mix((uint64_t)vec->i64[row] + name) : 0;
-		}
+	case GM_REPR_PLAIN: add_texts(hasher, name, vec, fate, rows, sums); return;
+	case GM_REPR_BOOL:
+		for (uint32_t row = 0; row < rows; row++) sums[row] += truths[vec->boolean[row] & 1] & counts(vec, row);
 		return;
-	default:
+	case GM_REPR_I64:
+		for (uint32_t row = 0; row < rows; row++) sums[row] += mix((uint64_t)vec->i64[row] + name) & counts(vec, row);
+		return;
+	case GM_REPR_F64:
 		for (uint32_t row = 0; row < rows; row++)
-			if (fate[row] == GM_FATE_KEEP) sums[row] += gm_content_value(hasher, index, vec, row);
+			sums[row] += mix(gm_double_bits(vec->f64[row]) + name) & counts(vec, row);
+		return;
 	}
 }
 

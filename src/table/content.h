@@ -21,7 +21,8 @@ struct gm_content_hasher;
 enum gm_code gm_content_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], const struct gm_content_column *columns,
                                    size_t column_count, struct gm_content_hasher **out, struct gm_error *err) GM_CHECK;
 void gm_content_hasher_free(struct gm_content_hasher *hasher); /* NULL is allowed */
-/* Makes chunk->content in chunk->passing, for the rows that are to be kept. */
+/* Makes chunk->content in chunk->passing, for the rows that are to be kept; what the others get means nothing. On the
+ * thread that adds to the chunk's dictionaries. */
 enum gm_code gm_content_hasher_run(struct gm_content_hasher *hasher, struct gm_chunk *chunk,
                                    struct gm_error *err) GM_CHECK;
 

@@ -123,8 +123,8 @@ static struct gm_hash128 partition_of(struct gm_key_hasher *hasher, uint32_t cod
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
 /* The hash of a non-null value; false if it is an empty string. */
-static bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *vec, uint32_t row,
-                       struct gm_hash128 *hash)
+static inline bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *vec, uint32_t row,
+                              struct gm_hash128 *hash)
 {
 	uint8_t bytes[8];
 	size_t n = sizeof bytes;
@@ -152,18 +152,20 @@ static bool hash_value(const struct gm_key_hasher *hasher, const struct gm_vec *
 }
 
 /* The key of a row, without its partition; false if a part of it is null or empty. */
-static bool hash_row(const struct gm_key_hasher *hasher, const struct gm_vec_rows *columns, uint32_t row,
-                     struct gm_hash128 *hash)
+static inline bool hash_row(const struct gm_key_hasher *hasher, const struct gm_vec_rows *columns, uint32_t row,
+                            struct gm_hash128 *hash)
 {
-	for (size_t i = 0; i < hasher->slot_count; i++) {
+	const size_t parts = hasher->slot_count;
+	for (size_t i = 0; i < parts; i++) {
 		const struct gm_vec *vec = columns[i].vec;
 		uint32_t at = columns[i].first + row;
 		if (gm_vec_is_null(vec, at) || !hash_value(hasher, vec, at, hash)) return false;
+		if (parts == 1) return true;
 		uint8_t *part = hasher->tuple + i * TUPLE_BYTES;
 		part[0] = (uint8_t)vec->type;
 		memcpy(part + 1, hash, sizeof *hash);
 	}
-	if (hasher->slot_count > 1) *hash = hash_bytes(hasher->secret, hasher->tuple, hasher->slot_count * TUPLE_BYTES);
+	*hash = hash_bytes(hasher->secret, hasher->tuple, parts * TUPLE_BYTES);
 	return true;
 }
 

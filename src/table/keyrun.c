@@ -151,31 +151,31 @@ static enum gm_code lower_value(const struct gm_keyrun *run, uint64_t at, uint64
 	return gm_error_errno(err, errno, "temporary file", "spilling keys");
 }
 
-static enum gm_code find_one(const struct gm_keyrun *run, struct gm_key_entry *page,
-                             const struct gm_keyrun_query *query, size_t i, struct gm_error *err)
+static enum gm_code find_one(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,
+                             size_t i, struct gm_error *err)
 {
 	size_t pages = (size_t)((run->count + run->page_keys - 1) / run->page_keys);
-	size_t rank = rank_of_fence(run->fences, pages, query->keys[i]);
+	size_t rank = rank_of_fence(run->fences, pages, batch->keys[i]);
 	if (rank == 0) return GM_OK;
 	uint64_t first = (uint64_t)(rank - 1) * run->page_keys, left = run->count - first;
 	size_t count = left < run->page_keys ? (size_t)left : run->page_keys;
 	GM_TRY(read_entries(run, first, count, page, err));
-	size_t at = place_of(page, count, query->keys[i]);
+	size_t at = place_of(page, count, batch->keys[i]);
 	if (at == count) return GM_OK;
-	query->duplicate[i] = 1;
-	if (query->found != NULL) query->found[i] = page[at].value;
-	return query->lower && query->value < page[at].value ? lower_value(run, first + at, query->value, err) : GM_OK;
+	batch->duplicate[i] = 1;
+	if (batch->found != NULL) batch->found[i] = page[at].value;
+	return batch->lower && batch->value < page[at].value ? lower_value(run, first + at, batch->value, err) : GM_OK;
 }
 
-enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_keyrun_query *query,
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,
                             struct gm_error *err)
 {
-	for (size_t i = 0; i < query->count; i++) {
-		if (run->bloom != NULL && i + PREFETCH < query->count)
-			__builtin_prefetch(block_of(run, query->keys[i + PREFETCH]));
-		if (query->duplicate[i] != 0 || (query->skip != NULL && query->skip[i] != 0)) continue;
-		if (run->bloom != NULL && !bloom_may_have(run, query->keys[i])) continue;
-		GM_TRY(find_one(run, page, query, i, err));
+	for (size_t i = 0; i < batch->count; i++) {
+		if (run->bloom != NULL && i + PREFETCH < batch->count)
+			__builtin_prefetch(block_of(run, batch->keys[i + PREFETCH]));
+		if (batch->duplicate[i] != 0 || (batch->skip != NULL && batch->skip[i] != 0)) continue;
+		if (run->bloom != NULL && !bloom_may_have(run, batch->keys[i])) continue;
+		GM_TRY(find_one(run, page, batch, i, err));
 	}
 	return GM_OK;
 }
@@ -185,19 +185,13 @@ enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *pa
 /* Refills the buffer; at the end of the source it has nothing. */
 static enum gm_code refill(struct gm_keysource *source, struct gm_error *err)
 {
-	uint64_t left = source->size - source->position;
 	source->next = source->have = 0;
-	if (source->run != NULL) {
-		size_t count = left < source->capacity ? (size_t)left : source->capacity;
-		GM_TRY(read_entries(source->run, source->position, count, source->buffer, err));
-		source->position += count;
-		source->have = count;
-		return GM_OK;
-	}
-	while (source->position < source->size && source->have < source->capacity) {
-		struct gm_key_entry entry = source->slots[source->position++];
-		if ((entry.key.high | entry.key.low) != 0) source->buffer[source->have++] = entry;
-	}
+	if (source->run == NULL) return GM_OK;
+	uint64_t left = source->run->count - source->position;
+	size_t count = left < source->capacity ? (size_t)left : source->capacity;
+	GM_TRY(read_entries(source->run, source->position, count, source->buffer, err));
+	source->position += count;
+	source->have = count;
 	return GM_OK;
 }
 
@@ -217,7 +211,7 @@ enum gm_code gm_keysource_merge(struct gm_keysource *sources, size_t source_coun
 	size_t filled = 0, live = 0;
 	for (size_t i = 0; i < source_count; i++) {
 		sources[live] = sources[i];
-		GM_TRY(refill(&sources[live], err));
+		if (sources[live].run != NULL) GM_TRY(refill(&sources[live], err));
 		if (sources[live].have > 0) live++;
 	}
 	while (live > 0) {

@@ -7,8 +7,7 @@
 #ifndef GM_TABLE_KEYRUN_H
 #define GM_TABLE_KEYRUN_H
 
-#include "column/vec.h"
-#include "table/keyset.h"
+#include "table/keytable.h"
 
 enum {
 	GM_KEYRUN_PAGE_KEYS = 256,      /* 6 KiB: a page or two of what the page cache has anyway */
@@ -25,15 +24,6 @@ struct gm_keyrun {
 	size_t bloom_blocks;
 };
 
-static inline bool gm_key_less(struct gm_hash128 a, struct gm_hash128 b)
-{
-	return a.high != b.high ? a.high < b.high : a.low < b.low;
-}
-static inline bool gm_key_equal(struct gm_hash128 a, struct gm_hash128 b)
-{
-	return a.high == b.high && a.low == b.low;
-}
-
 /* Starts a run of exactly `count` keys (> 0), to be appended in ascending order. bloom_bytes may be 0. */
 enum gm_code gm_keyrun_init(struct gm_keyrun *run, const char *spill_directory, uint64_t count, size_t fence_bytes_max,
                             size_t bloom_bytes, struct gm_error *err) GM_CHECK;
@@ -43,27 +33,14 @@ void gm_keyrun_drop_bloom(struct gm_keyrun *run);
 size_t gm_keyrun_bloom_bytes(const struct gm_keyrun *run);
 void gm_keyrun_release(struct gm_keyrun *run);
 
-/* Keys that are looked up together: duplicate[i] is set where keys[i] is in the run, and found[i] (found may be NULL)
- * is its value then; keys with skip[i] or duplicate[i] set are not asked. With `lower` a key that is found gets `value`
- * if that is smaller than its own. */
-struct gm_keyrun_query {
-	const struct gm_hash128 *keys;
-	const uint8_t *skip; /* NULL: none */
-	size_t count;
-	uint8_t *duplicate;
-	uint64_t *found;
-	bool lower;
-	uint64_t value;
-};
-/* `page` has room for run->page_keys entries. */
-enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_keyrun_query *query,
+/* Of the keys of the batch those that are in the run; `page` has room for run->page_keys entries. */
+enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,
                             struct gm_error *err) GM_CHECK;
 
-/* Sorted keys one after the other, out of a run or of an array with gaps (keys of zero) in it. */
+/* Sorted keys one after the other, out of a run or out of memory. */
 struct gm_keysource {
-	const struct gm_keyrun *run; /* or NULL: slots */
-	const struct gm_key_entry *slots;
-	uint64_t size, position; /* keys of the run, or slots; how far it has been read */
+	const struct gm_keyrun *run; /* NULL: all keys are in the buffer, `have` of them */
+	uint64_t position;           /* how far the run has been read */
 	struct gm_key_entry *buffer;
 	size_t capacity, have, next;
 };

@@ -1,10 +1,10 @@
 /* keyset.h - the exact set of keys seen so far, in bounded memory.
  *
- * Keys are 128-bit keyed hashes of partition and unique key (see gm_key_hasher). The newest live in an open-addressing
- * table; when that is full it is sorted and written to a run file, with a bloom filter that stays in memory while the
- * budget allows. A lookup asks the table, then each run (bloom, then one page by interpolation/fences). Runs are merged
- * so that their number stays logarithmic. Each key carries 64 bits of its first owner's. Order of insertion decides who
- * was first; the answer is independent of memory. */
+ * Keys are 128-bit keyed hashes of partition and unique key (see gm_key_hasher). The newest live in a table (see
+ * keytable.h); when that is full it is sorted and written to a run file, with a bloom filter that stays in memory
+ * while the budget allows. A lookup asks the table, then each run (bloom, then one page by interpolation/fences). Runs
+ * are merged so that their number stays logarithmic. Each key carries 64 bits of its first owner's. Order of insertion
+ * decides who was first; the answer is independent of memory. */
 #ifndef GM_TABLE_KEYSET_H
 #define GM_TABLE_KEYSET_H
 

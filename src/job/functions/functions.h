@@ -8,7 +8,7 @@
 
 #include "job/function.h"
 
-/* access_record.c: rules of the platform's access log */
+/* normalize_url.c, access_record.c: rules of the platform's access log */
 gm_function_fn gm_fn_synapse_normalize_url;
 gm_function_fn gm_fn_synapse_client;
 gm_function_fn gm_fn_synapse_client_version;

@@ -2,6 +2,8 @@
 #ifndef GM_JOB_FUNCTIONS_RESULT_H
 #define GM_JOB_FUNCTIONS_RESULT_H
 
+#include <string.h>
+
 #include "base/utf8.h"
 #include "job/functions/functions.h"
 
@@ -41,6 +43,11 @@ static inline enum gm_code gm_result_out(struct gm_value *result, const struct g
 
 /* A literal as result or to compare with. */
 #define GM_TEXT(literal) (literal), (sizeof(literal) - 1)
+
+static inline enum gm_code gm_result_literal(struct gm_value *result, const char *text, struct gm_error *err)
+{
+	return gm_result_string(result, text, strlen(text), err);
+}
 
 static inline enum gm_code gm_append_code_point(struct gm_buf *out, uint32_t code_point, struct gm_error *err)
 {

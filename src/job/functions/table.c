@@ -19,7 +19,7 @@
 #define UNPACK(...) __VA_ARGS__
 
 const struct gm_function gm_functions[] = {
-    /* access_record.c */
+    /* normalize_url.c, access_record.c */
     F("synapse_normalize_url", synapse_normalize_url, "(string) -> string",
       "The path of a request URL with every id replaced by #, or INVALID URL.", 1, 1, STRING, (STRING)),
     F("synapse_client", synapse_client, "(string) -> string",

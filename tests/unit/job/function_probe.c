@@ -5,7 +5,7 @@
 
 #include "base/time.h"
 #include "base/unicode.h"
-#include "job/functions/access_record.h"
+#include "job/functions/normalize_url.h"
 #include "job/functions/functions.h"
 #include "job/functions/text.h"
 

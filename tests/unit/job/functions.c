@@ -6,13 +6,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/unicode.h"
-#include "job/functions/access_record.h"
+#include "job/functions/normalize_url.h"
 #include "job/functions/functions.h"
 #include "job/functions/text.h"
 
@@ -397,13 +400,122 @@ static size_t random_url(uint64_t *seed, char *out)
 	return n;
 }
 
+static bool short_done;
+static gm_function_fn normalize_short;
+
+static enum gm_code normalize_short(struct gm_function_scratch *scratch, const struct gm_value *args, size_t count,
+                                    struct gm_value *result, struct gm_error *err)
+{
+	(void)count;
+	return gm_normalize_url_short(scratch, args, result, &short_done, err);
+}
+
+/* Whether the way for short URLs takes the URL: if so, it must give what is expected. */
+static bool check_short(const struct gm_value *url, const struct gm_value *expected)
+{
+	struct gm_function_scratch scratch = new_scratch();
+	struct gm_value result;
+	assert_int_equal(call(normalize_short, &scratch, url, 1, &result), GM_OK);
+	if (short_done && !equal(&result, expected))
+		fail_msg("%.*s gives %.*s", (int)url->len, (const char *)url->bytes, (int)result.len,
+		         (const char *)result.bytes);
+	release(&scratch);
+	return short_done;
+}
+
+/* Every length and every place of a word, around the limits of what is looked at in one step. */
+static void test_short_way_is_the_general_way(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"syn1",    "fh12",   "syn12x", "a1",   "1-2",   "b.c-d",       "X;y/1",
+	                                    "access/", "access", "_",      "//",   "/v1/2", "Syn345",      "entity/",
+	                                    "s.yn9",   "fhsyn1", "f-h7",   "\x7F", "{1}",   "/user/bundle"};
+	static const char *const heads[] = {"/v1/", "/repo/v1/", "/v/V1/", "//v1/", "", "/v1", "/v1/v1/"};
+	struct gm_function_scratch general = new_scratch();
+	for (size_t i = 0; i < sizeof words / sizeof words[0] * (sizeof heads / sizeof heads[0]); i++) {
+		const char *word = words[i / (sizeof heads / sizeof heads[0])],
+		           *head = heads[i % (sizeof heads / sizeof heads[0])];
+		for (int before = 0; before < 60; before++) {
+			for (int after = 0; after < 70; after++) {
+				char bytes[256];
+				int n = sprintf(bytes, "%s%.*s/%s%s%.*s", head, before,
+				                "Ab/cdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", word,
+				                after % 2 == 0 ? "/" : "", after / 2, "z9/yxwvutsrqponmlkjihgfedcba_0123456789");
+				struct gm_value url = string(bytes, (size_t)n), expected;
+				general.out.len = 0;
+				assert_int_equal(gm_normalize_url_general(&general, &url, &expected, NULL), GM_OK);
+				bool taken = check_short(&url, &expected);
+				assert_true(taken == (n < 64));
+			}
+		}
+	}
+	release(&general);
+}
+
+/* What the rule says: the first /entity/, in any case, that syn or nothing and a number follow. */
+static struct gm_value entity_by_the_rule(const char *text)
+{
+	for (const char *at = text; *at != '\0'; at++) {
+		if (strncasecmp(at, "/entity/", 8) != 0) continue;
+		const char *id = at + 8;
+		if (strncasecmp(id, "syn", 3) == 0) id += 3;
+		if (*id < '0' || *id > '9') continue;
+		errno = 0;
+		int64_t number = strtoll(id, NULL, 10);
+		return errno != 0 ? (struct gm_value){.type = GM_TYPE_BIGINT, .null = true} : bigint(number);
+	}
+	return (struct gm_value){.type = GM_TYPE_BIGINT, .null = true};
+}
+
+static void test_entities(void **state)
+{
+	(void)state;
+	static const char *const pieces[] = {"/entity/",
+	                                     "/ENTITY/",
+	                                     "/Entity",
+	                                     "/entity/syn",
+	                                     "syn",
+	                                     "SYN",
+	                                     "s",
+	                                     "y",
+	                                     "7",
+	                                     "12",
+	                                     "00",
+	                                     "123456789012345678",
+	                                     "9223372036854775807",
+	                                     "/",
+	                                     "entity/",
+	                                     "\x0F"
+	                                     "entity/",
+	                                     "/entit\x19/",
+	                                     "x",
+	                                     "E",
+	                                     "\x10",
+	                                     "9223372036854775808",
+	                                     "1234567890123456789"};
+	struct gm_function_scratch scratch = new_scratch();
+	uint64_t seed = 3;
+	size_t found = 0;
+	for (int i = 0; i < 200000; i++) {
+		char bytes[512] = "";
+		for (uint64_t count = next_random(&seed) % 8; count > 0; count--)
+			strcat(bytes, pieces[next_random(&seed) % (sizeof pieces / sizeof pieces[0])]);
+		struct gm_value url = text(bytes), expected = entity_by_the_rule(bytes), result;
+		assert_int_equal(call(gm_fn_synapse_entity_id, &scratch, &url, 1, &result), GM_OK);
+		if (!equal(&result, &expected)) fail_msg("%s gives %" PRId64, bytes, result.null ? -1 : result.i64);
+		found += !expected.null;
+	}
+	assert_true(found > 10000);
+	release(&scratch);
+}
+
 static void test_ascii_way_is_the_general_way(void **state)
 {
 	(void)state;
 	struct gm_function_scratch fast = new_scratch(), general = new_scratch();
 	uint64_t seed = 42;
 	char bytes[1024];
-	size_t declined = 0;
+	size_t declined = 0, short_ones = 0;
 	for (int i = 0; i < 200000; i++) {
 		struct gm_value url = string(bytes, random_url(&seed, bytes)), a, b;
 		bool done;
@@ -412,6 +524,7 @@ static void test_ascii_way_is_the_general_way(void **state)
 		assert_int_equal(gm_normalize_url_general(&general, &url, &b, NULL), GM_OK);
 		declined += !done;
 		if (done && !equal(&a, &b)) fail_msg("round %d: %.*s", i, (int)url.len, bytes);
+		short_ones += check_short(&url, &b);
 		general.out.len = fast.out.len = 0;
 		for (int upper = 0; upper < 2; upper++) {
 			general.out.len = 0;
@@ -421,6 +534,7 @@ static void test_ascii_way_is_the_general_way(void **state)
 			if (url.len > 0) assert_true(equal(&a, &b));
 		}
 	}
+	assert_true(short_ones > 20000);
 	assert_true(declined < 2000); /* two pieces side by side, such as % and ac, can decode to more than ASCII */
 	release(&fast);
 	release(&general);
@@ -494,6 +608,8 @@ int main(void)
 	    cmocka_unit_test(test_text),
 	    cmocka_unit_test(test_unknown_client),
 	    cmocka_unit_test(test_ascii_way_is_the_general_way),
+	    cmocka_unit_test(test_short_way_is_the_general_way),
+	    cmocka_unit_test(test_entities),
 	    cmocka_unit_test(test_no_allocation_after_warm_up),
 	    cmocka_unit_test(test_limit),
 	};

@@ -1,4 +1,5 @@
 /* The pieces of the format, against the specification's own examples, decoders written from its text, and zlib. */
+#include "base/cpu.h"
 #include "model.h"
 #include "parquet/bloom.h"
 #include "parquet/encode.h"
@@ -133,8 +134,10 @@ static void check_hybrid(const uint32_t *values, size_t n, unsigned width)
 	if (width <= 8) {
 		uint8_t *levels = malloc(n + 1);
 		for (size_t i = 0; i < n; i++) levels[i] = (uint8_t)values[i];
-		decode_hybrid(out, gm_hybrid_encode_levels(out, levels, n, width), width, n, back);
-		assert_memory_equal(values, back, n * sizeof *back);
+		uint8_t *same = malloc(gm_hybrid_bound(n, width)), *end = gm_hybrid_encode(out, values, n, width);
+		assert_int_equal(gm_hybrid_encode_bytes(same, levels, n, width) - same, end - out);
+		assert_memory_equal(same, out, (size_t)(end - out));
+		free(same);
 		free(levels);
 	}
 	free(out);
@@ -290,6 +293,20 @@ static bool spec_check(const uint32_t *words, size_t bytes, uint64_t x)
 	return true;
 }
 
+/* Has it the first n keys, and few of the next n? */
+static void check_bloom(const struct gm_bloom *bloom, uint32_t n)
+{
+	unsigned wrong = 0;
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		char text[32];
+		size_t len = (size_t)snprintf(text, sizeof text, "key-%u", i);
+		bool found = spec_check(bloom->words, bloom->bytes, XXH64(text, len, 0));
+		if (i < n) assert_true(found);
+		wrong += i >= n && found;
+	}
+	assert_true(wrong < n / 100);
+}
+
 static void test_bloom(void **state)
 {
 	(void)state;
@@ -307,18 +324,16 @@ static void test_bloom(void **state)
 		assert_int_equal(gm_buf_append(&plain, &len, 4, &err), GM_OK);
 		assert_int_equal(gm_buf_append(&plain, text, len, &err), GM_OK);
 	}
-	assert_int_equal(gm_bloom_init(&bloom, N, &err), GM_OK);
-	gm_bloom_add_plain(&bloom, GM_TYPE_STRING, plain.data, N);
-	unsigned wrong = 0;
-	for (uint32_t i = 0; i < 2 * N; i++) {
-		char text[32];
-		size_t len = (size_t)snprintf(text, sizeof text, "key-%u", i);
-		bool found = spec_check(bloom.words, bloom.bytes, XXH64(text, len, 0));
-		if (i < N) assert_true(found);
-		wrong += i >= N && found;
+	enum gm_cpu_level own = gm_cpu_level();
+	for (enum gm_cpu_level level = 0; level < GM_CPU_COUNT; level++) {
+		if (!gm_cpu_supports(level)) continue;
+		gm_cpu_force(level);
+		assert_int_equal(gm_bloom_init(&bloom, N, &err), GM_OK);
+		gm_bloom_add_plain(&bloom, GM_TYPE_STRING, plain.data, N);
+		check_bloom(&bloom, N);
+		gm_bloom_release(&bloom);
 	}
-	assert_true(wrong < N / 100);
-	gm_bloom_release(&bloom);
+	gm_cpu_force(own);
 	gm_buf_release(&plain);
 }
 
@@ -350,6 +365,101 @@ static void test_page_crc_is_zlibs(void **state)
 	gm_page_packer_release(&packer);
 }
 
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *state >> 33;
+}
+
+enum page_kind { RANDOM_KEYS, TEXT, RISING_NUMBERS, RANDOM_BYTES, ZEROS, SHORT_KEYS, PAGE_KINDS };
+
+/* About half a mebibyte of values; SHORT_KEYS: too few to try anything. */
+static void fill_page(struct gm_buf *page, enum page_kind kind)
+{
+	uint64_t random = kind + 1;
+	int64_t number = 0;
+	struct gm_error err;
+	size_t bytes = kind == SHORT_KEYS ? 4096 : 512 << 10;
+	page->len = 0;
+	while (page->len < bytes) {
+		char value[48];
+		size_t n = 8;
+		if (kind == RANDOM_KEYS || kind == SHORT_KEYS) {
+			unsigned part[4];
+			for (unsigned i = 0; i < 4; i++) part[i] = (unsigned)next_random(&random) & 0xFFFF;
+			n = 4 + (size_t)snprintf(value + 4, sizeof value - 4, "%04x%04x-%04x-4%03x-8%03x-%04x%08x", part[0],
+			                         part[1], part[2], part[3] & 0xFFF, part[0] & 0xFFF, part[1] ^ part[2],
+			                         (unsigned)next_random(&random));
+			memcpy(value, &(uint32_t){(uint32_t)n - 4}, 4);
+		} else if (kind == TEXT) {
+			n = (size_t)snprintf(value, sizeof value, "GET /repo/v1/entity/%u ", (unsigned)next_random(&random) % 5000);
+		} else {
+			if (kind == RISING_NUMBERS) number += 1000 * (int64_t)(next_random(&random) % 300);
+			if (kind == RANDOM_BYTES) number = (int64_t)(next_random(&random) << 33 ^ next_random(&random));
+			memcpy(value, &number, sizeof number);
+		}
+		assert_int_equal(gm_buf_append(page, value, n, &err), GM_OK);
+	}
+}
+
+static size_t tried_bytes(struct gm_page_packer *packer, const struct gm_buf *page)
+{
+	struct gm_buf scratch;
+	struct gm_error err;
+	size_t bytes;
+	gm_buf_init(&scratch, SIZE_MAX / 2);
+	assert_int_equal(gm_page_try(packer, page->data, page->len, &scratch, &bytes, &err), GM_OK);
+	gm_buf_release(&scratch);
+	return bytes;
+}
+
+static void check_body(struct gm_page_packer *packer, const struct gm_buf *page)
+{
+	struct gm_buf out;
+	struct gm_error err;
+	size_t header_bytes;
+	struct gm_page_header header = {GM_FORMAT_DATA_PAGE, GM_FORMAT_PLAIN, 7};
+	uint8_t *back = malloc(page->len);
+	assert_non_null(back);
+	gm_buf_init(&out, SIZE_MAX / 2);
+	assert_int_equal(gm_page_pack(packer, &header, page->data, page->len, &out, &header_bytes, &err), GM_OK);
+	assert_int_equal(ZSTD_decompress(back, page->len, out.data + header_bytes, out.len - header_bytes), page->len);
+	assert_memory_equal(back, page->data, page->len);
+	gm_buf_release(&out);
+	free(back);
+}
+
+/* What is chosen takes no more than what is tolerated, comes back, and ends with the chunk; other levels are left. */
+static void test_search(void **state)
+{
+	(void)state;
+	struct gm_buf page, scratch;
+	struct gm_error err;
+	gm_buf_init(&page, SIZE_MAX / 2);
+	gm_buf_init(&scratch, SIZE_MAX / 2);
+	for (unsigned i = 0; i < 3 * PAGE_KINDS; i++) {
+		enum page_kind kind = i % PAGE_KINDS;
+		int level = i < 2 * PAGE_KINDS ? 1 : 3;
+		bool strings = i < PAGE_KINDS;
+		struct gm_page_packer packer;
+		gm_page_packer_init(&packer);
+		fill_page(&page, kind);
+		assert_int_equal(gm_page_packer_set(&packer, GM_CODEC_ZSTD, level, &err), GM_OK);
+		size_t usual = tried_bytes(&packer, &page);
+		assert_int_equal(gm_page_search(&packer, strings, page.data, page.len, &scratch, &err), GM_OK);
+		size_t chosen = tried_bytes(&packer, &page);
+		assert_true(chosen <= usual + usual / 50);
+		if (level == 3 || kind == SHORT_KEYS) assert_int_equal(chosen, usual);
+		if (level == 1 && kind == (strings ? RANDOM_KEYS : RISING_NUMBERS)) assert_int_not_equal(chosen, usual);
+		check_body(&packer, &page);
+		assert_int_equal(gm_page_packer_set(&packer, GM_CODEC_ZSTD, level, &err), GM_OK);
+		assert_int_equal(tried_bytes(&packer, &page), usual);
+		gm_page_packer_release(&packer);
+	}
+	gm_buf_release(&page);
+	gm_buf_release(&scratch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +474,7 @@ int main(void)
 	    cmocka_unit_test(test_double_bounds),
 	    cmocka_unit_test(test_bloom),
 	    cmocka_unit_test(test_page_crc_is_zlibs),
+	    cmocka_unit_test(test_search),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

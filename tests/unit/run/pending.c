@@ -266,12 +266,71 @@ static void a_late_row_keeps_its_chunk_in_the_books(void **state)
 	gm_chunk_pool_free(pool);
 }
 
+enum { SCATTERED_PATHS = 40 };
+
+/* Rows of most partitions, of any one in four chunks of five. */
+static struct gm_chunk *make_scattered_chunk(struct gm_chunk_pool *pool, struct gm_dict *paths, uint32_t rows)
+{
+	struct gm_chunk *chunk = make_late_chunk(pool, paths, rows);
+	for (uint32_t row = 0; row < rows; row++) {
+		char path[16];
+		uint32_t len = (uint32_t)snprintf(path, sizeof path, "p=%u", random_below(SCATTERED_PATHS));
+		chunk->partition.codes[row] = gm_dict_put(paths, (uint8_t *)path, len, gm_dict_hash((uint8_t *)path, len));
+	}
+	return chunk;
+}
+
+static enum gm_code count_spilled(void *context, struct gm_row_group *group, struct gm_error *err)
+{
+	size_t *most = context, spilled = 0;
+	for (size_t i = 0; i < group->segment_count; i++) spilled += group->segments[i].chunk == NULL;
+	*most = spilled > *most ? spilled : *most;
+	return drop_group(NULL, group, err);
+}
+
+/* Where every chunk has rows of most partitions, the last few that are not spilled hold nearly all of them: then these
+ * are spilled as well, and rows lie in few pieces in the file, not in one for each chunk that came when memory was
+ * short. */
+static void scattered_rows_are_spilled_together(void **state)
+{
+	enum { CHUNKS = 160, ROWS = 60, CHUNKS_IN_MEMORY = 32, ROUNDS = CHUNKS / CHUNKS_IN_MEMORY };
+	(void)state;
+	struct gm_error err;
+	struct gm_spill *spill;
+	struct gm_pending *pending;
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_dict *paths = gm_dict_new();
+	random_state = 5;
+	struct gm_chunk *chunk = make_scattered_chunk(pool, paths, ROWS);
+	struct gm_pending_limits limits = {SIZE_MAX, UINT64_MAX, CHUNKS_IN_MEMORY * gm_chunk_lasting_bytes(chunk),
+	                                   SCATTERED_PATHS + 2};
+	size_t most = 0;
+	gm_chunk_unref(chunk);
+	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
+	assert_int_equal(gm_pending_new(&limits, spill, count_spilled, &most, &pending, &err), GM_OK);
+	for (int i = 0; i < CHUNKS; i++) {
+		uint64_t kept;
+		chunk = make_scattered_chunk(pool, paths, ROWS);
+		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
+		assert_true(gm_pending_memory_bytes(pending) <= limits.memory_bytes);
+		gm_chunk_unref(chunk);
+	}
+	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
+
+	assert_in_range(most, 2, ROUNDS);
+	gm_pending_free(pending);
+	gm_spill_free(spill);
+	gm_dict_unref(paths);
+	gm_chunk_pool_free(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_arrive_once_and_in_order),
 	    cmocka_unit_test(so_they_do_through_the_spill_file),
 	    cmocka_unit_test(a_late_row_keeps_its_chunk_in_the_books),
+	    cmocka_unit_test(scattered_rows_are_spilled_together),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
