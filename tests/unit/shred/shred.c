@@ -578,7 +578,8 @@ static void test_wants_nothing(void **state)
 	          "row 0 at 0+7 weighs 16:\nrow 1 at 7+2 weighs 16:\nreject 2 at 10 not_json fault 10 [] x\n");
 }
 
-/* More keys in an object than are remembered, in another order each time: the wanted one is found wherever it stands. */
+/* More keys in an object than are remembered, in another order each time: the wanted one is found wherever it
+ * stands. */
 static void test_many_keys(void **state)
 {
 	(void)state;
