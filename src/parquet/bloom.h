@@ -34,8 +34,9 @@ static inline uint32_t *gm_bloom_block(const struct gm_bloom *bloom, uint64_t ha
 /* `count` values in PLAIN form. The second: at each level of processor. */
 void gm_bloom_add_plain(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count)
     __attribute__((nonnull));
-#define GM_BLOOM_DECLARE(level, name) \
-	void gm_bloom_add_##level(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count);
+#define GM_BLOOM_DECLARE(level, name)                                                                        \
+	void gm_bloom_add_##level(struct gm_bloom *bloom, enum gm_type type, const uint8_t *plain, size_t count) \
+	    __attribute__((nonnull));
 GM_CPU_LEVELS(GM_BLOOM_DECLARE)
 #undef GM_BLOOM_DECLARE
 /* May a value with this XXH64 be among those added? False is certain. */

@@ -9,8 +9,8 @@
 
 enum {
 	FIRST_CHECK = 4096, /* values before the first verdict; then at every doubling */
-	FIRST_SLOTS = 1024,
-	SLACK = 16, /* behind plain.len */
+	FIRST_SLOTS = 1024, /* a multiple of BATCH */
+	SLACK = 16,         /* behind plain.len */
 	GROUP = 8,
 	BATCH = 256, /* values looked up together */
 };
@@ -146,8 +146,15 @@ static bool make_slot(struct gm_distinct *distinct)
 	uint32_t old_mask = distinct->mask;
 	if (distinct->entries < old_mask / 2) return true;
 	if (!swap_slots(distinct, ((size_t)old_mask + 1) * 2)) return false;
-	for (uint32_t i = 0; i <= old_mask; i++) {
-		if (distinct->spare[i].local != 0) insert_slot(distinct, distinct->spare[i]);
+	/* Which slots are taken is a coin's toss: those are gathered first, without a branch. */
+	for (uint32_t i = 0; i <= old_mask;) {
+		struct gm_distinct_slot taken[BATCH];
+		uint32_t have = 0;
+		for (uint32_t end = i + BATCH; i < end; i++) {
+			taken[have] = distinct->spare[i];
+			have += taken[have].local != 0;
+		}
+		for (uint32_t k = 0; k < have; k++) insert_slot(distinct, taken[k]);
 	}
 	return true;
 }
@@ -255,19 +262,17 @@ static inline __attribute__((always_inline)) uint32_t code_at(const struct codes
 /* What is to be known before codes are numbered. */
 struct survey {
 	uint32_t bits, common; /* or-ed, and-ed */
-	bool nulls;
 };
 
 static inline __attribute__((always_inline)) struct survey survey_codes(const struct codes *codes, const uint32_t *rows)
 {
-	uint32_t bits = 0, common = UINT32_MAX, nulls = 0;
+	uint32_t bits = 0, common = UINT32_MAX;
 	for (uint32_t i = 0; i < codes->count; i++) {
 		uint32_t code = code_at(codes, rows, i);
 		bits |= code;
 		common &= code;
-		nulls |= code == GM_DICT_NULL;
 	}
-	return (struct survey){bits, common, nulls != 0};
+	return (struct survey){bits, common};
 }
 
 /* Values whose codes have no entry yet. They are looked up together, so that the memory they lie in, which nobody has
@@ -398,10 +403,10 @@ static bool add_codes(struct gm_distinct *distinct, const struct gm_slice *slice
 	if (survey.bits == survey.common) return repeat_code(distinct, map, survey.bits, count);
 	map->local[GM_DICT_NULL] = 1;
 	if (rows != NULL)
-		return survey.nulls ? number_codes(distinct, map, &codes, rows, true)
-		                    : number_codes(distinct, map, &codes, rows, false);
-	return survey.nulls ? number_codes(distinct, map, &codes, NULL, true)
-	                    : number_codes(distinct, map, &codes, NULL, false);
+		return distinct->nulls ? number_codes(distinct, map, &codes, rows, true)
+		                       : number_codes(distinct, map, &codes, rows, false);
+	return distinct->nulls ? number_codes(distinct, map, &codes, NULL, true)
+	                       : number_codes(distinct, map, &codes, NULL, false);
 }
 
 static bool add_plain_strings(struct gm_distinct *distinct, const struct gm_slice *slice, uint32_t from, uint32_t count)
@@ -483,8 +488,26 @@ static inline uint64_t small_range(const struct gm_distinct_map *small)
 	return small->local_cap < SMALL_NUMBERS ? small->local_cap : SMALL_NUMBERS;
 }
 
+/* Of the values [from, to), those that have no entry; index is where the first one's entry went. */
+static inline __attribute__((always_inline)) void note_numbers(const int64_t *values, const uint32_t *rows,
+                                                               const uint8_t *null, uint32_t from, uint32_t to,
+                                                               const uint32_t *index, size_t n,
+                                                               struct missing_numbers *missing)
+{
+	uint32_t have = missing->count;
+	for (uint32_t i = from; i < to; i++) {
+		uint32_t row = rows != NULL ? rows[i] : i, some = null == NULL || null[row] == 0;
+		missing->at[have] = n;
+		missing->value[have] = values[row];
+		have += some & (uint32_t)(index[n] == UINT32_MAX);
+		n += some;
+	}
+	missing->count = have;
+}
+
 /* rows and null are NULL or the slice's; inlined for all forms. What becomes of a value depends on no branch, as far as
- * possible: nulls and new values come as they like. */
+ * possible: nulls and new values come as they like. As with codes, eight at a time: a missing entry - 1 has the upper
+ * bit, and a null passes as known. */
 static inline __attribute__((always_inline)) bool number_numbers(struct gm_distinct *distinct, const int64_t *values,
                                                                  const uint32_t *rows, const uint8_t *null,
                                                                  uint32_t count)
@@ -494,23 +517,23 @@ static inline __attribute__((always_inline)) bool number_numbers(struct gm_disti
 	size_t n = distinct->count;
 	struct missing_numbers missing;
 	missing.count = 0;
-	const uint32_t *local = small->local;
-	uint64_t range = small_range(small);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t row = rows != NULL ? rows[i] : i, some = null == NULL || null[row] == 0;
-		int64_t value = values[row];
-		uint64_t at = (uint64_t)value < range ? (uint64_t)value : 0;
-		uint32_t entry = local[at] * (uint32_t)((uint64_t)value < range);
-		index[n] = entry - 1;
-		missing.at[missing.count] = n;
-		missing.value[missing.count] = value;
-		missing.count += some & (uint32_t)(entry == 0);
-		n += some;
-		if (__builtin_expect(missing.count == BATCH, 0)) {
-			if (!resolve_numbers(distinct, small, &missing)) return false;
-			local = small->local;
-			range = small_range(small);
+	for (uint32_t i = 0, end; i < count; i = end) {
+		const uint32_t *local = small->local;
+		uint64_t range = small_range(small);
+		size_t first = n;
+		uint32_t bits = 0;
+		end = count - i < GROUP ? count : i + GROUP;
+		for (uint32_t k = i; k < end; k++) {
+			uint32_t row = rows != NULL ? rows[k] : k, some = null == NULL || null[row] == 0;
+			uint64_t value = (uint64_t)values[row], at = value < range ? value : 0;
+			uint32_t entry = local[at] * (uint32_t)(value < range) - 1;
+			index[n] = entry;
+			bits |= entry & (0 - some);
+			n += some;
 		}
+		if (bits >> 31 == 0) continue;
+		note_numbers(values, rows, null, i, end, index, first, &missing);
+		if (missing.count > BATCH - GROUP && !resolve_numbers(distinct, small, &missing)) return false;
 	}
 	distinct->count = n;
 	return resolve_numbers(distinct, small, &missing);
@@ -619,6 +642,7 @@ enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, 
                                struct gm_error *err)
 {
 	GM_TRY(reset(distinct, type, values, limits, err));
+	distinct->nulls = gm_slices_rows(slices, slice_count) != values;
 	*pays = build(distinct, slices, slice_count);
 	for (unsigned i = 0; i < distinct->maps; i++) forget(&distinct->map[i]);
 	distinct->maps = distinct->victim = 0;

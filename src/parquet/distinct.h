@@ -42,6 +42,7 @@ struct gm_distinct {
 	size_t size; /* of a number in PLAIN form; 0: strings */
 	struct gm_distinct_limits limits;
 	size_t index_cap, start_cap;
+	bool nulls;    /* whether there are any in the slices */
 	size_t summed; /* values whose size is in sum_bytes */
 	uint64_t sum_bytes;
 	bool hashed; /* slots know all entries */

@@ -14,8 +14,8 @@ unsigned gm_bit_width(uint32_t max);
 
 /* Most bytes that encoding n values may touch (a little more than they may take). */
 size_t gm_hybrid_bound(size_t n, unsigned width);
-/* Both return the end of what they wrote; width is 1 .. 32, of bytes 1 .. 8, and every value fits it. What they write is
- * the same; bytes are faster. */
+/* Both return the end of what they wrote; width is 1 .. 32, of bytes 1 .. 8, and every value fits it. What they write
+ * is the same; bytes are faster. */
 uint8_t *gm_hybrid_encode(uint8_t *out, const uint32_t *values, size_t n, unsigned width);
 uint8_t *gm_hybrid_encode_bytes(uint8_t *out, const uint8_t *values, size_t n, unsigned width);
 /* One run of n equal values. */

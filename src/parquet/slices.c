@@ -58,21 +58,6 @@ static uint64_t count_null_codes(const struct gm_slice *slice, const uint32_t *c
 	return nulls;
 }
 
-uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count)
-{
-	uint64_t nulls = 0;
-	for (size_t i = 0; i < count; i++) {
-		const struct gm_vec *vec = slices[i].vec;
-		if (vec->repr == GM_REPR_NULL)
-			nulls += slices[i].count;
-		else if (vec->repr == GM_REPR_DICT)
-			nulls += count_null_codes(&slices[i], vec->codes);
-		else if (vec->null != NULL)
-			nulls += count_marks(&slices[i], vec->null);
-	}
-	return nulls;
-}
-
 /* Counts that fit a byte become vector instructions of bytes. */
 size_t gm_count_byte(const uint8_t *bytes, size_t n, uint8_t byte)
 {
@@ -120,25 +105,47 @@ static void ask_ahead(const struct gm_slice *slice)
 	for (size_t i = 0; i < slice->count * sizeof(uint32_t); i += 64) __builtin_prefetch(codes + i);
 }
 
-uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined)
+static uint64_t slice_nulls(const struct gm_slice *slice)
+{
+	const struct gm_vec *vec = slice->vec;
+	if (vec->repr == GM_REPR_NULL) return slice->count;
+	if (vec->repr == GM_REPR_DICT) return count_null_codes(slice, vec->codes);
+	return vec->null != NULL ? count_marks(slice, vec->null) : 0;
+}
+
+uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count)
 {
 	uint64_t nulls = 0;
+	for (size_t i = 0; i < count; i++) nulls += slice_nulls(&slices[i]);
+	return nulls;
+}
+
+/* Returns the number of nulls. */
+static uint64_t define(const struct gm_slice *slice, uint8_t *defined)
+{
+	const struct gm_vec *vec = slice->vec;
+	if (vec->repr == GM_REPR_DICT) {
+		define_by_codes(slice, vec->codes, defined);
+	} else if (vec->repr != GM_REPR_NULL && vec->null != NULL) {
+		define_by_marks(slice, vec->null, defined);
+	} else {
+		memset(defined, vec->repr != GM_REPR_NULL, slice->count);
+		return vec->repr == GM_REPR_NULL ? slice->count : 0;
+	}
+	return slice->count - gm_count_byte(defined, slice->count, 1);
+}
+
+uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined)
+{
+	uint64_t nulls = 0, rows = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (i + 1 < count) ask_ahead(&slices[i + 1]);
-		const struct gm_slice *slice = &slices[i];
-		const struct gm_vec *vec = slice->vec;
-		bool all_null = vec->repr == GM_REPR_NULL;
-		if (all_null || (vec->repr != GM_REPR_DICT && vec->null == NULL)) {
-			memset(defined, !all_null, slice->count);
-			nulls += all_null ? slice->count : 0;
-		} else {
-			if (vec->repr == GM_REPR_DICT)
-				define_by_codes(slice, vec->codes, defined);
-			else
-				define_by_marks(slice, vec->null, defined);
-			nulls += slice->count - gm_count_byte(defined, slice->count, 1);
+		/* Most columns have no null at all, and are only read; with the first null, what is before it is made up. */
+		if (nulls > 0 || slice_nulls(&slices[i]) > 0) {
+			if (nulls == 0) memset(defined, 1, rows);
+			nulls += define(&slices[i], defined + rows);
 		}
-		defined += slice->count;
+		rows += slices[i].count;
 	}
 	return nulls;
 }

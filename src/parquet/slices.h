@@ -14,7 +14,7 @@ uint64_t gm_slices_rows(const struct gm_slice *slices, size_t count);
 /* Whether each vec is of the type and in a representation that the type can have. */
 bool gm_slices_match(const struct gm_slice *slices, size_t count, enum gm_type type);
 uint64_t gm_slices_nulls(const struct gm_slice *slices, size_t count);
-/* Per row 1 for a value, 0 for a null. Returns the number of nulls. */
+/* Per row 1 for a value, 0 for a null; nothing is written if there are none. Returns the number of nulls. */
 uint64_t gm_slices_defined(const struct gm_slice *slices, size_t count, uint8_t *defined);
 
 /* How many of n bytes are `byte`. */

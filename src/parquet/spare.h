@@ -9,7 +9,8 @@
 
 /* An empty buf gets the block that leaf number `leaf` had last, if one is kept. Any thread. */
 void gm_parquet_spare_take(struct gm_parquet_spare *spare, size_t leaf, struct gm_buf *buf);
-/* Takes the block of a buf, which is empty then; the oldest ones are freed for it when there are too many. Any thread. */
+/* Takes the block of a buf, which is empty then; the oldest ones are freed for it when there are too many. Any thread.
+ */
 void gm_parquet_spare_give(struct gm_parquet_spare *spare, size_t leaf, struct gm_buf *buf);
 
 #endif

@@ -151,20 +151,56 @@ static enum gm_code lower_value(const struct gm_keyrun *run, uint64_t at, uint64
 	return gm_error_errno(err, errno, "temporary file", "spilling keys");
 }
 
+/* Some of a run's entries, which are read to look for a key among them. */
+struct stretch {
+	uint64_t first;
+	size_t count;
+};
+
+/* Where the key should be in the page, by its fences: hashes are spread evenly. They are off by half the root of the
+ * page's keys; the margin is three times that, for pages of all sizes. */
+static struct stretch guess(const struct gm_keyrun *run, struct stretch page, size_t number, struct gm_hash128 key)
+{
+	uint64_t low = run->fences[number].high, last = page.first + page.count;
+	uint64_t high = last < run->count ? run->fences[number + 1].high : UINT64_MAX;
+	size_t margin = 24 + run->page_keys / 48;
+	if (page.count <= 2 * margin || high == low) return page;
+	size_t at = (size_t)((unsigned __int128)(key.high - low) * page.count / ((unsigned __int128)(high - low) + 1));
+	size_t from = at > margin ? at - margin : 0;
+	size_t left = page.count - from;
+	return (struct stretch){page.first + from, left < 2 * margin ? left : 2 * margin};
+}
+
+/* Reads what should hold the key, or all that could. */
+static enum gm_code read_around(const struct gm_keyrun *run, struct gm_key_entry *page, struct gm_hash128 key,
+                                size_t number, struct stretch *stretch, struct gm_error *err)
+{
+	uint64_t first = (uint64_t)number * run->page_keys, left = run->count - first;
+	struct stretch all = {first, left < run->page_keys ? (size_t)left : run->page_keys};
+	*stretch = guess(run, all, number, key);
+	GM_TRY(read_entries(run, stretch->first, stretch->count, page, err));
+	bool reaches_down = stretch->first == all.first || !gm_key_less(key, page[0].key);
+	bool reaches_up =
+	    stretch->first + stretch->count == all.first + all.count || !gm_key_less(page[stretch->count - 1].key, key);
+	if (reaches_down && reaches_up) return GM_OK;
+	*stretch = all;
+	return read_entries(run, all.first, all.count, page, err);
+}
+
 static enum gm_code find_one(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,
                              size_t i, struct gm_error *err)
 {
+	struct stretch stretch;
 	size_t pages = (size_t)((run->count + run->page_keys - 1) / run->page_keys);
 	size_t rank = rank_of_fence(run->fences, pages, batch->keys[i]);
 	if (rank == 0) return GM_OK;
-	uint64_t first = (uint64_t)(rank - 1) * run->page_keys, left = run->count - first;
-	size_t count = left < run->page_keys ? (size_t)left : run->page_keys;
-	GM_TRY(read_entries(run, first, count, page, err));
-	size_t at = place_of(page, count, batch->keys[i]);
-	if (at == count) return GM_OK;
+	GM_TRY(read_around(run, page, batch->keys[i], rank - 1, &stretch, err));
+	size_t at = place_of(page, stretch.count, batch->keys[i]);
+	if (at == stretch.count) return GM_OK;
 	batch->duplicate[i] = 1;
 	if (batch->found != NULL) batch->found[i] = page[at].value;
-	return batch->lower && batch->value < page[at].value ? lower_value(run, first + at, batch->value, err) : GM_OK;
+	if (!batch->lower || batch->value >= page[at].value) return GM_OK;
+	return lower_value(run, stretch.first + at, batch->value, err);
 }
 
 enum gm_code gm_keyrun_find(const struct gm_keyrun *run, struct gm_key_entry *page, const struct gm_key_batch *batch,

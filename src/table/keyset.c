@@ -1,9 +1,10 @@
 /* keyset.c - see keyset.h.
  *
- * The newest keys are in a table (keytable.h), older ones in runs (keyrun.h), which hold disjoint keys. When the
- * table is spilled, the next older run joins it if it is no larger, the next older again if it is no larger than what
- * has come together, and so on; then each run is larger than all newer ones together: their number is logarithmic, and
- * so is how often a key is rewritten.
+ * The newest keys are in a table (keytable.h), older ones in runs (keyrun.h), which hold disjoint keys. When the table
+ * is spilled, the next older run joins it if it is at most half as large again, the next older if it is at most half as
+ * large again as what has come together, and so on; then each run is more than one and a half times the next newer:
+ * their number is logarithmic, and so is how often a key is rewritten. (Half as large again, since the table becomes
+ * smaller by what filters take.)
  *
  * The budget: 1/16 each for fences and for buffers while runs are merged; of the rest up to 4/16 for bloom filters,
  * which begin with the first run, and the table has what they leave. While the table is spilled there is the filter
@@ -111,7 +112,7 @@ static enum gm_code spill(struct gm_keyset *set, struct gm_error *err)
 	uint64_t count = set->table.used;
 	struct gm_keyrun run;
 	GM_TRY(room_for_run(set, err));
-	while (first > 0 && set->runs[first - 1].count <= count) count += set->runs[--first].count;
+	while (first > 0 && set->runs[first - 1].count <= count + count / 2) count += set->runs[--first].count;
 	for (size_t i = first; i < set->run_count; i++) gm_keyrun_drop_bloom(&set->runs[i]);
 	size_t bloom_bytes = bloom_allowance(set, count, first);
 	GM_TRY(gm_keyrun_init(&run, set->spill_directory, count, set->memory_bytes / 32, bloom_bytes, err));
