@@ -24,8 +24,8 @@ void gm_arena_release(struct gm_arena *arena);
 void gm_arena_reset(struct gm_arena *arena);
 /* 16-byte aligned, not zeroed; NULL when memory is gone. */
 void *gm_arena_alloc(struct gm_arena *arena, size_t bytes);
-/* Room of at least `least` bytes that is not taken yet: *bytes of it. What is allocated next stands there if it fits. For
- * what is written before its length is known. NULL when memory is gone. */
+/* Room of at least `least` bytes that is not taken yet: *bytes of it. What is allocated next stands there if it fits.
+ * For what is written before its length is known. NULL when memory is gone. */
 void *gm_arena_room(struct gm_arena *arena, size_t least, size_t *bytes);
 void *gm_arena_zalloc(struct gm_arena *arena, size_t bytes);
 /* A NUL-terminated copy of bytes[0..n). */

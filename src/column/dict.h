@@ -75,7 +75,8 @@ struct gm_ref {
 };
 
 /* gm_dict_put for n values, at most GM_DICT_BATCH: codes[i] becomes that of values[i], hashed with the seed; *some is
- * how many were not null. GM_DICT_SLACK bytes must be readable behind each value. False when memory (or the code space) is gone. Writer thread only. */
+ * how many were not null. GM_DICT_SLACK bytes must be readable behind each value. False when memory (or the code space)
+ * is gone. Writer thread only. */
 bool gm_dict_put_all(struct gm_dict *dict, const struct gm_ref *values, uint32_t n, uint64_t seed, uint32_t *codes,
                      uint32_t *some);
 

@@ -323,7 +323,7 @@ static void fill_plain(const struct gm_leaf *leaf, uint32_t rows, struct gm_vec 
 		struct gm_ref ref = kept[i];
 		null[i] = ref.bytes == NULL;
 		nulls += null[i];
-		if (ref.len > 0) memcpy(to, ref.bytes, ref.len);
+		if (ref.bytes != NULL && ref.len > 0) memcpy(to, ref.bytes, ref.len);
 		to += ref.len;
 		ends[i] = (uint32_t)(to - start);
 	}

@@ -4,21 +4,22 @@
 #include <xxhash.h>
 
 enum {
-	LEARN_KEYS = 64, /* unknown keys remembered per object */
-	AROUND = 4,      /* ," and ": */
+	LEARN_KEYS = 256, /* unknown keys remembered per object */
+	AROUND = 4,       /* ," and ": */
 	MAX_GUESSED = GM_KEY_TEXT - AROUND,
-	MIN_SLOTS = 256, /* at least twice LEARN_KEYS and the wanted ones */
+	MIN_SLOTS = 1024, /* at least twice LEARN_KEYS and the wanted ones */
 };
 
-static uint32_t hash_name(const uint8_t *name, size_t n)
+/* Whoever writes the input must not know which keys fall together. */
+static uint32_t hash_name(const struct gm_keys *keys, const uint8_t *name, size_t n)
 {
-	return (uint32_t)XXH3_64bits(name, n);
+	return (uint32_t)XXH3_64bits_withSeed(name, n, keys->seed);
 }
 
 /* The slot of the name or the free one where it belongs. */
-static struct gm_key **find_slot(const struct gm_node *node, const uint8_t *name, size_t n)
+static struct gm_key **find_slot(const struct gm_keys *keys, const struct gm_node *node, const uint8_t *name, size_t n)
 {
-	for (uint32_t at = hash_name(name, n);; at++) {
+	for (uint32_t at = hash_name(keys, name, n);; at++) {
 		struct gm_key **slot = &node->slots[at & node->slot_mask];
 		if (*slot == NULL) return slot;
 		if ((*slot)->name_bytes == n && memcmp((*slot)->name, name, n) == 0) return slot;
@@ -54,7 +55,7 @@ static void set_text(struct gm_keys *keys, struct gm_key *key, const uint8_t *na
 
 struct gm_key *gm_keys_find(struct gm_keys *keys, struct gm_node *node, const uint8_t *name, size_t n, bool learn)
 {
-	struct gm_key **slot = find_slot(node, name, n);
+	struct gm_key **slot = find_slot(keys, node, name, n);
 	if (*slot != NULL || !learn || node->learnt == LEARN_KEYS || n > MAX_GUESSED) return *slot;
 	struct gm_key *key = gm_arena_zalloc(&keys->arena, sizeof *key);
 	if (key == NULL) return NULL; /* it stays unknown */
@@ -99,7 +100,7 @@ static bool make_slots(struct gm_keys *keys, struct gm_node *node, size_t wanted
 static struct gm_node *child_of(struct gm_keys *keys, struct gm_node *node, const char *name, size_t n, size_t most)
 {
 	if (node->slots == NULL && !make_slots(keys, node, most)) return NULL;
-	struct gm_key **slot = find_slot(node, (const uint8_t *)name, n);
+	struct gm_key **slot = find_slot(keys, node, (const uint8_t *)name, n);
 	if (*slot != NULL) return (*slot)->node;
 	struct gm_key *key = gm_arena_zalloc(&keys->arena, sizeof *key);
 	char *copy = gm_arena_strndup(&keys->arena, name, n);
@@ -117,6 +118,7 @@ enum gm_code gm_keys_build(struct gm_keys *keys, const struct gm_shred_leaf *lea
                            struct gm_node **node_of, struct gm_error *err)
 {
 	*keys = (struct gm_keys){.none.mask = UINT64_C(1) << 63, .none.name_mask = UINT64_C(1) << 63};
+	keys->seed = gm_dict_seed(keys);
 	gm_arena_init(&keys->arena, 16 * 1024);
 	keys->none.next = &keys->none;
 	keys->root = new_node(keys, NULL);

@@ -13,7 +13,7 @@
 struct gm_leaf;
 struct gm_node;
 
-enum gm_action { GM_ACTION_SKIP, GM_ACTION_STRING, GM_ACTION_INTEGER, GM_ACTION_OTHER };
+enum gm_action { GM_ACTION_SKIP, GM_ACTION_STRING, GM_ACTION_INTEGER, GM_ACTION_BOOLEAN, GM_ACTION_OTHER };
 
 struct gm_key {
 	uint8_t text[GM_KEY_TEXT + 8]; /* the usual way to a value: ,"key": */
@@ -23,7 +23,7 @@ struct gm_key {
 	uint32_t name_bytes;
 	const uint8_t *name;
 	enum gm_action action; /* what to do with the value: the most usual cases at a glance */
-	struct gm_leaf *leaf;  /* STRING, INTEGER: the one leaf that wants it */
+	struct gm_leaf *leaf;  /* STRING, INTEGER, BOOLEAN: the one leaf that wants it */
 	struct gm_node *node;  /* NULL: not wanted */
 	struct gm_key *next;   /* the one that followed last time; never NULL */
 };
@@ -44,6 +44,7 @@ struct gm_keys {
 	struct gm_key none; /* matches nothing */
 	size_t depth;       /* of the longest path */
 	size_t node_count;
+	uint64_t seed; /* of the hashes of names */
 };
 
 /* Builds the tree. node_of[i] becomes the node of leaf i, whose `leaf` and `key->action` are the caller's to fill. */

@@ -39,6 +39,7 @@ enum gm_code gm_parser_init(struct gm_parser *parser, const struct gm_shred_leaf
 		key->action = GM_ACTION_OTHER;
 		if (alone && leaf->kind == GM_KIND_STRING) key->action = GM_ACTION_STRING;
 		if (alone && leaf->kind == GM_KIND_INTEGER) key->action = GM_ACTION_INTEGER;
+		if (alone && leaf->kind == GM_KIND_BOOLEAN) key->action = GM_ACTION_BOOLEAN;
 	}
 out:
 	free(node_of);

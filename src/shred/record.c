@@ -83,7 +83,17 @@ static inline const uint8_t *read_integer(struct gm_parser *parser, const struct
 	return end;
 }
 
-/* Not wanted: strings and nulls are the usual. */
+static inline const uint8_t *read_boolean(struct gm_parser *parser, const struct gm_key *key, const uint8_t *p)
+{
+	bool yes = memcmp(p, "true", 4) == 0;
+	if (!yes && memcmp(p, "false", 5) != 0) return is_null(p) ? p + 4 : read_value(parser, key->node, p);
+	uint32_t row = parser->columns.rows;
+	key->leaf->boolean[row] = yes;
+	key->leaf->null[row] = 0;
+	return p + 5 - yes;
+}
+
+/* Not wanted: strings, nulls and numbers are the usual. */
 static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t *p)
 {
 	if (*p == '"') {
@@ -91,7 +101,9 @@ static inline const uint8_t *skip_value(struct gm_parser *parser, const uint8_t 
 		p = gm_json_string(&parser->json, p + 1, &flags);
 		return p == NULL ? NULL : p + 1;
 	}
-	return is_null(p) ? p + 4 : gm_json_skip(&parser->json, p);
+	if (is_null(p)) return p + 4;
+	bool number = (uint8_t)(*p - '0') <= 9 || *p == '-';
+	return number ? gm_json_number(&parser->json, p) : gm_json_skip(&parser->json, p);
 }
 
 /* A key that does not stand where and how it was guessed; p is where its quote must be. *key was the guess and becomes
@@ -149,6 +161,8 @@ value: /* of `key`; p is at it, or at white space before it */
 			p = read_string(parser, key, p);
 		} else if (key->action == GM_ACTION_INTEGER) {
 			p = read_integer(parser, key, p);
+		} else if (key->action == GM_ACTION_BOOLEAN) {
+			p = read_boolean(parser, key, p);
 		} else {
 			const uint8_t *start = p;
 			if (to->leaf != NULL || *p != '{' || to->child == NULL) p = read_value(parser, to, p);

@@ -578,6 +578,39 @@ static void test_wants_nothing(void **state)
 	          "row 0 at 0+7 weighs 16:\nrow 1 at 7+2 weighs 16:\nreject 2 at 10 not_json fault 10 [] x\n");
 }
 
+/* More keys in an object than are remembered, in another order each time: the wanted one is found wherever it
+ * stands. */
+static void test_many_keys(void **state)
+{
+	(void)state;
+	enum { KEYS = 700, RECORDS = 6 };
+	static struct leaves leaves;
+	struct text object = {0}, expected = {0}, got = {0};
+	leaves_init(&leaves, one, 1);
+	text_clear(&object);
+	text_clear(&expected);
+	for (unsigned record = 0; record < RECORDS; record++) {
+		size_t start = object.n;
+		text_add(&object, "{");
+		for (unsigned i = 0; i < KEYS; i++) {
+			unsigned key = record % 2 == 0 ? i : i * 11 % KEYS;
+			if (i == record * 139) text_add(&object, "\"a\":%u,", record);
+			text_add(&object, "\"key %u\":%s,", key, key % 3 == 0 ? "null" : key % 3 == 1 ? "\"x\"" : "-1.5e3");
+		}
+		text_add(&object, "\"\":0}");
+		text_add(&expected, "row %u at %zu+%zu weighs 24:|%u\n", record, start, object.n - start, record);
+		text_add(&object, "\n");
+	}
+	shred_with(&leaves, &usual, object.data, object.n, SIZE_MAX, &got);
+	char *books = strstr(got.data, "books ");
+	assert_non_null(books);
+	*books = '\0';
+	assert_string_equal(got.data, expected.data);
+	free(object.data);
+	free(expected.data);
+	free(got.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,7 +621,7 @@ int main(void)
 	    cmocka_unit_test(test_too_large),        cmocka_unit_test(test_nesting),
 	    cmocka_unit_test(test_damaged_streams),  cmocka_unit_test(test_dictionary_or_plain),
 	    cmocka_unit_test(test_dictionary_limit), cmocka_unit_test(test_long_value),
-	    cmocka_unit_test(test_wants_nothing),
+	    cmocka_unit_test(test_wants_nothing),    cmocka_unit_test(test_many_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
