@@ -9,6 +9,7 @@ enum {
 	MENDED_KEEP_BYTES = 1024 * 1024, /* what mending a large value needs is given back at once */
 	TEXT_BEHIND = 1 + GM_DICT_SLACK, /* a NUL, and what may be read */
 	TEXT_SLACK = GM_JSON_SLACK + TEXT_BEHIND,
+	LONG_PLAIN_BYTES = 16 * 1024,
 };
 
 static bool out_of_memory(struct gm_parser *parser)
@@ -60,21 +61,25 @@ struct decoded {
 
 /* Decodes the string from `start` on, of which all before `stop` is plain; high as of gm_scan_string. Returns the
  * closing quote, or NULL: no_memory, or json says what is wrong. How long it is nobody knows before, so it is tried
- * with what room there is; if that is too little, its end is looked for, and the second time there is enough. */
+ * with what room there is; if that is too little, its end is looked for, and the second time there is enough. Of one
+ * that is long already that is done at once: its end may not have been read yet, and then it takes no memory. */
 static const uint8_t *decode(struct gm_parser *parser, const uint8_t *start, const uint8_t *stop, uint32_t high,
                              struct decoded *out)
 {
 	struct gm_arena *arena = &parser->columns.text;
-	size_t plain = (size_t)(stop - start), more = 0, room;
-	for (;;) {
-		uint8_t *at = gm_arena_room(arena, plain + more + TEXT_SLACK, &room);
+	size_t plain = (size_t)(stop - start), room;
+	uint32_t flags;
+	const uint8_t *end = stop;
+	if (*stop != '\\' || plain > LONG_PLAIN_BYTES) end = gm_json_string(&parser->json, stop, &flags);
+	while (end != NULL) {
+		uint8_t *at = gm_arena_room(arena, (size_t)(end - start) + TEXT_SLACK, &room);
 		if (at == NULL) {
 			(void)out_of_memory(parser);
 			return NULL;
 		}
 		memcpy(at, start, plain);
 		struct gm_json_text text = {.to = at + plain, .limit = at + room - TEXT_SLACK, .high = high};
-		const uint8_t *end = gm_json_decode(&parser->json, stop, &text);
+		end = gm_json_decode(&parser->json, stop, &text);
 		if (end == NULL) return NULL;
 		if (*end == '"') {
 			*out = (struct decoded){at, (size_t)(text.to - at), text.high == 0};
@@ -82,11 +87,9 @@ static const uint8_t *decode(struct gm_parser *parser, const uint8_t *start, con
 			(void)gm_arena_alloc(arena, out->n + TEXT_BEHIND);
 			return end;
 		}
-		uint32_t flags;
 		end = gm_json_string(&parser->json, end, &flags);
-		if (end == NULL) return NULL;
-		more = (size_t)(end - stop);
 	}
+	return NULL;
 }
 
 const uint8_t *gm_parser_text(struct gm_parser *parser, struct gm_leaf *leaf, const uint8_t *start, const uint8_t *stop,
