@@ -404,6 +404,32 @@ static void classes_are_pinned(void **state)
 	fx_close(&fx);
 }
 
+/* Results of new codes are gathered in 16 KiB before they are numbered: these fill them to the last byte, and of a
+ * short value eight bytes are read. */
+static void results_fill_the_batch_that_gathers_them(void **state)
+{
+	(void)state;
+	enum { ROWS = 17, LONG = 1024 };
+	static char texts[ROWS][LONG + 1];
+	static struct fx_row rows[ROWS];
+	struct fx fx;
+	for (uint32_t i = 0; i < ROWS; i++) {
+		memset(texts[i], 'A' + (int)i, i < ROWS - 2 ? LONG : i == ROWS - 2 ? LONG - 3 : 3);
+		rows[i].s = texts[i];
+	}
+	assert_int_equal(fx_open_expr(&fx, "string", "lower(s)", 1 << 22), GM_OK);
+	struct gm_chunk *chunk = fx_chunk(&fx, rows, ROWS, FX_DICT);
+	assert_int_equal(fx_run(&fx, chunk), GM_OK);
+	for (uint32_t i = 0; i < ROWS; i++) {
+		char text[LONG + 64], expected[LONG + 1] = {0};
+		fx_text(&fx, chunk, "x", i, text, sizeof text);
+		memset(expected, 'a' + (int)i, strlen(texts[i]));
+		assert_string_equal(text, expected);
+	}
+	gm_chunk_unref(chunk);
+	fx_close(&fx);
+}
+
 static void a_pattern_that_explodes_ends_the_run(void **state)
 {
 	(void)state;
@@ -638,6 +664,7 @@ int main(void)
 	    cmocka_unit_test(time_functions),
 	    cmocka_unit_test(regular_expressions),
 	    cmocka_unit_test(classes_are_pinned),
+	    cmocka_unit_test(results_fill_the_batch_that_gathers_them),
 	    cmocka_unit_test(a_pattern_that_explodes_ends_the_run),
 	    cmocka_unit_test(wrong_expressions_are_refused_with_their_place),
 	    cmocka_unit_test(deep_and_long_expressions_are_refused),
