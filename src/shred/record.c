@@ -21,8 +21,9 @@ static const uint8_t *read_key(struct gm_parser *parser, struct gm_node *node, c
 	if (end == NULL) return NULL;
 	size_t n = (size_t)(end - name);
 	bool escaped = (flags & GM_TEXT_ESCAPED) != 0;
-	if (escaped) {
-		uint8_t *copy = gm_arena_alloc(&parser->columns.text, n + GM_JSON_SLACK);
+	if (escaped) { /* into room that is not taken: the name is looked up, and not needed any more */
+		size_t room;
+		uint8_t *copy = gm_arena_room(&parser->columns.text, n + GM_JSON_SLACK, &room);
 		if (copy == NULL) {
 			parser->no_memory = true;
 			return NULL;

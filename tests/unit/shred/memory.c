@@ -18,6 +18,7 @@ void *__wrap_realloc(void *p, size_t n);
 
 static bool watching;
 static uint64_t allocations, fail_at; /* fail_at counts from 1; 0: never */
+static uint64_t malloc_bytes;         /* while watching */
 
 static bool fails(void)
 {
@@ -26,6 +27,7 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t n)
 {
+	malloc_bytes += watching ? n : 0;
 	return fails() ? NULL : __real_malloc(n);
 }
 
@@ -177,9 +179,43 @@ static void test_every_allocation_fails_once(void **state)
 	every_allocation_fails_once(2);
 }
 
+/* Keys are decoded to be looked up, and nothing is kept of them: a record may have millions. */
+static void test_escaped_keys_take_no_memory(void **state)
+{
+	(void)state;
+	ahead = 0;
+	static struct leaves leaves;
+	struct gm_shred_options options = {
+	    .max_record_bytes = 1 << 20, .window_bytes = 1 << 19, .dict_bytes_max = 64 << 20};
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_shredder *shredder;
+	struct gm_error err;
+	struct text object = {0};
+	uint64_t rows = 0;
+	leaves_init(&leaves, wanted, WANTED);
+	write_records(&object, 100);
+	assert_int_equal(gm_shredder_new(leaves.leaf, WANTED, &options, pool, &shredder, &err), GM_OK);
+	assert_int_equal(read_all(shredder, &object, &rows, &err), GM_OK);
+	text_clear(&object);
+	text_add(&object, "{\"t\":1");
+	for (int i = 0; i < 40000; i++) text_add(&object, ",\"\\n\":%d", i % 10);
+	text_add(&object, "}\n");
+	fail_at = malloc_bytes = rows = 0;
+	watching = true;
+	enum gm_code rc = read_all(shredder, &object, &rows, &err);
+	watching = false;
+	assert_int_equal(rc, GM_OK);
+	assert_int_equal(rows, 1);
+	assert_true(malloc_bytes < object.n);
+	gm_shredder_free(shredder);
+	gm_chunk_pool_free(pool);
+	free(object.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steady_state),
+	                                   cmocka_unit_test(test_escaped_keys_take_no_memory),
 	                                   cmocka_unit_test(test_every_allocation_fails_once)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
