@@ -213,30 +213,6 @@ static void codes_come_in_order(void **state)
 	fx_close(&fx);
 }
 
-/* Results that wait together and fill their room to its last byte: a sanitizer sees what is read behind it. */
-static void results_fill_their_room(void **state)
-{
-	(void)state;
-	struct fx fx;
-	enum { COUNT = 64, LENGTH = 1024 };
-	static struct fx_row rows[COUNT];
-	static char texts[COUNT][8], text[LENGTH + 1];
-	assert_int_equal(fx_open_expr(&fx, "string", "lpad(s, 1024, 'x')", 64 << 20), GM_OK);
-	for (uint32_t r = 0; r < COUNT; r++) {
-		(void)snprintf(texts[r], sizeof texts[r], "%04u", r);
-		rows[r].s = texts[r];
-	}
-	struct gm_chunk *chunk = fx_chunk(&fx, rows, COUNT, FX_DICT);
-	assert_int_equal(fx_run(&fx, chunk), GM_OK);
-	for (uint32_t r = 0; r < COUNT; r++) {
-		fx_text(&fx, chunk, "x", r, text, sizeof text);
-		assert_int_equal(strspn(text, "x"), LENGTH - 4);
-		assert_string_equal(text + LENGTH - 4, texts[r]);
-	}
-	gm_chunk_unref(chunk);
-	fx_close(&fx);
-}
-
 /* Results of plain inputs that hardly repeat become plain themselves. */
 static void many_distinct_plain_results(void **state)
 {
@@ -689,7 +665,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memos_change_nothing),
 	    cmocka_unit_test(codes_come_in_order),
-	    cmocka_unit_test(results_fill_their_room),
 	    cmocka_unit_test(many_distinct_plain_results),
 	    cmocka_unit_test(many_distinct_numbers),
 	    cmocka_unit_test(memory_stays_within_bounds),
