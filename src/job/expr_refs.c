@@ -159,7 +159,7 @@ struct batch {
 	uint32_t count, used;
 	uint32_t *to[GM_DICT_BATCH]; /* where the ref + 1 goes: PENDING so far */
 	struct gm_ref value[GM_DICT_BATCH];
-	uint8_t bytes[BATCH_BYTES];
+	uint8_t bytes[BATCH_BYTES + GM_DICT_SLACK];
 };
 
 static enum gm_code flush_batch(struct gm_expr_work *w, struct batch *batch)

@@ -156,6 +156,49 @@ static void memos_change_nothing(void **state)
 	}
 }
 
+/* All expressions over the same inputs in one job, whose memos are shared: what a step remembers is not another's. */
+static void steps_share_memos(void **state)
+{
+	(void)state;
+	static struct fx_row rows[ROWS];
+	static char texts[ROWS][2][24], want[EXPRESSIONS][ROWS][TEXT_BYTES], more[EXPRESSIONS * 200];
+	static bool failed[EXPRESSIONS][ROWS];
+	uint64_t seed = 1181783497276652981U;
+	char *at = more;
+	random_rows(rows, texts, ROWS, false, &seed);
+	for (size_t e = 0; e < EXPRESSIONS; e++) {
+		reference(e, rows, want[e], failed[e]);
+		at += sprintf(at, "  - {name: x%zu, type: %s, expr: '", e, expressions[e].type);
+		for (const char *from = expressions[e].expr; *from != '\0'; from++) {
+			if (*from == '\'') *at++ = '\'';
+			*at++ = *from;
+		}
+		at += sprintf(at, "'}\n");
+	}
+	for (size_t memory = 0; memory <= 16 << 20; memory = memory == 0 ? 400000 : memory * 41) {
+		struct fx fx;
+		assert_int_equal(fx_open(&fx, "", "", more, memory), GM_OK);
+		for (uint32_t first = 0, count, turn = 0; turn < 40; turn++, first = (first + count) % ROWS) {
+			count = (uint32_t)(next_random(&seed) % (ROWS - first) + 1);
+			if (turn % 5 == 4) fx_forget_dicts(&fx);
+			struct gm_chunk *chunk = fx_chunk(&fx, rows + first, count, (enum fx_form)(next_random(&seed) % FX_FORMS));
+			assert_int_equal(fx_run(&fx, chunk), GM_OK);
+			for (size_t e = 0; e < EXPRESSIONS; e++) {
+				char name[24], text[TEXT_BYTES];
+				(void)snprintf(name, sizeof name, "x%zu", e);
+				for (uint32_t r = 0; r < count; r++) {
+					fx_text(&fx, chunk, name, r, text, sizeof text);
+					if (strcmp(text, want[e][first + r]) != 0)
+						fail_msg("%s: row %u gives '%s', alone '%s'", expressions[e].expr, first + r, text,
+						         want[e][first + r]);
+				}
+			}
+			gm_chunk_unref(chunk);
+		}
+		fx_close(&fx);
+	}
+}
+
 /* Results get their codes in the order of their first use, whatever is evaluated and interned together. */
 static void codes_come_in_order(void **state)
 {
@@ -210,6 +253,33 @@ static void codes_come_in_order(void **state)
 		}
 		gm_chunk_unref(chunk);
 	}
+	fx_close(&fx);
+}
+
+/* Results that fill what waits for codes to the last byte, the last of them shorter than what is read at once. */
+static void results_fill_a_batch(void **state)
+{
+	(void)state;
+	struct fx fx;
+	enum { COUNT = 18, LAST = 3, BATCH_BYTES = 16 * 1024, LONG_BYTES = 1000 };
+	static struct fx_row rows[COUNT];
+	static char texts[COUNT][LONG_BYTES + 1], text[LONG_BYTES + 1];
+	size_t left = BATCH_BYTES - LAST;
+	for (uint32_t r = 0; r < COUNT; r++) {
+		size_t n = r + 1 == COUNT ? LAST : left < LONG_BYTES ? left : LONG_BYTES;
+		memset(texts[r], 'a' + (int)r, n);
+		left -= n < left ? n : left;
+		rows[r] = (struct fx_row){.s = texts[r]};
+	}
+	assert_int_equal(left, 0);
+	assert_int_equal(fx_open_expr(&fx, "string", "lower(s)", 1 << 20), GM_OK);
+	struct gm_chunk *chunk = fx_chunk(&fx, rows, COUNT, FX_DICT);
+	assert_int_equal(fx_run(&fx, chunk), GM_OK);
+	for (uint32_t r = 0; r < COUNT; r++) {
+		fx_text(&fx, chunk, "x", r, text, sizeof text);
+		assert_string_equal(text, texts[r]);
+	}
+	gm_chunk_unref(chunk);
 	fx_close(&fx);
 }
 
@@ -664,7 +734,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memos_change_nothing),
+	    cmocka_unit_test(steps_share_memos),
 	    cmocka_unit_test(codes_come_in_order),
+	    cmocka_unit_test(results_fill_a_batch),
 	    cmocka_unit_test(many_distinct_plain_results),
 	    cmocka_unit_test(many_distinct_numbers),
 	    cmocka_unit_test(memory_stays_within_bounds),
