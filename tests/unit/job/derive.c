@@ -367,6 +367,40 @@ static void memory_stays_within_bounds(void **state)
 	fx_close(&fx);
 }
 
+/* Memos by code are as long as the dictionary, and each step has one: what they may not take is evaluated each time. */
+static void memos_stay_within_bounds(void **state)
+{
+	(void)state;
+	struct fx fx;
+	enum { STEPS = 20, CODES = 300000, MEMORY = 4 << 20, ROWS_HERE = 3 };
+	char more[STEPS * 96], *at = more, texts[ROWS_HERE][24], text[64], want[64];
+	struct fx_row rows[ROWS_HERE] = {{.s = texts[0]}, {.s = texts[1]}, {.s = NULL}};
+	for (int i = 0; i < STEPS; i++)
+		at += sprintf(at, "  - {name: x%d, type: bigint, expr: \"length(s) * %d\"}\n", i, i + 2);
+	assert_int_equal(fx_open(&fx, "", "", more, MEMORY), GM_OK);
+	fx.dicts[0] = gm_dict_new();
+	for (uint32_t i = 0; i < CODES; i++)
+		assert_int_not_equal(gm_dict_put(fx.dicts[0], (uint8_t *)&i, 4, gm_dict_hash((uint8_t *)&i, 4)), 0);
+	for (int turn = 0; turn < 4; turn++) {
+		(void)snprintf(texts[0], sizeof texts[0], "text%d", turn);
+		(void)snprintf(texts[1], sizeof texts[1], "another%d", turn / 2);
+		struct gm_chunk *chunk = fx_chunk(&fx, rows, ROWS_HERE, FX_DICT);
+		assert_int_equal(fx_run(&fx, chunk), GM_OK);
+		assert_in_range(chunk->dictionary_bytes, 0, MEMORY);
+		for (int i = 0; i < STEPS; i++) {
+			char name[16];
+			(void)snprintf(name, sizeof name, "x%d", i);
+			for (uint32_t r = 0; r < ROWS_HERE; r++) {
+				fx_text(&fx, chunk, name, r, text, sizeof text);
+				(void)snprintf(want, sizeof want, "%d", r == 0 ? 5 * (i + 2) : 8 * (i + 2));
+				assert_string_equal(text, r == 2 ? "null" : want);
+			}
+		}
+		gm_chunk_unref(chunk);
+	}
+	fx_close(&fx);
+}
+
 /* --- Policies ----------------------------------------------------------------------------------------------------- */
 
 static const struct fx_row five[] = {
@@ -740,6 +774,7 @@ int main(void)
 	    cmocka_unit_test(many_distinct_plain_results),
 	    cmocka_unit_test(many_distinct_numbers),
 	    cmocka_unit_test(memory_stays_within_bounds),
+	    cmocka_unit_test(memos_stay_within_bounds),
 	    cmocka_unit_test(on_error_null_counts),
 	    cmocka_unit_test(a_default_stands_for_null_and_failure),
 	    cmocka_unit_test(on_error_quarantine_rejects_in_row_order),
