@@ -37,9 +37,10 @@ class Change:
 CHANGES = [
     Change("zstd level 3 instead of 1", "compress", job=(r"(?m)^table:", "table:\n  compression_level: 3")),
     Change("snappy instead of zstd", "compress", job=(r"(?m)^table:", "table:\n  compression: snappy")),
+    Change("zstd's own search for keys and numbers", "compress", edit=("src/parquet/page.c", r"SEARCHED_LEVEL = 1", "SEARCHED_LEVEL = 99")),
     Change("huge pages for all memory (glibc.malloc.hugetlb)", "intern", env={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
     Change("no memory given back (glibc.malloc.trim_threshold)", "rest",
-           env={"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824"}),
+           env={"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=33554432"}),
     Change("dictionaries without prefetch", "intern", edit=("src/column/dict.c", r"LARGE_SLOTS = \d+", "LARGE_SLOTS = INT32_MAX")),
     Change("windows of 256 KiB instead of 512", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 256 * 1024")),
     Change("windows of 1 MiB", "shred", edit=("src/run/worker.c", r"window_bytes = 512 \* 1024", "window_bytes = 1024 * 1024")),
