@@ -18,7 +18,6 @@
 struct gm_deriver {
 	const struct gm_program *program;
 	struct gm_expr_runner runner;
-	size_t memory_bytes;
 	int64_t now_us;
 	struct gm_dict *root; /* the path of a table without partitions: "" */
 	uint64_t nulled;
@@ -38,7 +37,6 @@ enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struc
 	struct gm_deriver *deriver = calloc(1, sizeof *deriver);
 	if (deriver == NULL) return no_memory(err);
 	deriver->program = job->program;
-	deriver->memory_bytes = memory_bytes;
 	deriver->now_us = INT64_MAX;
 	deriver->root = gm_dict_new();
 	enum gm_code code = deriver->root != NULL ? GM_OK : no_memory(err);
@@ -49,6 +47,7 @@ enum gm_code gm_deriver_new(const struct gm_job *job, size_t memory_bytes, struc
 		gm_deriver_free(deriver);
 		return code;
 	}
+	deriver->runner.memory_bytes = memory_bytes;
 	*out = deriver;
 	return GM_OK;
 }
@@ -308,7 +307,7 @@ enum gm_code gm_deriver_run(struct gm_deriver *deriver, struct gm_chunk *chunk, 
                             void *context, struct gm_error *err)
 {
 	bool any;
-	if (gm_expr_runner_memory_bytes(&deriver->runner) > deriver->memory_bytes)
+	if (deriver->runner.starved || gm_expr_runner_memory_bytes(&deriver->runner) > deriver->runner.memory_bytes)
 		GM_TRY(gm_expr_runner_reset(&deriver->runner, err));
 	size_t before = gm_expr_runner_memory_bytes(&deriver->runner);
 	GM_TRY(gm_expr_runner_begin(&deriver->runner, chunk, err));

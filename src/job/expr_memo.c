@@ -52,12 +52,22 @@ struct gm_memo_codes *gm_memo_codes_for(struct gm_memo *memo, uint64_t dict_id)
 	return first;
 }
 
+static size_t cap_for(const struct gm_memo_codes *codes, uint32_t code)
+{
+	size_t cap = codes->cap == 0 ? FIRST_CODES : codes->cap;
+	while (cap <= code) cap *= 2;
+	return cap;
+}
+
+size_t gm_memo_codes_more(const struct gm_memo *memo, const struct gm_memo_codes *codes, uint32_t code)
+{
+	return (cap_for(codes, code) - codes->cap) * memo->places * sizeof *codes->refs;
+}
+
 enum gm_code gm_memo_codes_reach(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code, struct gm_error *err)
 {
 	if (code < codes->cap) return GM_OK;
-	size_t cap = codes->cap == 0 ? FIRST_CODES : (size_t)codes->cap * 2;
-	while (cap <= code) cap *= 2;
-	size_t each = memo->places * sizeof(uint32_t);
+	size_t cap = cap_for(codes, code), each = memo->places * sizeof(uint32_t);
 	uint32_t *refs = cap <= UINT32_MAX ? realloc(codes->refs, cap * each) : NULL;
 	if (refs == NULL) return no_memory(err);
 	memset(refs + (size_t)codes->cap * memo->places, 0, (cap - codes->cap) * each);

@@ -38,7 +38,8 @@ struct gm_memo {
 void gm_memo_clear(struct gm_memo *memo);
 /* The memo for codes of that dictionary. */
 struct gm_memo_codes *gm_memo_codes_for(struct gm_memo *memo, uint64_t dict_id);
-/* Makes room for the refs of codes up to that one. */
+/* The bytes that room for the refs of codes up to that one takes beyond what there is; and makes it. */
+size_t gm_memo_codes_more(const struct gm_memo *memo, const struct gm_memo_codes *codes, uint32_t code);
 enum gm_code gm_memo_codes_reach(struct gm_memo *memo, struct gm_memo_codes *codes, uint32_t code,
                                  struct gm_error *err) GM_CHECK;
 /* Makes the keys mean `signature`, an id of 0 meaning any: forgets them if they meant something else. */

@@ -12,7 +12,8 @@
 enum {
 	BATCH_BYTES = 16 * 1024, /* of results that wait for their codes */
 	BATCH_VALUE_BYTES = BATCH_BYTES / 16,
-	KEY_BLOCK = 256, /* rows whose keys are made and looked up together, if they are narrow */
+	MEMO_ALWAYS_BYTES = 64 * 1024, /* a memo may grow by so much, whatever there is */
+	KEY_BLOCK = 256,               /* rows whose keys are made and looked up together, if they are narrow */
 };
 /* Instead of a ref + 1: the result waits for its code. No ref is as large, for there are not so many messages. */
 #define PENDING UINT32_MAX
@@ -257,12 +258,27 @@ static uint32_t largest_code(const uint32_t *codes, uint32_t rows)
 	return largest;
 }
 
+/* A memo is as long as the dictionary, however few of its codes a chunk has, and there is one for each step: all
+ * together may not take more than what is there for them. */
+static bool may_reach(const struct gm_expr_work *w, const struct gm_memo *memo, const struct gm_memo_codes *codes,
+                      uint32_t code)
+{
+	struct gm_expr_runner *runner = w->runner;
+	if (code < codes->cap) return true;
+	size_t more = gm_memo_codes_more(memo, codes, code);
+	if (more <= MEMO_ALWAYS_BYTES || gm_expr_runner_memory_bytes(runner) + more <= runner->memory_bytes) return true;
+	runner->starved = true;
+	return false;
+}
+
 enum gm_code gm_refs_by_code(struct gm_expr_work *w, uint32_t *refs)
 {
 	const struct gm_expr_vector *vector = gm_expr_input(w, 0);
 	struct gm_memo *memo = &w->runner->states[w->step->by_code].memo;
 	struct gm_memo_codes *codes = gm_memo_codes_for(memo, vector->dict_id);
-	GM_TRY(gm_memo_codes_reach(memo, codes, largest_code(vector->vec.codes, w->rows), w->err));
+	uint32_t largest = largest_code(vector->vec.codes, w->rows);
+	if (!may_reach(w, memo, codes, largest)) return gm_refs_each(w, refs);
+	GM_TRY(gm_memo_codes_reach(memo, codes, largest, w->err));
 	struct known known = {codes->refs + w->step->place, memo->places};
 	if (vector->errors != NULL) return map_failed_codes(w, &known, refs);
 	return map_codes(w, &known, vector->vec.codes, refs);

@@ -77,6 +77,7 @@ void gm_expr_runner_release(struct gm_expr_runner *runner)
 enum gm_code gm_expr_runner_reset(struct gm_expr_runner *runner, struct gm_error *err)
 {
 	for (size_t i = 0; i < runner->program->step_count; i++) forget_results(&runner->states[i]);
+	runner->starved = false;
 	return gm_expr_machine_reset(&runner->machine, err);
 }
 

@@ -41,6 +41,8 @@ struct gm_expr_runner {
 	uint64_t *key;        /* room for a block of narrow keys, or for the widest step's */
 	uint32_t key_words;
 	uint64_t *signature; /* room for the widest step's */
+	size_t memory_bytes; /* for all of it: no memo by code grows beyond; the owner sets it, and resets what is larger */
+	bool starved;        /* since the last reset: a memo had no room, and rows were evaluated each */
 };
 
 enum gm_code gm_expr_runner_init(struct gm_expr_runner *runner, const struct gm_program *program,

@@ -27,6 +27,7 @@ struct column {
 	struct gm_dict *dict;
 	uint64_t *memo;
 	uint32_t memo_last, memo_room;
+	bool idle; /* the last chunk had no dictionary here */
 };
 
 struct gm_content_hasher {
@@ -52,13 +53,19 @@ enum gm_code gm_content_hasher_new(const uint8_t secret[GM_KEY_SECRET_BYTES], co
 	return GM_OK;
 }
 
+static void forget(struct column *column)
+{
+	gm_dict_unref(column->dict);
+	free(column->memo);
+	column->dict = NULL;
+	column->memo = NULL;
+	column->memo_last = column->memo_room = 0;
+}
+
 void gm_content_hasher_free(struct gm_content_hasher *hasher)
 {
 	if (hasher == NULL) return;
-	for (size_t i = 0; i < hasher->column_count; i++) {
-		gm_dict_unref(hasher->columns[i].dict);
-		free(hasher->columns[i].memo);
-	}
+	for (size_t i = 0; i < hasher->column_count; i++) forget(&hasher->columns[i]);
 	free(hasher);
 }
 
@@ -104,13 +111,20 @@ uint64_t gm_content_value(const struct gm_content_hasher *hasher, size_t column,
 
 /* --- chunks ------------------------------------------------------------------------------------------------------- */
 
+/* Lets go of a dictionary that neither this chunk has nor the one before: its column may never have one again. */
+static void forget_idle(struct column *column, const struct gm_vec *vec)
+{
+	bool idle = vec->repr != GM_REPR_DICT;
+	if (idle && column->idle) forget(column);
+	column->idle = idle;
+}
+
 /* Remembers the dictionary's codes, as far as there is memory: it is a memo, no more. */
 static void remember(const struct gm_content_hasher *hasher, struct column *column, uint64_t name, struct gm_dict *dict)
 {
 	if (column->dict != dict) {
-		gm_dict_unref(column->dict);
+		forget(column);
 		column->dict = gm_dict_ref(dict);
-		column->memo_last = 0;
 	}
 	uint32_t last = dict->count < MEMO_MAX ? dict->count : MEMO_MAX - 1;
 	if (last >= column->memo_room) {
@@ -193,6 +207,7 @@ enum gm_code gm_content_hasher_run(struct gm_content_hasher *hasher, struct gm_c
 	for (size_t i = 0; i < hasher->column_count; i++) {
 		uint32_t slot = hasher->columns[i].slot;
 		if (slot >= chunk->slots) GM_FAIL(err, GM_BUG, "a column to compare that no chunk has");
+		forget_idle(&hasher->columns[i], &chunk->vec[slot]);
 		add_column(hasher, i, &chunk->vec[slot], chunk->fate, chunk->rows, chunk->content);
 	}
 	for (uint32_t row = 0; row < chunk->rows; row++) chunk->content[row] = gm_content_finish(chunk->content[row]);

@@ -156,6 +156,49 @@ static void memos_change_nothing(void **state)
 	}
 }
 
+/* All expressions over the same inputs in one job, whose memos are shared: what a step remembers is not another's. */
+static void steps_share_memos(void **state)
+{
+	(void)state;
+	static struct fx_row rows[ROWS];
+	static char texts[ROWS][2][24], want[EXPRESSIONS][ROWS][TEXT_BYTES], more[EXPRESSIONS * 200];
+	static bool failed[EXPRESSIONS][ROWS];
+	uint64_t seed = 1181783497276652981U;
+	char *at = more;
+	random_rows(rows, texts, ROWS, false, &seed);
+	for (size_t e = 0; e < EXPRESSIONS; e++) {
+		reference(e, rows, want[e], failed[e]);
+		at += sprintf(at, "  - {name: x%zu, type: %s, expr: '", e, expressions[e].type);
+		for (const char *from = expressions[e].expr; *from != '\0'; from++) {
+			if (*from == '\'') *at++ = '\'';
+			*at++ = *from;
+		}
+		at += sprintf(at, "'}\n");
+	}
+	for (size_t memory = 0; memory <= 16 << 20; memory = memory == 0 ? 400000 : memory * 41) {
+		struct fx fx;
+		assert_int_equal(fx_open(&fx, "", "", more, memory), GM_OK);
+		for (uint32_t first = 0, count, turn = 0; turn < 40; turn++, first = (first + count) % ROWS) {
+			count = (uint32_t)(next_random(&seed) % (ROWS - first) + 1);
+			if (turn % 5 == 4) fx_forget_dicts(&fx);
+			struct gm_chunk *chunk = fx_chunk(&fx, rows + first, count, (enum fx_form)(next_random(&seed) % FX_FORMS));
+			assert_int_equal(fx_run(&fx, chunk), GM_OK);
+			for (size_t e = 0; e < EXPRESSIONS; e++) {
+				char name[24], text[TEXT_BYTES];
+				(void)snprintf(name, sizeof name, "x%zu", e);
+				for (uint32_t r = 0; r < count; r++) {
+					fx_text(&fx, chunk, name, r, text, sizeof text);
+					if (strcmp(text, want[e][first + r]) != 0)
+						fail_msg("%s: row %u gives '%s', alone '%s'", expressions[e].expr, first + r, text,
+						         want[e][first + r]);
+				}
+			}
+			gm_chunk_unref(chunk);
+		}
+		fx_close(&fx);
+	}
+}
+
 /* Results get their codes in the order of their first use, whatever is evaluated and interned together. */
 static void codes_come_in_order(void **state)
 {
@@ -292,6 +335,40 @@ static void memory_stays_within_bounds(void **state)
 		assert_int_equal(fx_run(&fx, chunk), GM_OK);
 		const struct gm_vec *vec = &chunk->vec[gm_program_column_slot(fx.job->program, fx_column(&fx, "x"))];
 		assert_true(gm_dict_memory_bytes(vec->dict) < 6 << 20);
+		gm_chunk_unref(chunk);
+	}
+	fx_close(&fx);
+}
+
+/* Memos by code are as long as the dictionary, and each step has one: what they may not take is evaluated each time. */
+static void memos_stay_within_bounds(void **state)
+{
+	(void)state;
+	struct fx fx;
+	enum { STEPS = 20, CODES = 300000, MEMORY = 4 << 20, ROWS_HERE = 3 };
+	char more[STEPS * 96], *at = more, texts[ROWS_HERE][24], text[64], want[64];
+	struct fx_row rows[ROWS_HERE] = {{.s = texts[0]}, {.s = texts[1]}, {.s = NULL}};
+	for (int i = 0; i < STEPS; i++)
+		at += sprintf(at, "  - {name: x%d, type: bigint, expr: \"length(s) * %d\"}\n", i, i + 2);
+	assert_int_equal(fx_open(&fx, "", "", more, MEMORY), GM_OK);
+	fx.dicts[0] = gm_dict_new();
+	for (uint32_t i = 0; i < CODES; i++)
+		assert_int_not_equal(gm_dict_put(fx.dicts[0], (uint8_t *)&i, 4, gm_dict_hash((uint8_t *)&i, 4)), 0);
+	for (int turn = 0; turn < 4; turn++) {
+		(void)snprintf(texts[0], sizeof texts[0], "text%d", turn);
+		(void)snprintf(texts[1], sizeof texts[1], "another%d", turn / 2);
+		struct gm_chunk *chunk = fx_chunk(&fx, rows, ROWS_HERE, FX_DICT);
+		assert_int_equal(fx_run(&fx, chunk), GM_OK);
+		assert_in_range(chunk->dictionary_bytes, 0, MEMORY);
+		for (int i = 0; i < STEPS; i++) {
+			char name[16];
+			(void)snprintf(name, sizeof name, "x%d", i);
+			for (uint32_t r = 0; r < ROWS_HERE; r++) {
+				fx_text(&fx, chunk, name, r, text, sizeof text);
+				(void)snprintf(want, sizeof want, "%d", r == 0 ? 5 * (i + 2) : 8 * (i + 2));
+				assert_string_equal(text, r == 2 ? "null" : want);
+			}
+		}
 		gm_chunk_unref(chunk);
 	}
 	fx_close(&fx);
@@ -664,10 +741,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memos_change_nothing),
+	    cmocka_unit_test(steps_share_memos),
 	    cmocka_unit_test(codes_come_in_order),
 	    cmocka_unit_test(many_distinct_plain_results),
 	    cmocka_unit_test(many_distinct_numbers),
 	    cmocka_unit_test(memory_stays_within_bounds),
+	    cmocka_unit_test(memos_stay_within_bounds),
 	    cmocka_unit_test(on_error_null_counts),
 	    cmocka_unit_test(a_default_stands_for_null_and_failure),
 	    cmocka_unit_test(on_error_quarantine_rejects_in_row_order),

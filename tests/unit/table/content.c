@@ -202,7 +202,7 @@ static void names_and_types_count(void **state)
 static void codes_without_end(void **state)
 {
 	(void)state;
-	enum { MANY = 70000 };
+	enum { MANY = 140000 };
 	static const struct gm_content_column columns[1] = {{"a", 0}};
 	static uint32_t codes[GM_CHUNK_ROWS];
 	static uint8_t fate[GM_CHUNK_ROWS];
@@ -235,6 +235,33 @@ static void codes_without_end(void **state)
 	}
 	gm_content_hasher_free(hasher);
 	gm_dict_unref(vec.dict);
+}
+
+/* A dictionary may be a good part of the budget: nobody holds one that is out of use. */
+static void dictionaries_are_let_go(void **state)
+{
+	(void)state;
+	static const struct gm_content_column columns[2] = {{"a", 0}, {"b", 0}};
+	static uint32_t codes[1] = {1};
+	static uint8_t fate[1] = {GM_FATE_KEEP};
+	struct gm_vec vec = {.type = GM_TYPE_STRING, .repr = GM_REPR_DICT, .codes = codes};
+	struct gm_chunk chunk = {.rows = 1, .slots = 1, .vec = &vec, .fate = fate};
+	struct gm_content_hasher *hasher;
+	struct gm_dict *dicts[2] = {gm_dict_new(), gm_dict_new()};
+	must(gm_content_hasher_new(secret(), columns, 2, &hasher, &failure));
+	gm_arena_init(&chunk.passing, 1 << 12);
+	for (size_t i = 0; i < 2; i++) {
+		vec.dict = dicts[i];
+		assert_int_equal(gm_dict_put(dicts[i], (const uint8_t *)"x", 1, 1), 1);
+		must(gm_content_hasher_run(hasher, &chunk, &failure));
+	}
+	assert_int_equal(dicts[0]->references, 1);
+	vec = (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_NULL};
+	for (size_t i = 0; i < 2; i++) must(gm_content_hasher_run(hasher, &chunk, &failure));
+	assert_int_equal(dicts[1]->references, 1);
+	gm_content_hasher_free(hasher);
+	gm_arena_release(&chunk.passing);
+	for (size_t i = 0; i < 2; i++) gm_dict_unref(dicts[i]);
 }
 
 static double seconds(void)
@@ -290,6 +317,7 @@ int main(void)
 	    cmocka_unit_test(equal_exactly_when_the_values_are),
 	    cmocka_unit_test(names_and_types_count),
 	    cmocka_unit_test(codes_without_end),
+	    cmocka_unit_test(dictionaries_are_let_go),
 	    cmocka_unit_test(twenty_two_columns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
