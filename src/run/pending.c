@@ -14,6 +14,8 @@ struct path_map {
 enum {
 	MAX_MAPS = 64,
 	LARGE_CHUNK_SHARE = 4,               /* of the memory for waiting chunks: one that takes more does not wait there */
+	AMPLE_SHARE = 4,                     /* of that memory: while there is no more in use, late rows may wait */
+	LATE_SHARE = 8,                      /* of all rows: where more are scattered, they are no late ones */
 	SCATTERED_ROWS = GM_CHUNK_ROWS / 16, /* of a chunk, on average: fewer are too few to wait for */
 };
 
@@ -32,7 +34,8 @@ struct gm_pending {
 	uint32_t *target;              /* per row of the chunk: code of its path, or NOWHERE */
 	uint32_t *lists;               /* the rows of each partition touched, one list behind the other */
 	uint32_t stamp;
-	size_t memory_bytes; /* of chunks that wait */
+	size_t memory_bytes;  /* of chunks that wait */
+	uint64_t recent_rows; /* since late ones were spilled */
 	struct gm_spill_source *sources;
 	size_t source_room;
 };
@@ -354,16 +357,28 @@ static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partit
 	return GM_OK;
 }
 
-/* Does a partition hold many chunks by a few rows of each? When some of those are spilled all should be: none of the
- * chunks goes before its last row does, and what is spilled a few rows at a time costs by the time, not by the row. */
-static bool is_scattered(const struct gm_partition *partition)
+/* How many rows a partition has in memory if it holds many chunks by a few rows of each; 0: it does not. */
+static uint64_t scattered_rows(const struct gm_partition *partition)
 {
 	uint64_t rows = 0, segments = 0;
 	for (size_t i = partition->segment_count; i > 0 && partition->segments[i - 1].chunk != NULL; i--) {
 		rows += partition->segments[i - 1].count;
 		segments++;
 	}
-	return rows < segments * SCATTERED_ROWS;
+	return rows < segments * SCATTERED_ROWS ? rows : 0;
+}
+
+/* Late rows are few, and lie in nearly every chunk. Each keeps a whole one after the others have gone, and with it all
+ * its dictionaries, of which only what grew then is in the chunk's books: so they go each time that a row group's worth
+ * of rows has come. Where nearly all rows are scattered they are no late ones, and may wait. */
+static enum gm_code spill_late(struct gm_pending *pending, struct gm_error *err)
+{
+	uint64_t late = 0;
+	for (size_t i = 0; i < pending->partition_count; i++) late += scattered_rows(pending->partitions[i]);
+	if (late > pending->recent_rows / LATE_SHARE) return GM_OK;
+	for (size_t i = 0; i < pending->partition_count; i++)
+		if (scattered_rows(pending->partitions[i]) > 0) GM_TRY(spill_partition(pending, pending->partitions[i], err));
+	return gm_spill_flush(pending->spill, err);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -374,7 +389,8 @@ static int compare_rows(const void *a, const void *b)
 
 /* Frees memory, the partitions with the fewest rows first, until there is some room again. In a log most chunks wait
  * only because a few late rows of theirs do, and a main partition that soon makes a row group should not take the way
- * through the file. */
+ * through the file. When some of the partitions that are scattered over the chunks are spilled all are: no chunk goes
+ * before its last row does, and what is spilled a few rows at a time costs by the time, not by the row. */
 static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *err)
 {
 	size_t count = pending->partition_count, enough = pending->limits.memory_bytes / 16 * 15;
@@ -384,7 +400,8 @@ static enum gm_code spill_waiting(struct gm_pending *pending, struct gm_error *e
 	qsort(order, count, sizeof(struct gm_partition *), compare_rows);
 	enum gm_code rc = GM_OK;
 	for (size_t i = 0; i < count && rc == GM_OK; i++)
-		if (pending->memory_bytes > enough || is_scattered(order[i])) rc = spill_partition(pending, order[i], err);
+		if (pending->memory_bytes > enough || scattered_rows(order[i]) > 0)
+			rc = spill_partition(pending, order[i], err);
 	free(order);
 	return rc == GM_OK ? gm_spill_flush(pending->spill, err) : rc;
 }
@@ -439,6 +456,12 @@ enum gm_code gm_pending_add(struct gm_pending *pending, struct gm_chunk *chunk, 
 	}
 	if (gm_chunk_memory_bytes(chunk) > pending->limits.memory_bytes / LARGE_CHUNK_SHARE)
 		GM_TRY(spill_chunk(pending, chunk, touched_count, err));
+	pending->recent_rows += chunk->kept;
+	if (pending->recent_rows >= pending->limits.group_rows &&
+	    pending->memory_bytes > pending->limits.memory_bytes / AMPLE_SHARE) {
+		GM_TRY(spill_late(pending, err));
+		pending->recent_rows = 0;
+	}
 	return pending->memory_bytes > pending->limits.memory_bytes ? spill_waiting(pending, err) : GM_OK;
 }
 

@@ -4,7 +4,7 @@
  * belong here. A row group is cut when the next row would carry it over the plan's limits of rows or weight, so its
  * rows follow from the input alone. When the waiting chunks exceed their share of memory, the partitions' segments go
  * to a spill file, the smallest partitions first: one late record must not hold a whole chunk in memory. Where all
- * partitions have a few rows of every chunk, all of them go.
+ * partitions have a few rows of every chunk, all of them go; late rows go before memory is short.
  *
  * All calls come from one thread at a time: the one that collects. */
 #ifndef GM_RUN_PENDING_H

@@ -266,6 +266,37 @@ static void a_late_row_keeps_its_chunk_in_the_books(void **state)
 	gm_chunk_pool_free(pool);
 }
 
+/* Late rows do not keep the chunks they came with for as long as there is memory. */
+static void late_rows_let_their_chunks_go(void **state)
+{
+	enum { CHUNKS = 100, ROWS = 2000, CHUNKS_IN_MEMORY = 80, GROUP_CHUNKS = 4 };
+	(void)state;
+	struct gm_error err;
+	struct gm_spill *spill;
+	struct gm_pending *pending;
+	struct gm_chunk_pool *pool = gm_chunk_pool_new();
+	struct gm_dict *paths = gm_dict_new();
+	struct gm_chunk *chunk = make_late_chunk(pool, paths, ROWS);
+	size_t bytes = gm_chunk_lasting_bytes(chunk);
+	struct gm_pending_limits limits = {GROUP_CHUNKS * ROWS, UINT64_MAX, CHUNKS_IN_MEMORY * bytes, 2};
+	gm_chunk_unref(chunk);
+	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
+	assert_int_equal(gm_pending_new(&limits, spill, drop_group, NULL, &pending, &err), GM_OK);
+	for (int i = 0; i < CHUNKS; i++) {
+		uint64_t kept;
+		chunk = make_late_chunk(pool, paths, ROWS);
+		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
+		assert_true(gm_pending_memory_bytes(pending) <= (CHUNKS_IN_MEMORY / 4 + 2 * GROUP_CHUNKS) * bytes);
+		gm_chunk_unref(chunk);
+	}
+	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
+	assert_int_equal(gm_pending_memory_bytes(pending), 0);
+	gm_pending_free(pending);
+	gm_spill_free(spill);
+	gm_dict_unref(paths);
+	gm_chunk_pool_free(pool);
+}
+
 enum { SCATTERED_PATHS = 40 };
 
 /* Rows of most partitions, of any one in four chunks of five. */
@@ -327,9 +358,8 @@ static void scattered_rows_are_spilled_together(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rows_arrive_once_and_in_order),
-	    cmocka_unit_test(so_they_do_through_the_spill_file),
-	    cmocka_unit_test(a_late_row_keeps_its_chunk_in_the_books),
+	    cmocka_unit_test(rows_arrive_once_and_in_order),           cmocka_unit_test(so_they_do_through_the_spill_file),
+	    cmocka_unit_test(a_late_row_keeps_its_chunk_in_the_books), cmocka_unit_test(late_rows_let_their_chunks_go),
 	    cmocka_unit_test(scattered_rows_are_spilled_together),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
