@@ -30,6 +30,7 @@ enum {
 struct gm_parquet_encoder {
 	struct gm_page_packer packer;
 	struct gm_distinct distinct;
+	size_t kept_bytes; /* of distinct, from one column to the next */
 	struct gm_compact compact;
 	uint8_t *defined; /* per row of a flat optional column */
 	size_t defined_cap;
@@ -67,7 +68,7 @@ struct span {
 	size_t values;
 };
 
-struct gm_parquet_encoder *gm_parquet_encoder_new(void)
+struct gm_parquet_encoder *gm_parquet_encoder_new(size_t kept_bytes)
 {
 	struct gm_parquet_encoder *encoder = calloc(1, sizeof *encoder);
 	if (encoder == NULL) return NULL;
@@ -76,6 +77,7 @@ struct gm_parquet_encoder *gm_parquet_encoder_new(void)
 	gm_compact_init(&encoder->compact);
 	gm_buf_init(&encoder->page, (size_t)INT32_MAX + (64u << 20));
 	encoder->gap = FIRST_GAP;
+	encoder->kept_bytes = kept_bytes;
 	return encoder;
 }
 
@@ -793,6 +795,7 @@ enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct 
 	                    .type = writer->schema.leaves[leaf].node->type,
 	                    .err = err};
 	enum gm_code rc = encode_column(&task);
+	gm_distinct_trim(&encoder->distinct, encoder->kept_bytes);
 	if (encoder->page.cap > KEPT_PAGE_BYTES) {
 		gm_buf_release(&encoder->page);
 		encoder->gap = FIRST_GAP;

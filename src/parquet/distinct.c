@@ -36,6 +36,18 @@ void gm_distinct_release(struct gm_distinct *distinct)
 	gm_buf_release(&distinct->plain);
 }
 
+void gm_distinct_trim(struct gm_distinct *distinct, size_t bytes)
+{
+	size_t have = distinct->plain.cap + distinct->index_cap * sizeof *distinct->index +
+	              distinct->start_cap * sizeof *distinct->start +
+	              (distinct->slots_cap + distinct->spare_cap) * sizeof *distinct->slots;
+	for (unsigned i = 0; i < GM_DISTINCT_MAPS; i++)
+		have += (distinct->map[i].local_cap + distinct->map[i].touched_cap) * sizeof(uint32_t);
+	if (have <= bytes) return;
+	gm_distinct_release(distinct);
+	gm_distinct_init(distinct);
+}
+
 static bool fail(struct gm_distinct *distinct, enum gm_distinct_state state)
 {
 	distinct->state = state;

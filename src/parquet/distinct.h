@@ -57,6 +57,8 @@ struct gm_distinct {
 
 void gm_distinct_init(struct gm_distinct *distinct);
 void gm_distinct_release(struct gm_distinct *distinct);
+/* Gives the memory back if it is more than that; the result ends. */
+void gm_distinct_trim(struct gm_distinct *distinct, size_t bytes);
 /* Numbers the `values` non-null values of the slices. *pays: the result stands until the next call; else there is none.
  * type is not BOOLEAN; the slices match it. */
 enum gm_code gm_distinct_build(struct gm_distinct *distinct, enum gm_type type, const struct gm_slice *slices,

@@ -87,7 +87,8 @@ void gm_parquet_writer_free(struct gm_parquet_writer *writer);
 enum gm_code gm_parquet_writer_meta(struct gm_parquet_writer *writer, const char *key, const char *value,
                                     struct gm_error *err) GM_CHECK;
 
-struct gm_parquet_encoder *gm_parquet_encoder_new(void);
+/* kept_bytes: how much of what a column's dictionary took is kept for the next one. */
+struct gm_parquet_encoder *gm_parquet_encoder_new(size_t kept_bytes);
 void gm_parquet_encoder_free(struct gm_parquet_encoder *encoder);
 /* Encodes leaf number `leaf` of one row group. Only reads the writer, so different columns may run at once. */
 enum gm_code gm_parquet_encode(struct gm_parquet_encoder *encoder, const struct gm_parquet_writer *writer, size_t leaf,

@@ -6,7 +6,7 @@
 
 /* Shares of the memory budget, see engine.c. Dictionaries may be alive twice: the ones in use, and those before them
  * that waiting chunks still refer to. */
-enum { DICTIONARIES_SHARE = 10, DERIVED_SHARE = 16 };
+enum { DICTIONARIES_SHARE = 10, DERIVED_SHARE = 16, ENCODER_SHARE = 16 };
 
 /* A row group below this is encoded by one worker in one go. */
 static const uint64_t small_group_rows = 16 * 1024;
@@ -187,7 +187,7 @@ enum gm_code gm_worker_init(struct gm_worker *worker, struct gm_engine *engine, 
 	GM_TRY(gm_shredder_new(leaves, leaf_count, &options, engine->pool, &worker->shredder, err));
 	GM_TRY(gm_deriver_new(job, share / DERIVED_SHARE, &worker->deriver, err));
 	gm_deriver_set_now(worker->deriver, engine->options.now_us);
-	worker->encoder = gm_parquet_encoder_new();
+	worker->encoder = gm_parquet_encoder_new(share / ENCODER_SHARE);
 	worker->spilled = gm_spill_reader_new();
 	if (worker->encoder == NULL || worker->spilled == NULL) GM_FAIL(err, GM_NOMEM, "out of memory for a worker");
 	return job->table.unique_count > 0 ? gm_dedupe_hashers(engine->options.key_secret, job, engine->column_slots,

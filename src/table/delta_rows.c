@@ -275,7 +275,7 @@ enum gm_code gm_delta_rows_new(gm_sink_fn *sink, void *context, struct gm_delta_
 		gm_buf_init(&column->values, INT32_MAX);
 		gm_buf_init(&column->ends, INT32_MAX);
 	}
-	rows->encoder = gm_parquet_encoder_new();
+	rows->encoder = gm_parquet_encoder_new(SIZE_MAX);
 	enum gm_code code = GM_OK;
 	if (rows->encoder == NULL) code = gm_error_set(err, GM_NOMEM, "out of memory for a checkpoint");
 	if (code == GM_OK) code = gm_parquet_writer_new(schema, NODES, &options, sink, context, &rows->writer, err);

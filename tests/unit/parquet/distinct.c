@@ -206,7 +206,7 @@ static void check_page_ends(const struct model *model, const struct gm_parquet_c
 static void test_pages_of_strings_end_where_they_should(void **state)
 {
 	(void)state;
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		struct model model;
 		struct presentation p;

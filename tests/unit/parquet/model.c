@@ -327,7 +327,7 @@ enum gm_code model_write(const struct model *model, struct presentation *p, gm_s
                          struct gm_parquet_writer **writer, struct gm_parquet_summary *summary, struct gm_error *err)
 {
 	GM_TRY(gm_parquet_writer_new(model->nodes, model->column_count, &model->options, sink, context, writer, err));
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(64 * 1024); /* some columns leave more behind */
 	enum gm_code rc = encoder == NULL ? gm_error_set(err, GM_NOMEM, "no encoder") : GM_OK;
 	if (rc == GM_OK) rc = gm_parquet_writer_meta(*writer, "gristmill.job", "test", err);
 	uint64_t from = 0;

@@ -199,7 +199,7 @@ static enum gm_code write_table(struct table *table, uint64_t rows, uint32_t pag
 	struct gm_parquet_writer *writer;
 	struct gm_parquet_summary summary;
 	struct gm_parquet_column_chunk *chunks[LEAVES] = {0};
-	struct gm_parquet_encoder *encoder = must(gm_parquet_encoder_new());
+	struct gm_parquet_encoder *encoder = must(gm_parquet_encoder_new(SIZE_MAX));
 	enum gm_code rc = gm_parquet_writer_new(schema, NODES, &options, sink, context, &writer, err);
 	for (size_t i = 0; rc == GM_OK && i < LEAVES; i++) rc = encode_leaf(table, i, encoder, writer, &chunks[i], err);
 	if (rc == GM_OK) rc = gm_parquet_append(writer, rows, chunks, err);

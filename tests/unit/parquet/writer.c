@@ -150,7 +150,7 @@ static void test_encoder_has_no_memory(void **state)
 		for (size_t g = 0; g < model.group_count; g++) {
 			struct gm_parquet_column_chunk *chunks[MODEL_COLUMNS_MAX];
 			for (size_t i = 0; i < model.column_count; i++) {
-				struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+				struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 				struct gm_parquet_column_data data = model_present(&model, i, from, model.group_rows[g], &p);
 				assert_int_equal(gm_parquet_encode(encoder, writer, i, &data, &chunks[i], &err), GM_OK);
 				gm_parquet_encoder_free(encoder);
@@ -321,7 +321,7 @@ static enum gm_code run_scenario(struct scenario *scenario, struct gm_error *err
 	struct gm_parquet_summary summary;
 	scenario->file.len = 0;
 	scenario->sink_calls = 0;
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	if (encoder == NULL) return gm_error_set(err, GM_NOMEM, "no encoder");
 	enum gm_code rc = gm_parquet_writer_new(scenario->model.nodes, 7, &scenario->model.options, scenario_sink, scenario,
 	                                        &writer, err);
@@ -394,7 +394,7 @@ static void test_failed_writer_stays_failed(void **state)
 	struct gm_parquet_summary summary;
 	scenario_init(&scenario, GM_PROFILE_STANDARD);
 	scenario.fail_sink_at = 3;
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
 	                                       &writer, &err),
 	                 GM_OK);
@@ -413,7 +413,7 @@ static void check_warm_encoder(enum gm_parquet_profile profile)
 	struct gm_error err;
 	struct gm_parquet_writer *writer;
 	scenario_init(&scenario, profile);
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	assert_int_equal(gm_parquet_writer_new(scenario.model.nodes, 7, &scenario.model.options, scenario_sink, &scenario,
 	                                       &writer, &err),
 	                 GM_OK);
@@ -454,7 +454,7 @@ static void *encode_every_second(void *context)
 {
 	struct encoding *encoding = context;
 	struct gm_error err;
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	for (size_t i = encoding->first; encoding->rc == GM_OK && i < 7; i += 2)
 		encoding->rc = gm_parquet_encode(encoder, encoding->writer, i, &encoding->scenario->data[0][i],
 		                                 &encoding->chunks[i], &err);
@@ -512,7 +512,7 @@ static void test_misuse_is_refused(void **state)
 	assert_null(writer);
 	nodes[1].children = 1;
 	assert_int_equal(gm_parquet_writer_new(nodes, 3, &options, model_sink_buf, &file, &writer, &err), GM_OK);
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	int64_t values[2] = {1, INT64_C(1) << 40};
 	uint8_t null[2] = {0, 1};
 	struct gm_vec vec = {.type = GM_TYPE_INT, .repr = GM_REPR_I64, .i64 = values};

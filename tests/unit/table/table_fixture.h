@@ -105,7 +105,7 @@ static inline void make_file(struct gm_buf *file, const struct file_shape *shape
 		fields[n++] = i;
 	}
 	gm_arena_init(&arena, 1 << 16);
-	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new();
+	struct gm_parquet_encoder *encoder = gm_parquet_encoder_new(SIZE_MAX);
 	must(gm_parquet_writer_new(nodes, n, &options, sink_buf, file, &writer, &failure));
 	for (size_t g = 0; g < groups; g++) {
 		struct gm_parquet_column_chunk *chunks[FIELDS];
