@@ -360,12 +360,14 @@ static enum gm_code spill_partition(struct gm_pending *pending, struct gm_partit
 /* How many rows a partition has in memory if it holds many chunks by a few rows of each; 0: it does not. */
 static uint64_t scattered_rows(const struct gm_partition *partition)
 {
-	uint64_t rows = 0, segments = 0;
+	uint64_t rows = 0, chunks = 0;
+	const struct gm_chunk *last = NULL; /* a chunk's segments follow one another: there may be many runs in it */
 	for (size_t i = partition->segment_count; i > 0 && partition->segments[i - 1].chunk != NULL; i--) {
 		rows += partition->segments[i - 1].count;
-		segments++;
+		chunks += partition->segments[i - 1].chunk != last;
+		last = partition->segments[i - 1].chunk;
 	}
-	return rows < segments * SCATTERED_ROWS ? rows : 0;
+	return rows < chunks * SCATTERED_ROWS ? rows : 0;
 }
 
 /* Late rows are few, and lie in nearly every chunk. Each keeps a whole one after the others have gone, and with it all
