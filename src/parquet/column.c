@@ -580,7 +580,7 @@ static void fetch_strings(struct task *task, struct string_page *page)
 static inline uint8_t *put_string(uint8_t *out, struct gm_string value)
 {
 	memcpy(out, &value.len, sizeof value.len);
-	gm_copy_string(out + sizeof value.len, value.bytes, value.len);
+	gm_copy_short(out + sizeof value.len, value.bytes, value.len);
 	return out + sizeof value.len + value.len;
 }
 

@@ -1,4 +1,4 @@
-/* copy.h - copies short strings without the price of a call. */
+/* copy.h - copies short values without the price of a call. */
 #ifndef GM_PARQUET_COPY_H
 #define GM_PARQUET_COPY_H
 
@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* 16 bytes at a time, the last ones overlapping; nothing beyond either end is touched. */
-static inline void gm_copy_string(uint8_t *to, const uint8_t *from, size_t n)
+static inline void gm_copy_short(uint8_t *to, const uint8_t *from, size_t n)
 {
 	if (n > 64 || n < 8) {
 		if (n > 0) memcpy(to, from, n);

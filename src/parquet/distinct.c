@@ -94,7 +94,7 @@ static bool add_string(struct gm_distinct *distinct, struct gm_string value)
 		return fail(distinct, GM_DISTINCT_NO_MEMORY);
 	uint8_t *at = distinct->plain.data + distinct->plain.len;
 	memcpy(at, &value.len, sizeof value.len);
-	gm_copy_string(at + sizeof value.len, value.bytes, value.len);
+	gm_copy_short(at + sizeof value.len, value.bytes, value.len);
 	distinct->start[distinct->entries] = (uint32_t)distinct->plain.len;
 	distinct->plain.len += sizeof value.len + value.len;
 	distinct->start[++distinct->entries] = (uint32_t)distinct->plain.len;
