@@ -27,8 +27,8 @@ struct gm_leaf {
 		int64_t *i64;
 		double *f64;
 		uint8_t *boolean;
-		struct gm_ref
-		    *refs; /* of this batch only: indexed by gm_columns.at; GM_DICT_SLACK bytes can be read behind each */
+		/* Of this batch only: indexed by gm_columns.at. GM_DICT_SLACK bytes can be read behind each. */
+		struct gm_ref *refs;
 		void *values;
 	};
 	uint8_t *null; /* per row; not of strings */
