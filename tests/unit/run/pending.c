@@ -218,19 +218,61 @@ static enum gm_code drop_group(void *context, struct gm_row_group *group, struct
 	return GM_OK;
 }
 
-/* In a log whose rows are nearly all of one partition, but for one in the middle of each chunk. */
-static struct gm_chunk *make_late_chunk(struct gm_chunk_pool *pool, struct gm_dict *paths, uint32_t rows)
+/* Rows of no columns: what becomes of their chunks. */
+struct fixture {
+	struct gm_chunk_pool *pool;
+	struct gm_dict *paths;
+	struct gm_spill *spill;
+	struct gm_pending *pending;
+};
+
+static void fixture_init(struct fixture *f)
 {
-	struct gm_chunk *chunk = gm_chunk_take(pool, 0, rows);
+	*f = (struct fixture){.pool = gm_chunk_pool_new(), .paths = gm_dict_new()};
+}
+
+static void fixture_open(struct fixture *f, const struct gm_pending_limits *limits, gm_group_fn *cut, void *context)
+{
+	struct gm_error err;
+	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &f->spill, &err), GM_OK);
+	assert_int_equal(gm_pending_new(limits, f->spill, cut, context, &f->pending, &err), GM_OK);
+}
+
+static void fixture_add(struct fixture *f, struct gm_chunk *chunk)
+{
+	struct gm_error err;
+	uint64_t kept;
+	assert_int_equal(gm_pending_add(f->pending, chunk, NULL, &kept, &err), GM_OK);
+}
+
+static void fixture_flush(struct fixture *f)
+{
+	struct gm_error err;
+	assert_int_equal(gm_pending_flush(f->pending, &err), GM_OK);
+	assert_int_equal(gm_pending_memory_bytes(f->pending), 0);
+}
+
+static void fixture_close(struct fixture *f)
+{
+	gm_pending_free(f->pending);
+	gm_spill_free(f->spill);
+	gm_dict_unref(f->paths);
+	gm_chunk_pool_free(f->pool);
+}
+
+/* In a log whose rows are nearly all of one partition, but for one in the middle of each chunk. */
+static struct gm_chunk *make_late_chunk(struct fixture *f, uint32_t rows)
+{
+	struct gm_chunk *chunk = gm_chunk_take(f->pool, 0, rows);
 	assert_non_null(chunk);
 	chunk->rows = rows;
 	chunk->fate = gm_arena_zalloc(&chunk->passing, rows);
 	chunk->weight = gm_arena_zalloc(&chunk->passing, rows * sizeof *chunk->weight);
-	chunk->partition = (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_DICT, .dict = gm_dict_ref(paths)};
+	chunk->partition = (struct gm_vec){.type = GM_TYPE_STRING, .repr = GM_REPR_DICT, .dict = gm_dict_ref(f->paths)};
 	chunk->partition.codes = gm_arena_alloc(&chunk->arena, rows * sizeof(uint32_t));
 	for (uint32_t row = 0; row < rows; row++) {
 		const uint8_t *path = (const uint8_t *)(row == rows / 2 ? "p=1" : "p=0");
-		chunk->partition.codes[row] = gm_dict_put(paths, path, 3, gm_dict_hash(path, 3));
+		chunk->partition.codes[row] = gm_dict_put(f->paths, path, 3, gm_dict_hash(path, 3));
 	}
 	return chunk;
 }
@@ -240,30 +282,21 @@ static void a_late_row_keeps_its_chunk_in_the_books(void **state)
 {
 	enum { CHUNKS = 8, ROWS = 100 };
 	(void)state;
-	struct gm_error err;
-	struct gm_spill *spill;
-	struct gm_pending *pending;
+	struct fixture f;
 	struct gm_pending_limits limits = {ROWS - 1, UINT64_MAX, SIZE_MAX, 2};
-	struct gm_chunk_pool *pool = gm_chunk_pool_new();
-	struct gm_dict *paths = gm_dict_new();
 	size_t waiting = 0;
-	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
-	assert_int_equal(gm_pending_new(&limits, spill, drop_group, NULL, &pending, &err), GM_OK);
+	fixture_init(&f);
+	fixture_open(&f, &limits, drop_group, NULL);
 	for (int i = 0; i < CHUNKS; i++) {
-		uint64_t kept;
-		struct gm_chunk *chunk = make_late_chunk(pool, paths, ROWS);
-		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
+		struct gm_chunk *chunk = make_late_chunk(&f, ROWS);
+		fixture_add(&f, chunk);
 		/* The group of the chunk before has been cut; of this one, both partitions' rows wait. */
 		waiting += gm_chunk_lasting_bytes(chunk);
-		assert_int_equal(gm_pending_memory_bytes(pending), waiting);
+		assert_int_equal(gm_pending_memory_bytes(f.pending), waiting);
 		gm_chunk_unref(chunk);
 	}
-	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
-	assert_int_equal(gm_pending_memory_bytes(pending), 0);
-	gm_pending_free(pending);
-	gm_spill_free(spill);
-	gm_dict_unref(paths);
-	gm_chunk_pool_free(pool);
+	fixture_flush(&f);
+	fixture_close(&f);
 }
 
 /* Late rows do not keep the chunks they came with for as long as there is memory. */
@@ -271,42 +304,33 @@ static void late_rows_let_their_chunks_go(void **state)
 {
 	enum { CHUNKS = 100, ROWS = 2000, CHUNKS_IN_MEMORY = 80, GROUP_CHUNKS = 4 };
 	(void)state;
-	struct gm_error err;
-	struct gm_spill *spill;
-	struct gm_pending *pending;
-	struct gm_chunk_pool *pool = gm_chunk_pool_new();
-	struct gm_dict *paths = gm_dict_new();
-	struct gm_chunk *chunk = make_late_chunk(pool, paths, ROWS);
+	struct fixture f;
+	fixture_init(&f);
+	struct gm_chunk *chunk = make_late_chunk(&f, ROWS);
 	size_t bytes = gm_chunk_lasting_bytes(chunk);
 	struct gm_pending_limits limits = {GROUP_CHUNKS * ROWS, UINT64_MAX, CHUNKS_IN_MEMORY * bytes, 2};
 	gm_chunk_unref(chunk);
-	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
-	assert_int_equal(gm_pending_new(&limits, spill, drop_group, NULL, &pending, &err), GM_OK);
+	fixture_open(&f, &limits, drop_group, NULL);
 	for (int i = 0; i < CHUNKS; i++) {
-		uint64_t kept;
-		chunk = make_late_chunk(pool, paths, ROWS);
-		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
-		assert_true(gm_pending_memory_bytes(pending) <= (CHUNKS_IN_MEMORY / 4 + 2 * GROUP_CHUNKS) * bytes);
+		chunk = make_late_chunk(&f, ROWS);
+		fixture_add(&f, chunk);
+		assert_true(gm_pending_memory_bytes(f.pending) <= (CHUNKS_IN_MEMORY / 4 + 2 * GROUP_CHUNKS) * bytes);
 		gm_chunk_unref(chunk);
 	}
-	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
-	assert_int_equal(gm_pending_memory_bytes(pending), 0);
-	gm_pending_free(pending);
-	gm_spill_free(spill);
-	gm_dict_unref(paths);
-	gm_chunk_pool_free(pool);
+	fixture_flush(&f);
+	fixture_close(&f);
 }
 
 enum { SCATTERED_PATHS = 40 };
 
 /* Rows of most partitions, of any one in four chunks of five. */
-static struct gm_chunk *make_scattered_chunk(struct gm_chunk_pool *pool, struct gm_dict *paths, uint32_t rows)
+static struct gm_chunk *make_scattered_chunk(struct fixture *f, uint32_t rows)
 {
-	struct gm_chunk *chunk = make_late_chunk(pool, paths, rows);
+	struct gm_chunk *chunk = make_late_chunk(f, rows);
 	for (uint32_t row = 0; row < rows; row++) {
 		char path[16];
 		uint32_t len = (uint32_t)snprintf(path, sizeof path, "p=%u", random_below(SCATTERED_PATHS));
-		chunk->partition.codes[row] = gm_dict_put(paths, (uint8_t *)path, len, gm_dict_hash((uint8_t *)path, len));
+		chunk->partition.codes[row] = gm_dict_put(f->paths, (uint8_t *)path, len, gm_dict_hash((uint8_t *)path, len));
 	}
 	return chunk;
 }
@@ -326,33 +350,24 @@ static void scattered_rows_are_spilled_together(void **state)
 {
 	enum { CHUNKS = 160, ROWS = 60, CHUNKS_IN_MEMORY = 32, ROUNDS = CHUNKS / CHUNKS_IN_MEMORY };
 	(void)state;
-	struct gm_error err;
-	struct gm_spill *spill;
-	struct gm_pending *pending;
-	struct gm_chunk_pool *pool = gm_chunk_pool_new();
-	struct gm_dict *paths = gm_dict_new();
+	struct fixture f;
+	size_t most = 0;
 	random_state = 5;
-	struct gm_chunk *chunk = make_scattered_chunk(pool, paths, ROWS);
+	fixture_init(&f);
+	struct gm_chunk *chunk = make_scattered_chunk(&f, ROWS);
 	struct gm_pending_limits limits = {SIZE_MAX, UINT64_MAX, CHUNKS_IN_MEMORY * gm_chunk_lasting_bytes(chunk),
 	                                   SCATTERED_PATHS + 2};
-	size_t most = 0;
 	gm_chunk_unref(chunk);
-	assert_int_equal(gm_spill_new("/tmp", NULL, 0, &spill, &err), GM_OK);
-	assert_int_equal(gm_pending_new(&limits, spill, count_spilled, &most, &pending, &err), GM_OK);
+	fixture_open(&f, &limits, count_spilled, &most);
 	for (int i = 0; i < CHUNKS; i++) {
-		uint64_t kept;
-		chunk = make_scattered_chunk(pool, paths, ROWS);
-		assert_int_equal(gm_pending_add(pending, chunk, NULL, &kept, &err), GM_OK);
-		assert_true(gm_pending_memory_bytes(pending) <= limits.memory_bytes);
+		chunk = make_scattered_chunk(&f, ROWS);
+		fixture_add(&f, chunk);
+		assert_true(gm_pending_memory_bytes(f.pending) <= limits.memory_bytes);
 		gm_chunk_unref(chunk);
 	}
-	assert_int_equal(gm_pending_flush(pending, &err), GM_OK);
-
+	fixture_flush(&f);
 	assert_in_range(most, 2, ROUNDS);
-	gm_pending_free(pending);
-	gm_spill_free(spill);
-	gm_dict_unref(paths);
-	gm_chunk_pool_free(pool);
+	fixture_close(&f);
 }
 
 int main(void)
