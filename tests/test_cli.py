@@ -454,3 +454,17 @@ def test_duplicates_come_in_the_same_object_and_in_others(tmp_path):
                 same, other = same + (seen[key][0] == path), other + (seen[key][0] != path)
             seen.setdefault(key, (path, line))
     assert same > 300 and other > 300
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("kind", ["file", "below a file", "dangling link"])
+def test_a_table_that_can_be_no_folder_is_told(command, kind, sample, tmp_path):
+    place = tmp_path / "place"
+    if kind == "dangling link":
+        place.symlink_to(tmp_path / "nowhere")
+    else:
+        place.write_text("mine")
+    table = place / "table" if kind == "below a file" else place
+    result = harness.gristmill(command, harness.MAIN_JOB, "--source", sample, "--table", table, status=1)
+    assert f"{table}: " in result.err and ("it is not a folder" in result.err or "No such file or directory" in result.err)
+    assert place.is_symlink() or place.read_text() == "mine"

@@ -113,7 +113,7 @@ static enum gm_code open_stores(struct gm_run_env *env, const struct gm_job *job
 		GM_TRY(gm_env_open_store(job->source.location, &job->source.access, options, false, &env->source, err));
 	bool create = (wanted & GM_ENV_CREATE) != 0;
 	enum gm_code rc = gm_env_open_store(job->table.location, &job->table.access, options, create, &env->table, err);
-	if (rc == GM_NOT_FOUND && (wanted & GM_ENV_TABLE) == 0) rc = GM_OK;
+	if (rc == GM_NOT_FOUND && (wanted & (GM_ENV_TABLE | GM_ENV_CREATE)) == 0) rc = GM_OK;
 	GM_TRY(rc);
 	return check_apart(job, err);
 }
